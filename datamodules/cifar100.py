@@ -1,0 +1,70 @@
+"""CIFAR-100 (Krizhevsky 2009) from the official pickles."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torchvision.datasets import CIFAR100 as Pickles
+from torchvision.datasets.utils import check_md5
+
+from datamodules.classification import ClassificationData, Labelled, Splits
+
+
+
+class CIFAR100(ClassificationData):
+    """60,000 colour images of 32x32 in 100 classes: 50,000 to train with, 10,000 to test with.
+
+    Args:
+        data_dir: the folder that holds `cifar-100-python/`.
+        **options: as in `ClassificationData`.
+    """
+
+    def __init__(self, data_dir: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.data_dir = Path(data_dir)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return the official md5 of the files, which `read` insists on."""
+        return {"dataset": "cifar100", **dict(Pickles.train_list + Pickles.test_list)}
+
+    def read(self) -> Splits:
+        """Verify the files and read them."""
+        verify(self.data_dir)
+        train, test = (Pickles(self.data_dir, train=part) for part in (True, False))
+        return Splits(_labelled(train), None, _labelled(test), train.classes)
+
+
+def verify(data_dir: Path) -> None:
+    """Check that the official files are there and whole.
+
+    Raises:
+        ValueError: what was found instead, where, and what to run.
+        OSError: a file cannot be read.
+    """
+    folder = data_dir / Pickles.base_folder
+    if not folder.is_dir():
+        found = "a file" if folder.exists() or data_dir.is_file() else "nothing"
+        where = data_dir if data_dir.is_file() else folder
+        raise ValueError(f"CIFAR-100 should be the folder {folder}, but {where} is {found}; {_fix(data_dir)}")
+    expected = [*Pickles.train_list, *Pickles.test_list, [Pickles.meta["filename"], Pickles.meta["md5"]]]
+    for name, md5 in expected:
+        path = folder / name
+        if not path.is_file():
+            raise ValueError(f"CIFAR-100 in {folder} has no file {name!r}; {_fix(data_dir)}")
+        if not check_md5(path, md5):
+            raise ValueError(
+                f"{path} ({path.stat().st_size:,} bytes) is not the official CIFAR-100 file: "
+                f"its md5 is not {md5}; {_fix(data_dir)}"
+            )
+
+
+def _fix(data_dir: Path) -> str:
+    return (
+        f"run: python scripts/prepare_data.py cifar100 --data-dir {data_dir}, "
+        f"or point paths.data_dir at the folder that holds {Pickles.base_folder}/"
+    )
+
+
+def _labelled(pickles: Pickles) -> Labelled:
+    images = torch.from_numpy(pickles.data).permute(0, 3, 1, 2).contiguous()
+    return Labelled(images, torch.tensor(pickles.targets))

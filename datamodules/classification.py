@@ -1,0 +1,147 @@
+"""What the classification data sets share: the held-out part, normalisation, loaders."""
+
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from datamodules.batches import EvaluationDraws, LabelledImages, TrainingDraws
+from datamodules.split import draw_subset, hold_out
+
+
+class Labelled(NamedTuple):
+    """Images, uint8 (N, C, H, W), and their classes, int64 (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+    def take(self, positions: Tensor) -> "Labelled":
+        """Return some of the images."""
+        return Labelled(self.images[positions], self.labels[positions])
+
+
+class Splits(NamedTuple):
+    """A data set as it lies on disk; `val` is None where the data set names no validation images."""
+
+    train: Labelled
+    val: Labelled | None
+    test: Labelled
+    classes: list[str]
+
+
+class ClassificationData(pl.LightningDataModule):
+    """Base of the classification data sets; they implement `read` and `fingerprint`.
+
+    Args:
+        batch_size: images a step, over all devices together.
+        seed: of the run; order and augmentation follow from it.
+        train_subset: how many training images to use, those held out included; None for all.
+        val_size: how many of them to hold out for validation; None for a tenth.
+        crop_padding: pixels of black around the image before the random crop; 0 for no crop.
+        flip: mirror half of the training images.
+        mean: of each channel, of pixels in [0, 1]; None to measure it on the training images.
+        std: likewise.
+    """
+
+    channels: int
+    image_size: int
+
+    def __init__(
+        self,
+        batch_size: int,
+        seed: int,
+        train_subset: int | None = None,
+        val_size: int | None = None,
+        crop_padding: int = 0,
+        flip: bool = False,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.seed = seed
+        self.train_subset = train_subset
+        self.val_size = val_size
+        self.crop_padding = crop_padding
+        self.flip = flip
+        self.mean = mean
+        self.std = std
+        self.classes: list[str] = []
+
+    @abstractmethod
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what tells this data from other data, whatever folder it lies in, without reading all of it."""
+
+    @abstractmethod
+    def read(self) -> Splits:
+        """Read all images.
+
+        Raises:
+            ValueError: something is missing or not as it should be: what, where, and what to do, in one sentence.
+            OSError: something cannot be read.
+        """
+
+    def load(self) -> None:
+        """Read the images, draw the subset and hold out the validation part, as `read` raises."""
+        train, val, test, self.classes = self.read()
+        train = train.take(draw_subset(train.labels, self.train_subset))
+        if val is None:
+            kept, held = hold_out(train.labels, self.val_size)
+            train, val = train.take(kept), train.take(held)
+        self.train, self.val, self.test = train, val, test
+        self.channels, self.image_size = train.images.shape[1], train.images.shape[2]
+        if self.mean is None or self.std is None:
+            self.mean, self.std = channel_statistics(train.images)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes; known after `load`."""
+        return len(self.classes)
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Return the batches of the next epoch."""
+        rank, world_size = self._share()
+        draws = TrainingDraws(
+            len(self.train.labels), self.batch_size, self.seed, self.crop_padding, self.flip, rank, world_size
+        )
+        return DataLoader(self._on_device(self.train), sampler=draws, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Return the validation batches."""
+        return self._evaluation(self.val)
+
+    def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Return the test batches."""
+        return self._evaluation(self.test)
+
+    def _evaluation(self, part: Labelled) -> DataLoader[tuple[Tensor, Tensor]]:
+        draws = EvaluationDraws(len(part.labels), self.batch_size, *self._share())
+        return DataLoader(self._on_device(part), sampler=draws, batch_size=None)
+
+    def _on_device(self, part: Labelled) -> LabelledImages:
+        assert self.mean is not None
+        assert self.std is not None
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        images, labels = part.images.to(device), part.labels.to(device)
+        return LabelledImages(images, labels, self.mean, self.std, self.crop_padding)
+
+    def _share(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation of each channel of uint8 images, for pixels in [0, 1].
+
+    The sums are taken over the histogram of the 256 values: exact, and with no float copy of the images.
+    """
+    values = torch.arange(256, dtype=torch.float64) / 255
+    mean, std = [], []
+    for channel in range(images.shape[1]):
+        counts = torch.bincount(images[:, channel].flatten().int(), minlength=256).double()
+        average = (counts @ values) / counts.sum()
+        mean.append(average.item())
+        std.append(max((counts @ (values - average) ** 2 / counts.sum()).sqrt().item(), 1 / 255))
+    return mean, std

@@ -1,0 +1,1 @@
+"""Backbones: plain `nn.Module`s that know nothing of weighted convolutions or of training."""

@@ -1,0 +1,138 @@
+"""ResNet for small images (He et al., arXiv 1512.03385).
+
+Two families: the paper's own CIFAR networks of depth 6n + 2 (20, 32, 44, 56, 110: three stages of 16, 32, 64
+channels, shortcuts without parameters), and the ImageNet networks 18, 34, 50 with a 3x3 stem of stride 1 and no
+max pooling in place of the 7x7 one, as is usual for 32x32 images.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.vgg import check_kernel_size, scaled
+
+SMALL_DEPTHS = (20, 32, 44, 56, 110)
+SMALL_CHANNELS = (16, 32, 64)
+# Blocks in each of the four stages, and whether they are bottlenecks.
+LARGE_STAGES = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False), 50: ((3, 4, 6, 3), True)}
+LARGE_CHANNELS = (64, 128, 256, 512)
+EXPANSION = 4  # of a bottleneck
+
+
+class ResNet(nn.Module):
+    """Map images (N, in_channels, H, W) to logits (N, num_classes).
+
+    Args:
+        num_classes: number of logits.
+        in_channels: 3 for colour, 1 for grey.
+        depth: 20, 32, 44, 56 or 110 for the CIFAR family; 18, 34 or 50 for the ImageNet one.
+        width: multiplier of the number of channels.
+        batch_norm: False leaves the batch normalisations out and gives the convolutions biases.
+        kernel_size: 3, 5 or 7, in place of every 3x3 kernel; the padding keeps the image size.
+
+    Raises:
+        ValueError: an argument has another value than these.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int = 3,
+        depth: int = 18,
+        width: float = 1.0,
+        batch_norm: bool = True,
+        kernel_size: int = 3,
+    ) -> None:
+        super().__init__()
+        check_kernel_size(kernel_size)
+        if depth in SMALL_DEPTHS:
+            blocks, bottleneck, base = ((depth - 2) // 6,) * 3, False, SMALL_CHANNELS
+        elif depth in LARGE_STAGES:
+            (blocks, bottleneck), base = LARGE_STAGES[depth], LARGE_CHANNELS
+        else:
+            known = sorted((*SMALL_DEPTHS, *LARGE_STAGES))
+            raise ValueError(f"model.depth={depth}: ResNet comes in depths {', '.join(map(str, known))}")
+        channels = scaled(base[0], width)
+        self.stem = ConvNorm(in_channels, channels, kernel_size, 1, batch_norm)
+        stages = []
+        for stage, (count, stage_base) in enumerate(zip(blocks, base, strict=True)):
+            inner = scaled(stage_base, width)
+            for block in range(count):
+                stride = 2 if stage > 0 and block == 0 else 1
+                body = (
+                    bottleneck_body(channels, inner, kernel_size, stride, batch_norm)
+                    if bottleneck
+                    else basic_body(channels, inner, kernel_size, stride, batch_norm)
+                )
+                out = inner * EXPANSION if bottleneck else inner
+                stages.append(Residual(body, shortcut(channels, out, stride, batch_norm, depth in SMALL_DEPTHS)))
+                channels = out
+        self.blocks = nn.Sequential(*stages)
+        self.classifier = nn.Linear(channels, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits."""
+        features = self.blocks(F.relu(self.stem(images)))
+        return self.classifier(features.mean(dim=(2, 3)))
+
+
+class ConvNorm(nn.Sequential):
+    """A convolution that keeps the image size up to its stride, and its batch normalisation."""
+
+    def __init__(self, in_channels: int, out_channels: int, size: int, stride: int, batch_norm: bool) -> None:
+        conv = nn.Conv2d(in_channels, out_channels, size, stride, padding=size // 2, bias=not batch_norm)
+        super().__init__(conv, *([nn.BatchNorm2d(out_channels)] if batch_norm else []))
+
+
+class Residual(nn.Module):
+    """relu(body(x) + shortcut(x))."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C', H', W')."""
+        return F.relu(self.body(features) + self.shortcut(features))
+
+
+class PadShortcut(nn.Module):
+    """The paper's shortcut "A": every stride-th pixel, new channels filled with zeros; no parameters."""
+
+    def __init__(self, new_channels: int, stride: int) -> None:
+        super().__init__()
+        self.new_channels = new_channels
+        self.stride = stride
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C + new_channels, H / stride, W / stride)."""
+        before = self.new_channels // 2
+        kept = features[:, :, :: self.stride, :: self.stride]
+        return F.pad(kept, (0, 0, 0, 0, before, self.new_channels - before))
+
+
+def basic_body(channels: int, inner: int, size: int, stride: int, batch_norm: bool) -> nn.Sequential:
+    """Two convolutions."""
+    return nn.Sequential(
+        ConvNorm(channels, inner, size, stride, batch_norm),
+        nn.ReLU(inplace=True),
+        ConvNorm(inner, inner, size, 1, batch_norm),
+    )
+
+
+def bottleneck_body(channels: int, inner: int, size: int, stride: int, batch_norm: bool) -> nn.Sequential:
+    """A convolution between two of 1x1 that narrow and widen; the stride is in the middle one."""
+    return nn.Sequential(
+        ConvNorm(channels, inner, 1, 1, batch_norm),
+        nn.ReLU(inplace=True),
+        ConvNorm(inner, inner, size, stride, batch_norm),
+        nn.ReLU(inplace=True),
+        ConvNorm(inner, inner * EXPANSION, 1, 1, batch_norm),
+    )
+
+
+def shortcut(channels: int, out: int, stride: int, batch_norm: bool, padded: bool) -> nn.Module:
+    """The identity where the shape stays; else zero padding (CIFAR family) or a 1x1 convolution."""
+    if stride == 1 and channels == out:
+        return nn.Identity()
+    return PadShortcut(out - channels, stride) if padded else ConvNorm(channels, out, 1, stride, batch_norm)
