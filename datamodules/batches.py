@@ -90,7 +90,7 @@ class EvaluationDraws(Sampler[Draw]):
     """Every image once, in order, shared out between the processes without padding."""
 
     def __init__(self, count: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
-        self.share = torch.arange(rank, count, world_size)
+        self.share = torch.arange(count)[rank::world_size]  # empty where there are more processes than images
         self.batch_size = max(1, batch_size // world_size)
 
     def __len__(self) -> int:
@@ -99,8 +99,8 @@ class EvaluationDraws(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         """Yield this process's batches."""
-        for indices in self.share.split(self.batch_size):
-            yield Draw(indices)
+        for start in range(0, len(self.share), self.batch_size):
+            yield Draw(self.share[start : start + self.batch_size])
 
 
 class LabelledImages(Dataset[tuple[Tensor, Tensor]]):

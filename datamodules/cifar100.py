@@ -1,5 +1,6 @@
 """CIFAR-100 (Krizhevsky 2009) from the official pickles."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,6 @@ from torchvision.datasets import CIFAR100 as Pickles
 from torchvision.datasets.utils import check_md5
 
 from datamodules.classification import ClassificationData, Labelled, Splits
-
 
 
 class CIFAR100(ClassificationData):
@@ -43,9 +43,9 @@ def verify(data_dir: Path) -> None:
     """
     folder = data_dir / Pickles.base_folder
     if not folder.is_dir():
-        found = "a file" if folder.exists() or data_dir.is_file() else "nothing"
         where = data_dir if data_dir.is_file() else folder
-        raise ValueError(f"CIFAR-100 should be the folder {folder}, but {where} is {found}; {_fix(data_dir)}")
+        found = "is a file" if where.exists() else "does not exist"
+        raise ValueError(f"CIFAR-100 should be the folder {folder}, but {where} {found}; {_fix(data_dir)}")
     expected = [*Pickles.train_list, *Pickles.test_list, [Pickles.meta["filename"], Pickles.meta["md5"]]]
     for name, md5 in expected:
         path = folder / name
@@ -60,7 +60,7 @@ def verify(data_dir: Path) -> None:
 
 def _fix(data_dir: Path) -> str:
     return (
-        f"run: python scripts/prepare_data.py cifar100 --data-dir {data_dir}, "
+        f"run: python scripts/prepare_data.py cifar100 --data-dir {shlex.quote(str(data_dir))}, "
         f"or point paths.data_dir at the folder that holds {Pickles.base_folder}/"
     )
 

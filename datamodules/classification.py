@@ -95,6 +95,12 @@ class ClassificationData(pl.LightningDataModule):
         self.channels, self.image_size = train.images.shape[1], train.images.shape[2]
         if self.mean is None or self.std is None:
             self.mean, self.std = channel_statistics(train.images)
+        for option, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != self.channels:  # would be broadcast: grey images would come out in colour
+                raise ValueError(
+                    f"datamodule.{option} has {len(values)} values, but the images have {self.channels} channels; "
+                    f"give one a channel, or null to measure them"
+                )
 
     @property
     def num_classes(self) -> int:

@@ -1,0 +1,52 @@
+"""Train a backbone with standard or weighted convolutions: `python train.py model=vgg conv=weighted`.
+
+compose -> build -> convert -> fit -> test -> results.json
+"""
+
+import sys
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+
+from wconv.experiment import build, outcome
+from wconv.experiment.cli import launch
+from wconv.experiment.errors import while_building
+from wconv.experiment.rules import check_values
+from wconv.experiment.run import Run
+
+ROOT = Path(__file__).resolve().parent
+
+
+def train(composed: DictConfig) -> None:
+    """Train and test one configuration, or show its result if that is done already."""
+    with while_building():
+        check_values(composed)
+        config = build.with_absolute_paths(composed, ROOT)
+        pl.seed_everything(config.seed, verbose=False)
+        data = build.make(config.datamodule)
+        run = Run(composed, data.fingerprint(), Path(config.paths.output_dir))
+        if run.is_completed and not config.force:
+            outcome.show_again(run)
+            return
+        data.load()
+        model = build.build_model(config, data.num_classes, data.channels)
+        macs = build.count_macs(model, data.channels, data.image_size)
+        task = build.build_task(config, model, data.num_classes)
+        trainer = build.build_trainer(config, run, task)
+    with run.held():
+        resume = outcome.resume_point(run, trainer)
+        trainer.fit(task, data, ckpt_path=resume, weights_only=True)
+        trainer.test(task, data, ckpt_path=outcome.best_checkpoint(run), weights_only=True, verbose=False)
+        outcome.complete(run, trainer, task, macs)
+    outcome.show(run)
+
+
+def main() -> int:
+    """Run what the command line asks for and return the exit code."""
+    return launch(train, ROOT / "configs")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

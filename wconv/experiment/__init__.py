@@ -1,0 +1,1 @@
+"""What an experiment needs around Lightning: configuration, tasks, run folders, results."""

@@ -1,0 +1,131 @@
+"""From the configuration to the parts of a run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import wconv
+from wconv.experiment.errors import ConfigError
+from wconv.experiment.metrics_csv import MetricsCSV
+from wconv.experiment.progress import progress
+from wconv.experiment.run import Run
+from wconv.experiment.timing import Timing
+
+
+def make(group: DictConfig, **more: Any) -> Any:
+    """Instantiate what a group of the configuration names; its `name` is for people."""
+    arguments = {key: value for key, value in group.items() if key != "name"}
+    return instantiate(arguments, **more, _convert_="all")
+
+
+def with_absolute_paths(config: DictConfig, root: Path) -> DictConfig:
+    """Return a copy whose paths start at `root` where they are relative."""
+    absolute = config.copy()
+    for key, value in config.paths.items():
+        absolute.paths[key] = str(root / value)
+    return absolute
+
+
+def build_model(config: DictConfig, num_classes: int, channels: int) -> nn.Module:
+    """Make the backbone, start its weights, then change its convolutions.
+
+    The weights come from a stream of their own and are drawn before the convolutions are changed, so all arms of a
+    comparison start from the same W, and no later draw depends on the model.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model: nn.Module = make(config.model, num_classes=num_classes, in_channels=channels)
+        make(config.init)(model)
+    return apply_conv(model, config.conv)
+
+
+def apply_conv(model: nn.Module, conv: DictConfig) -> nn.Module:
+    """Make the convolutions standard, weighted, or standard but started from W * Phi."""
+    if conv.name == "standard":
+        return model
+    density = {
+        int(str(key).removeprefix("k")): OmegaConf.to_object(value)
+        for key, value in conv.density.items()
+        if value is not None
+    }
+    # The densities that conv=weighted brings for kernel sizes this backbone lacks deserve no warning.
+    present = {size for layer in wconv.summary(model) for size in layer.kernel_size}
+    chosen = {size: value for size, value in density.items() if size in present or _asked_for(f"k{size}")}
+    model = wconv.convert(model, chosen)
+    return wconv.fold(model) if conv.name == "scaled_init" else model
+
+
+def _asked_for(key: str) -> bool:
+    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    return any(override.startswith(f"conv.density.{key}=") for override in overrides)
+
+
+def count_macs(model: nn.Module, channels: int, image_size: int) -> int:
+    """Return the multiply-accumulates of one image.
+
+    Raises:
+        ConfigError: the model cannot take images of this size.
+    """
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(torch.zeros(1, channels, image_size, image_size))
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the model cannot take images of {image_size}x{image_size} pixels: {str(error).splitlines()[0]}"
+        ) from error
+    model.train(training)
+    return counter.get_total_flops() // 2
+
+
+def build_task(config: DictConfig, model: nn.Module, num_classes: int) -> pl.LightningModule:
+    """Make the task around a model; the optimiser is tried on it, so that its values are checked before a start."""
+    optimizer = make(config.optimizer)
+    optimizer(model.parameters())
+    task: pl.LightningModule = make(
+        config.task,
+        model=model,
+        optimizer=optimizer,
+        scheduler=make(config.scheduler),
+        num_classes=num_classes,
+    )
+    return task
+
+
+def build_trainer(config: DictConfig, run: Run, task: pl.LightningModule) -> pl.Trainer:
+    """Make the trainer with the files it writes into the folder of the run."""
+    callbacks: list[pl.Callback] = [
+        ModelCheckpoint(
+            run.checkpoints,
+            filename="best",
+            monitor=str(task.monitor),
+            mode=str(task.mode),
+            enable_version_counter=False,
+        ),
+        # After validation: at the end of the training part Lightning would count the epoch as unfinished.
+        ModelCheckpoint(
+            run.checkpoints, filename="last", enable_version_counter=False, save_on_train_epoch_end=False
+        ),
+        Timing(run.directory / "timing.csv"),
+    ]
+    if config.trainer.enable_progress_bar:
+        callbacks.append(progress(config.callbacks.progress.every_seconds))
+    logger = MetricsCSV(run.directory / "metrics.csv")
+    trainer: pl.Trainer = make(
+        config.trainer, callbacks=callbacks, logger=logger, default_root_dir=str(run.directory)
+    )
+    if config.datamodule.batch_size % trainer.world_size:
+        raise ConfigError(
+            f"datamodule.batch_size={config.datamodule.batch_size} is for all {trainer.world_size} devices "
+            "together and must be a multiple of their number"
+        )
+    return trainer

@@ -1,0 +1,119 @@
+"""The classification task: what is minimised and what is measured."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Scores(nn.Module):
+    """Cross-entropy, top-1 and (with more than 5 classes) top-5 accuracy over all images of a pass."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        tops = {"acc": 1, "acc_top5": 5} if num_classes > 5 else {"acc": 1}
+        self.metrics = nn.ModuleDict(
+            {
+                name: MulticlassAccuracy(num_classes, top_k=top, average="micro", validate_args=False)
+                for name, top in tops.items()
+            }
+        )
+        self.metrics["loss"] = MeanMetric()
+
+    def update(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
+        """Add a batch: logits (N, classes), labels (N,), mean loss."""
+        for name, metric in self.metrics.items():
+            if name == "loss":
+                metric.update(loss.detach(), weight=len(labels))
+            else:
+                metric.update(logits.detach(), labels)
+
+    def collect(self, prefix: str) -> dict[str, Tensor]:
+        """Return the scores of the pass, named `prefix/acc` and so on, and start a new one."""
+        scores = {f"{prefix}/{name}": metric.compute() for name, metric in self.metrics.items()}
+        for metric in self.metrics.values():
+            metric.reset()
+        return scores
+
+
+class Classification(pl.LightningModule):
+    """Train a backbone to classify images.
+
+    Args:
+        model: maps images (N, C, H, W) to logits (N, num_classes).
+        optimizer: makes the optimiser of given parameters.
+        scheduler: makes the learning-rate schedule of an optimiser and `total_steps`.
+        num_classes: number of classes.
+        label_smoothing: of the training loss; measured losses have none.
+    """
+
+    monitor = "val/acc"
+    mode = "max"
+    definitions = {
+        "acc": "share of the images whose class has the largest logit (top-1), from 0 to 1",
+        "acc_top5": "share of the images whose class is among the five largest logits, from 0 to 1",
+        "loss": "mean cross-entropy in nats, without label smoothing",
+        "selection": "test/* are of the epoch with the best val/acc on held-out training images",
+    }
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., LRScheduler],
+        num_classes: int,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.label_smoothing = label_smoothing
+        self.train_scores, self.val_scores, self.test_scores = (Scores(num_classes) for _ in range(3))
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser and its schedule by step."""
+        optimizer = self.optimizer(self.parameters())
+        schedule = self.scheduler(optimizer, total_steps=int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        images, labels = batch
+        logits = self.model(images)
+        loss = F.cross_entropy(logits, labels)
+        self.train_scores.update(logits, labels, loss)
+        if self.label_smoothing:
+            return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score a held-out batch."""
+        self._score(self.val_scores, batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score a test batch."""
+        self._score(self.test_scores, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log training and validation together: one row an epoch, written before the checkpoint is."""
+        rates = {"lr": torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])}
+        self.log_dict(rates | self.train_scores.collect("train") | self.val_scores.collect("val"))
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test scores."""
+        self.log_dict(self.test_scores.collect("test"))
+
+    def _score(self, scores: Scores, batch: Batch) -> None:
+        images, labels = batch
+        logits = self.model(images)
+        scores.update(logits, labels, F.cross_entropy(logits, labels))

@@ -1,0 +1,79 @@
+"""From the command line to exit codes; Hydra composes in between."""
+
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from wconv.experiment.errors import ConfigError, Interrupted, Stop
+from wconv.experiment.overrides import CONFIG_NAME, checked
+
+# From harmless to bad: of a grid, the worst one is the exit code.
+SEVERITY = (0, Interrupted.exit_code, ConfigError.exit_code, Stop.exit_code)
+
+
+def launch(train: Callable[[DictConfig], None], configs: Path) -> int:
+    """Run what the command line asks for: one configuration, or with -m a grid, one after the other.
+
+    Args:
+        train: trains one configuration; raises `Stop` where it cannot.
+        configs: folder of the configuration.
+
+    Returns:
+        The exit code: of the run, or the worst one of the grid.
+    """
+    make_quiet()
+    codes = [0]
+
+    def job(config: DictConfig) -> None:
+        try:
+            train(config)
+        except Stop as stop:
+            codes.append(stop.exit_code)
+            report(stop)
+            if isinstance(stop.__cause__, KeyboardInterrupt | SystemExit):
+                raise SystemExit(stop.exit_code) from stop  # stopped by a signal: the rest of a grid too
+
+    try:
+        sys.argv[1:] = checked(sys.argv[1:], configs)
+    except ConfigError as error:
+        report(error)
+        return error.exit_code
+    # Hydra insists on writing multirun.yaml somewhere.
+    with tempfile.TemporaryDirectory() as scratch:
+        if any(flag in sys.argv[1:] for flag in ("-m", "--multirun")):
+            sys.argv.append(f"hydra.sweep.dir={scratch}")
+        hydra.main(version_base="1.3", config_path=str(configs), config_name=CONFIG_NAME)(job)()
+    return max(codes, key=SEVERITY.index)
+
+
+def in_grid() -> bool:
+    """Whether the run is one of several."""
+    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+def report(stop: Stop) -> None:
+    """Print why a run ended; with HYDRA_FULL_ERROR=1 also where."""
+    if os.environ.get("HYDRA_FULL_ERROR"):
+        logging.getLogger(__name__).error("", exc_info=stop)
+    print(f"train.py: {stop}", file=sys.stderr, flush=True)
+
+
+def make_quiet() -> None:
+    """Leave out what Lightning tells everybody, and show warnings as one line each."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {message}\n"
+    # The loaders cut their batches out of one tensor in memory: there is no work for worker processes.
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty")
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
+    warnings.filterwarnings("ignore", message=".*LeafSpec")  # PyTorch's word to Lightning

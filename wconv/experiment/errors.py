@@ -1,0 +1,42 @@
+"""What can end a run before it is done, and the exit code of each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hydra.errors import InstantiationException
+from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+
+class Stop(Exception):
+    """A run ends; the message is one sentence for the user."""
+
+    exit_code = 1
+
+
+class ConfigError(Stop):
+    """The configuration or the data is wrong; nothing was started."""
+
+    exit_code = 2
+
+
+class Interrupted(Stop):
+    """The run can go on with the same command: it was stopped, or another process holds it."""
+
+    exit_code = 75
+
+
+@contextmanager
+def while_building() -> Iterator[None]:
+    """Turn what goes wrong before the training starts into a `ConfigError` with the words of its cause."""
+    try:
+        yield
+    except InstantiationException as error:
+        raise ConfigError(one_line(error.__cause__ or error)) from error
+    except (ValueError, TypeError, OSError, OmegaConfBaseException, MisconfigurationException) as error:
+        raise ConfigError(one_line(error)) from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error as one line, or its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,84 @@
+"""What a run starts from and what it ends with."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch import nn
+
+import wconv
+from wconv.experiment.metrics_csv import MetricsCSV, shortest
+from wconv.experiment.provenance import device_name
+from wconv.experiment.run import Run
+from wconv.experiment.timing import peak_memory_mb, read_timing
+
+
+def resume_point(run: Run, trainer: pl.Trainer) -> Path | None:
+    """Return the checkpoint to go on from, if there is one, with the log cut back to it."""
+    path = run.last_checkpoint
+    if path is None:
+        return None
+    step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
+    for logger in trainer.loggers:
+        if isinstance(logger, MetricsCSV):
+            logger.keep_until(step)
+    if trainer.is_global_zero:
+        print(f"going on from step {step} of {run.directory}")
+    return path
+
+
+def best_checkpoint(run: Run) -> Path | None:
+    """Return the checkpoint to test; None (the weights as they are) for a run without validation."""
+    path = run.checkpoints / "best.ckpt"
+    return path if path.exists() else None
+
+
+@rank_zero_only
+def complete(run: Run, trainer: pl.Trainer, task: pl.LightningModule, macs: int) -> None:
+    """Write results.json and the picture of the run."""
+    history = pd.read_csv(run.directory / "metrics.csv", float_precision="round_trip")
+    best = history.loc[
+        history[task.monitor].idxmax() if task.mode == "max" else history[task.monitor].idxmin()
+    ]
+    timing = read_timing(run.directory / "timing.csv")
+    model: nn.Module = task.model  # type: ignore[assignment]
+    held_out = {str(name): float(best[name]) for name in history if str(name).startswith("val/")}
+    tested = {name: shortest(float(value)) for name, value in trainer.callback_metrics.items()}
+    run.record(
+        "completed",
+        metrics=tested | held_out,
+        best_epoch=int(best["epoch"]),
+        epochs=trainer.current_epoch,
+        steps=trainer.global_step,
+        seconds=float(timing["seconds"].sum()),
+        images_per_second=float(timing["images_per_second"].median()),
+        peak_memory_mb=peak_memory_mb(),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        macs=macs,
+        device=device_name(trainer.strategy.root_device),
+        threads=torch.get_num_threads(),
+        layers=[asdict(layer) for layer in wconv.summary(model)],
+        metric_definitions=task.definitions,
+    )
+
+
+@rank_zero_only
+def show(run: Run) -> None:
+    """Print what came out, and last of all where it is."""
+    metrics = run.results["metrics"]
+    print("  ".join(f"{name} {value:.4g}" for name, value in sorted(metrics.items())))
+    print(run.directory, flush=True)
+
+
+@rank_zero_only
+def show_again(run: Run) -> None:
+    """Print the result of a run that was completed before."""
+    made_with = run.results["versions"]
+    print(
+        f"this run was completed before, with wconv {made_with['wconv']} and torch {made_with['torch']} "
+        "(force=true starts it over)"
+    )
+    show(run)

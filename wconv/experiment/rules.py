@@ -1,0 +1,59 @@
+"""Values that no run can have, refused before anything is built."""
+
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from wconv.experiment.errors import ConfigError
+
+Rule = tuple[Callable[[Any], bool], str]
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+COUNT: Rule = (lambda value: _whole(value) and value >= 1, "a whole number from 1")
+SEED: Rule = (lambda value: _whole(value) and 0 <= value < 2**32, "a whole number from 0 to 4294967295")
+OPTIONAL_COUNT: Rule = (
+    lambda value: value is None or (_whole(value) and value >= 1),
+    "a whole number from 1, or null",
+)
+WHOLE: Rule = (lambda value: _whole(value) and value >= 0, "a whole number from 0")
+POSITIVE: Rule = (lambda value: _number(value) and 0 < value < float("inf"), "a number above 0")
+PART: Rule = (lambda value: _number(value) and 0 <= value < 1, "a number from 0 to below 1")
+
+RULES = {
+    "seed": SEED,
+    "trainer.max_epochs": COUNT,
+    "datamodule.batch_size": COUNT,
+    "datamodule.train_subset": OPTIONAL_COUNT,
+    "datamodule.val_size": OPTIONAL_COUNT,
+    "datamodule.crop_padding": WHOLE,
+    "datamodule.image_size": COUNT,
+    "datamodule.train_images": COUNT,
+    "datamodule.test_images": COUNT,
+    "optimizer.lr": POSITIVE,
+    "scheduler.warmup": PART,
+    "task.label_smoothing": PART,
+    "model.width": POSITIVE,
+    "callbacks.progress.every_seconds": POSITIVE,
+}
+
+
+def check_values(config: DictConfig) -> None:
+    """Check the values that have a rule.
+
+    Raises:
+        ConfigError: the first value that breaks one.
+    """
+    for key, (holds, expected) in RULES.items():
+        missing = object()
+        value = OmegaConf.select(config, key, default=missing)
+        if value is not missing and not holds(value):
+            raise ConfigError(f"{key}={value}: expected {expected}")

@@ -1,0 +1,154 @@
+"""The folder of a run: found by what the run is, held by one process, and telling how the run stands."""
+
+import json
+import os
+import shutil
+import socket
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from wconv.experiment.errors import ConfigError, Interrupted, Stop, one_line
+from wconv.experiment.files import write_whole
+from wconv.experiment.identity import identity, run_hash
+from wconv.experiment.provenance import provenance
+
+LOCK = ".lock"
+
+
+class Run:
+    """A run and its folder `<output_dir>/<task>/<model>-<conv>-s<seed>-<hash>`.
+
+    Args:
+        config: the composed configuration.
+        data: fingerprint of its data.
+        output_dir: folder of all runs.
+    """
+
+    def __init__(self, config: DictConfig, data: dict[str, Any], output_dir: Path) -> None:
+        self.config = config
+        self.hash = run_hash(identity(config, data))
+        name = f"{config.model.name}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
+        self.directory = output_dir / config.task.name / name
+        self.checkpoints = self.directory / "checkpoints"
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What results.json says; nothing where there is none, or none that can be read.
+
+        Raises:
+            ConfigError: the folder belongs to another run.
+        """
+        try:
+            content = json.loads((self.directory / "results.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(content, dict):
+            return {}
+        if content.get("config_hash") != self.hash:
+            raise ConfigError(
+                f"{self.directory} holds another run, of hash {content.get('config_hash')}; "
+                "choose another paths.output_dir"
+            )
+        return content
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.results.get("status") == "completed"
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """Where to go on, if the run was stopped."""
+        path = self.checkpoints / "last.ckpt"
+        return path if path.exists() else None
+
+    def record(self, status: str, **more: Any) -> None:
+        """Write results.json whole."""
+        config = self.config
+        density = OmegaConf.to_container(config.conv.density) if "density" in config.conv else {}
+        content = {
+            "status": status,
+            "task": config.task.name,
+            "model": config.model.name,
+            "conv": config.conv.name,
+            "density": density,
+            "init": config.init.name,
+            "seed": config.seed,
+            "config_hash": self.hash,
+            **more,
+            **provenance(),
+        }
+        self._write("results.json", json.dumps(content, indent=2, allow_nan=True) + "\n")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder, make it ready, and write down how the run ends if it does not end well.
+
+        Raises:
+            ConfigError: the folder cannot be made or written.
+            Interrupted: another process holds it, or the run was stopped.
+            Stop: the run failed; error.log has the traceback.
+        """
+        if rank_zero_only.rank > 0:  # the first process holds the folder for all
+            yield
+            return
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.directory / LOCK, timeout=0)
+            lock.acquire()
+        except Timeout:
+            owner = _read(self.directory / f"{LOCK}.owner") or "an unknown process"
+            raise Interrupted(f"{self.directory} is held by {owner}; wait for it or stop it") from None
+        except OSError as error:
+            raise ConfigError(
+                f"the run folder {self.directory} cannot be written ({error.strerror}); set paths.output_dir"
+            ) from error
+        with lock:
+            self._write(f"{LOCK}.owner", f"process {os.getpid()} on {socket.gethostname()}")
+            self._make_ready()
+            with self._reported():
+                yield
+
+    def _make_ready(self) -> None:
+        if self.config.force:
+            for path in self.directory.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif not path.name.startswith(LOCK):
+                    path.unlink()
+        (self.directory / "error.log").unlink(missing_ok=True)
+        self._write("config.yaml", OmegaConf.to_yaml(self.config, resolve=True))
+        self.record("running", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C and SIGTERM into the latter
+            self.record("interrupted")
+            raise Interrupted(f"stopped; the same command goes on from {self.directory}") from error
+        except Exception as error:
+            self._write("error.log", traceback.format_exc())
+            self.record("failed", error=f"{type(error).__name__}: {one_line(error)}")
+            log = self.directory / "error.log"
+            raise Stop(
+                f"the run failed with {type(error).__name__}: {one_line(error)} (see {log})"
+            ) from error
+
+    def _write(self, name: str, text: str) -> None:
+        write_whole(self.directory / name, text.encode())
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,64 @@
+"""timing.csv: seconds, images per second and memory of every epoch, kept apart from what is deterministic."""
+
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+
+from wconv.experiment.files import write_whole
+
+
+class Timing(pl.Callback):
+    """Measure every epoch and write it down.
+
+    Args:
+        path: the file; rows of earlier processes of the same run are kept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self.start = time.monotonic()
+        self.images = 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the images of all processes."""
+        self.images += len(batch[0]) * trainer.world_size
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note when the training part of the epoch ended."""
+        self.trained = time.monotonic()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the row of the epoch."""
+        if not trainer.is_global_zero:
+            return
+        row = {
+            "epoch": trainer.current_epoch,
+            "seconds": time.monotonic() - self.start,
+            "images_per_second": self.images / (self.trained - self.start),
+            "peak_memory_mb": peak_memory_mb(),
+        }
+        rows = pd.concat([read_timing(self.path), pd.DataFrame([row])])
+        rows = rows.drop_duplicates("epoch", keep="last")
+        write_whole(self.path, rows.to_csv(index=False).encode())
+
+
+def read_timing(path: Path) -> pd.DataFrame:
+    """Return the rows so far; none where there is no file."""
+    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory in use so far: of the GPU where there is one, else of the process."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
