@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 from omegaconf import DictConfig
 
 from wconv.experiment import build, outcome

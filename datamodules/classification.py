@@ -94,13 +94,13 @@ class ClassificationData(pl.LightningDataModule):
         self.train, self.val, self.test = train, val, test
         self.channels, self.image_size = train.images.shape[1], train.images.shape[2]
         if self.mean is None or self.std is None:
-            self.mean, self.std = channel_statistics(train.images)
-        for option, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) != self.channels:  # would be broadcast: grey images would come out in colour
-                raise ValueError(
-                    f"datamodule.{option} has {len(values)} values, but the images have {self.channels} channels; "
-                    f"give one a channel, or null to measure them"
-                )
+            mean, std = channel_statistics(train.images)
+            self.mean, self.std = self.mean or mean, self.std or std
+        if not len(self.mean) == len(self.std) == self.channels or min(self.std) <= 0:
+            raise ValueError(
+                f"datamodule.mean={self.mean} and datamodule.std={self.std}: expected a number for each of the "
+                f"{self.channels} channels, the second above 0; or null to have them measured"
+            )
 
     @property
     def num_classes(self) -> int:

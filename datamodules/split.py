@@ -48,9 +48,10 @@ def hold_out(labels: Tensor, size: int | None) -> tuple[Tensor, Tensor]:
     total = len(labels)
     held = round(total * HELD_OUT) if size is None else size
     if not 1 <= held < total:
+        asked = "null" if size is None else size
         raise ValueError(
-            f"datamodule.val_size={size}: {held} of {total} training images would be held out for validation; "
-            f"choose 1 to {total - 1}, or more images with datamodule.train_subset"
+            f"datamodule.val_size={asked}: {held} of {total} training images would be held out for validation; "
+            "leave one at least on either side, or use more images with datamodule.train_subset"
         )
     order = _class_balanced_order(labels)
     return order[held:], order[:held]

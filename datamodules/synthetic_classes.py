@@ -78,10 +78,7 @@ def draw(count: int, image_seed: int, part: str) -> Labelled:
     across, down = (rows + number(4, 0, 5)) // half, (columns + number(5, 0, 5)) // half
     diagonal = (rows + columns + number(6, 0, 5)) // half
     texture = labels.reshape(-1, 1, 1) % len(TEXTURES)
-    light = (
-        np.select([texture == 0, texture == 1, texture == 2], [across, down, diagonal], across + down) % 2
-        == 1
-    )
+    light = np.select([texture == 0, texture == 1, texture == 2], [across, down, diagonal], across + down) % 2 == 1
 
     channels = []
     for channel in range(3):
@@ -92,14 +89,10 @@ def draw(count: int, image_seed: int, part: str) -> Labelled:
     images = np.stack(channels, axis=1)
     pixel = np.arange(images.size, dtype=np.uint64).reshape(images.shape)
     noise = (_hash(~start ^ _hash(pixel)) >> np.uint64(32)).astype(np.int64) % (2 * NOISE + 1) - NOISE
-    return Labelled(
-        torch.from_numpy(np.clip(images + noise, 0, 255).astype(np.uint8)), torch.from_numpy(labels)
-    )
+    return Labelled(torch.from_numpy(np.clip(images + noise, 0, 255).astype(np.uint8)), torch.from_numpy(labels))
 
 
-def _shape(
-    shape: NDArray[np.int64], dy: NDArray[Any], dx: NDArray[Any], radius: NDArray[Any]
-) -> NDArray[np.bool_]:
+def _shape(shape: NDArray[np.int64], dy: NDArray[Any], dx: NDArray[Any], radius: NDArray[Any]) -> NDArray[np.bool_]:
     """Say which pixels lie inside; the areas are alike."""
     square_distance = dy**2 + dx**2
     far, near = np.maximum(abs(dy), abs(dx)), np.minimum(abs(dy), abs(dx))

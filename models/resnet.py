@@ -64,9 +64,7 @@ class ResNet(nn.Module):
                     else basic_body(channels, inner, kernel_size, stride, batch_norm)
                 )
                 out = inner * EXPANSION if bottleneck else inner
-                stages.append(
-                    Residual(body, shortcut(channels, out, stride, batch_norm, depth in SMALL_DEPTHS))
-                )
+                stages.append(Residual(body, shortcut(channels, out, stride, batch_norm, depth in SMALL_DEPTHS)))
                 channels = out
         self.blocks = nn.Sequential(*stages)
         self.classifier = nn.Linear(channels, num_classes)

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -115,16 +115,16 @@ def _swap(model: nn.Module, kind: type[Conv], change: Callable[[Conv], nn.Conv2d
 
 def _like(kind: type[Conv], conv: nn.Conv2d, density: Density | None = None) -> Conv:
     """Make a layer with the geometry, parameters, device, dtype and mode of another."""
-    extra = {} if density is None else {"density": density}
-    geometry = {name: getattr(conv, name) for name in _GEOMETRY}
+    arguments: dict[str, Any] = {name: getattr(conv, name) for name in _GEOMETRY}
+    if density is not None:
+        arguments["density"] = density
     # On the meta device no initial weights are drawn, so the global random stream is where it was.
     layer = kind(
-        **geometry,
+        **arguments,
         bias=conv.bias is not None,
         padding_mode=conv.padding_mode,
         device="meta",
         dtype=conv.weight.dtype,
-        **extra,
     )
     layer.weight, layer.bias = conv.weight, conv.bias
     if isinstance(layer, WeightedConv2d):

@@ -12,6 +12,7 @@ Source: Cammarasana & Patanè, arXiv 2505.24558.
 import math
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import torch
 
@@ -43,16 +44,14 @@ def axis_coefficients(density: Density | None, kernel_size: tuple[int, ...]) -> 
         return tuple((1.0,) * (size // 2) for size in kernel_size)
     if isinstance(density, str) or not isinstance(density, Sequence):
         raise ValueError(_expectation(density, kernel_size))
-    nested = len(density) > 0 and all(
-        isinstance(entry, Sequence) and not isinstance(entry, str) for entry in density
-    )
-    lists = list(density) if nested else [density] * len(kernel_size)
+    nested = len(density) > 0 and all(isinstance(entry, Sequence) and not isinstance(entry, str) for entry in density)
+    lists: list[Any] = list(density) if nested else [density] * len(kernel_size)
     if len(lists) != len(kernel_size):
         raise ValueError(_expectation(density, kernel_size))
     for coefficients, size in zip(lists, kernel_size, strict=True):
-        if len(coefficients) != size // 2 or not all(map(_is_finite_number, coefficients)):  # type: ignore[arg-type]
+        if len(coefficients) != size // 2 or not all(map(_is_finite_number, coefficients)):
             raise ValueError(_expectation(density, kernel_size))
-    return tuple(tuple(float(value) for value in coefficients) for coefficients in lists)  # type: ignore[union-attr]
+    return tuple(tuple(float(value) for value in coefficients) for coefficients in lists)
 
 
 def density_function(coefficients: Sequence[Coefficients]) -> torch.Tensor:

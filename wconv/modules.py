@@ -78,9 +78,11 @@ class WeightedConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return conv(input, W * Phi) + b for an input of (N, C, H, W) or (C, H, W)."""
-        return self._conv_forward(input, self.weight * self.density, self.bias)
+        output: Tensor = self._conv_forward(input, self.weight * self.density, self.bias)
+        return output
 
     def extra_repr(self) -> str:
         """Add the density to what `torch.nn.Conv2d` prints."""
         axes = [list(half) for half in self.coefficients]
-        return f"{super().extra_repr()}, density={axes[0] if axes[0] == axes[1] else axes}"
+        plain = super().extra_repr()  # type: ignore[no-untyped-call]
+        return f"{plain}, density={axes[0] if axes[0] == axes[1] else axes}"

@@ -1,5 +1,6 @@
 """From the configuration to the parts of a run."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import wconv
-from wconv.experiment.errors import ConfigError
+from wconv.experiment.classification import Classification
+from wconv.experiment.epoch_stream import EpochStream
+from wconv.experiment.errors import ConfigError, one_line
 from wconv.experiment.metrics_csv import MetricsCSV
 from wconv.experiment.progress import progress
 from wconv.experiment.run import Run
@@ -30,7 +33,7 @@ def with_absolute_paths(config: DictConfig, root: Path) -> DictConfig:
     """Return a copy whose paths start at `root` where they are relative."""
     absolute = config.copy()
     for key, value in config.paths.items():
-        absolute.paths[key] = str(root / value)
+        absolute.paths[key] = str(root / str(value))
     return absolute
 
 
@@ -51,8 +54,8 @@ def apply_conv(model: nn.Module, conv: DictConfig) -> nn.Module:
     """Make the convolutions standard, weighted, or standard but started from W * Phi."""
     if conv.name == "standard":
         return model
-    density = {
-        int(str(key).removeprefix("k")): OmegaConf.to_object(value)
+    density: dict[int, Any] = {
+        int(str(key).removeprefix("k")): OmegaConf.to_object(value) if OmegaConf.is_config(value) else value
         for key, value in conv.density.items()
         if value is not None
     }
@@ -84,45 +87,43 @@ def count_macs(model: nn.Module, channels: int, image_size: int) -> int:
             f"the model cannot take images of {image_size}x{image_size} pixels: {str(error).splitlines()[0]}"
         ) from error
     model.train(training)
-    return counter.get_total_flops() // 2
+    return int(counter.get_total_flops()) // 2
 
 
-def build_task(config: DictConfig, model: nn.Module, num_classes: int) -> pl.LightningModule:
-    """Make the task around a model; the optimiser is tried on it, so that its values are checked before a start."""
-    optimizer = make(config.optimizer)
-    optimizer(model.parameters())
-    task: pl.LightningModule = make(
-        config.task,
-        model=model,
-        optimizer=optimizer,
-        scheduler=make(config.scheduler),
-        num_classes=num_classes,
+def build_task(config: DictConfig, model: nn.Module, num_classes: int) -> Classification:
+    """Make the task around a model.
+
+    Raises:
+        ConfigError: the optimiser or the schedule refuses its values; both are tried before anything is started.
+    """
+    optimizer, scheduler = make(config.optimizer), make(config.scheduler)
+    group = "optimizer"
+    try:
+        trial = optimizer(model.parameters())
+        group = "scheduler"
+        scheduler(trial, total_steps=100)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{group}: {one_line(error)}") from error
+    task: Classification = make(
+        config.task, model=model, optimizer=optimizer, scheduler=scheduler, num_classes=num_classes
     )
     return task
 
 
-def build_trainer(config: DictConfig, run: Run, task: pl.LightningModule) -> pl.Trainer:
+def build_trainer(config: DictConfig, run: Run, task: Classification) -> pl.Trainer:
     """Make the trainer with the files it writes into the folder of the run."""
+    # After validation: at the end of the training part Lightning would count the epoch as unfinished.
+    checkpoint = partial(ModelCheckpoint, run.checkpoints, enable_version_counter=False, save_on_train_epoch_end=False)
     callbacks: list[pl.Callback] = [
-        ModelCheckpoint(
-            run.checkpoints,
-            filename="best",
-            monitor=str(task.monitor),
-            mode=str(task.mode),
-            enable_version_counter=False,
-        ),
-        # After validation: at the end of the training part Lightning would count the epoch as unfinished.
-        ModelCheckpoint(
-            run.checkpoints, filename="last", enable_version_counter=False, save_on_train_epoch_end=False
-        ),
+        checkpoint("best", monitor=task.monitor, mode=task.mode),
+        checkpoint("last"),
+        EpochStream(config.seed),
         Timing(run.directory / "timing.csv"),
     ]
     if config.trainer.enable_progress_bar:
         callbacks.append(progress(config.callbacks.progress.every_seconds))
     logger = MetricsCSV(run.directory / "metrics.csv")
-    trainer: pl.Trainer = make(
-        config.trainer, callbacks=callbacks, logger=logger, default_root_dir=str(run.directory)
-    )
+    trainer: pl.Trainer = make(config.trainer, callbacks=callbacks, logger=logger, default_root_dir=str(run.directory))
     if config.datamodule.batch_size % trainer.world_size:
         raise ConfigError(
             f"datamodule.batch_size={config.datamodule.batch_size} is for all {trainer.world_size} devices "

@@ -1,7 +1,7 @@
 """The classification task: what is minimised and what is measured."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 Batch = tuple[Tensor, Tensor]
@@ -21,28 +21,22 @@ class Scores(nn.Module):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         tops = {"acc": 1, "acc_top5": 5} if num_classes > 5 else {"acc": 1}
-        self.metrics = nn.ModuleDict(
-            {
-                name: MulticlassAccuracy(num_classes, top_k=top, average="micro", validate_args=False)
-                for name, top in tops.items()
-            }
+        self.accuracies = MetricCollection(
+            {name: MulticlassAccuracy(num_classes, top_k=top, average="micro") for name, top in tops.items()}
         )
-        self.metrics["loss"] = MeanMetric()
+        self.loss = MeanMetric()
 
     def update(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
         """Add a batch: logits (N, classes), labels (N,), mean loss."""
-        for name, metric in self.metrics.items():
-            if name == "loss":
-                metric.update(loss.detach(), weight=len(labels))
-            else:
-                metric.update(logits.detach(), labels)
+        self.accuracies.update(logits.detach(), labels)
+        self.loss.update(loss.detach(), weight=len(labels))
 
     def collect(self, prefix: str) -> dict[str, Tensor]:
         """Return the scores of the pass, named `prefix/acc` and so on, and start a new one."""
-        scores = {f"{prefix}/{name}": metric.compute() for name, metric in self.metrics.items()}
-        for metric in self.metrics.values():
-            metric.reset()
-        return scores
+        scores = {**self.accuracies.compute(), "loss": self.loss.compute()}
+        self.accuracies.reset()
+        self.loss.reset()
+        return {f"{prefix}/{name}": value for name, value in scores.items()}
 
 
 class Classification(pl.LightningModule):
@@ -58,7 +52,7 @@ class Classification(pl.LightningModule):
 
     monitor = "val/acc"
     mode = "max"
-    definitions = {
+    definitions: ClassVar = {
         "acc": "share of the images whose class has the largest logit (top-1), from 0 to 1",
         "acc_top5": "share of the images whose class is among the five largest logits, from 0 to 1",
         "loss": "mean cross-entropy in nats, without label smoothing",

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from wconv.experiment.errors import ConfigError, Interrupted, Stop
@@ -51,13 +49,11 @@ def launch(train: Callable[[DictConfig], None], configs: Path) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         if any(flag in sys.argv[1:] for flag in ("-m", "--multirun")):
             sys.argv.append(f"hydra.sweep.dir={scratch}")
-        hydra.main(version_base="1.3", config_path=str(configs), config_name=CONFIG_NAME)(job)()
+        try:
+            hydra.main(version_base="1.3", config_path=str(configs), config_name=CONFIG_NAME)(job)()
+        except SystemExit as exit_:
+            codes.append(int(exit_.code or 0))
     return max(codes, key=SEVERITY.index)
-
-
-def in_grid() -> bool:
-    """Whether the run is one of several."""
-    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
 def report(stop: Stop) -> None:
@@ -76,4 +72,5 @@ def make_quiet() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty")
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
+    warnings.filterwarnings("ignore", message=".*sync_dist=True")  # torchmetrics has summed over the processes
     warnings.filterwarnings("ignore", message=".*LeafSpec")  # PyTorch's word to Lightning

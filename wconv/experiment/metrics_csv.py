@@ -45,9 +45,10 @@ class MetricsCSV(Logger):
     def keep_until(self, step: int) -> None:
         """Take over the rows that an earlier process wrote up to a step."""
         if self.path.exists():
-            earlier = pd.read_csv(self.path, float_precision="round_trip").set_index("step", drop=False)
-            kept = earlier[earlier["step"] <= step]
-            self.rows = {int(key): row.dropna().to_dict() for key, row in kept.iterrows()}  # type: ignore[call-overload]
+            earlier = pd.read_csv(self.path)
+            for row in earlier[earlier["step"] <= step].to_dict("records"):
+                values = {str(name): shortest(value) for name, value in row.items() if pd.notna(value)}
+                self.rows[int(row["step"])] = values
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:

@@ -7,12 +7,14 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
-from torch import nn
 
 import wconv
+from wconv.experiment.classification import Classification
+from wconv.experiment.curves import draw
 from wconv.experiment.metrics_csv import MetricsCSV, shortest
 from wconv.experiment.provenance import device_name
 from wconv.experiment.run import Run
+from wconv.experiment.saved import read_run
 from wconv.experiment.timing import peak_memory_mb, read_timing
 
 
@@ -37,15 +39,12 @@ def best_checkpoint(run: Run) -> Path | None:
 
 
 @rank_zero_only
-def complete(run: Run, trainer: pl.Trainer, task: pl.LightningModule, macs: int) -> None:
-    """Write results.json and the picture of the run."""
-    history = pd.read_csv(run.directory / "metrics.csv", float_precision="round_trip")
-    best = history.loc[
-        history[task.monitor].idxmax() if task.mode == "max" else history[task.monitor].idxmin()
-    ]
+def complete(run: Run, trainer: pl.Trainer, task: Classification, macs: int) -> None:
+    """Write results.json."""
+    history = pd.read_csv(run.directory / "metrics.csv")
+    best = history.sort_values(task.monitor, ascending=task.mode == "min", kind="stable").iloc[0]
     timing = read_timing(run.directory / "timing.csv")
-    model: nn.Module = task.model  # type: ignore[assignment]
-    held_out = {str(name): float(best[name]) for name in history if str(name).startswith("val/")}
+    held_out = {name: float(best[name]) for name in map(str, history) if name.startswith("val/")}
     tested = {name: shortest(float(value)) for name, value in trainer.callback_metrics.items()}
     run.record(
         "completed",
@@ -56,18 +55,21 @@ def complete(run: Run, trainer: pl.Trainer, task: pl.LightningModule, macs: int)
         seconds=float(timing["seconds"].sum()),
         images_per_second=float(timing["images_per_second"].median()),
         peak_memory_mb=peak_memory_mb(),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=sum(parameter.numel() for parameter in task.model.parameters()),
         macs=macs,
         device=device_name(trainer.strategy.root_device),
         threads=torch.get_num_threads(),
-        layers=[asdict(layer) for layer in wconv.summary(model)],
+        layers=[asdict(layer) for layer in wconv.summary(task.model)],
         metric_definitions=task.definitions,
     )
 
 
 @rank_zero_only
 def show(run: Run) -> None:
-    """Print what came out, and last of all where it is."""
+    """Print what came out, and last of all where it is; the picture is drawn where there is none yet."""
+    picture = run.directory / "images" / "curves.png"
+    if not picture.exists():
+        draw([read_run(run.directory)], picture)
     metrics = run.results["metrics"]
     print("  ".join(f"{name} {value:.4g}" for name, value in sorted(metrics.items())))
     print(run.directory, flush=True)

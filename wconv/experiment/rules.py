@@ -28,7 +28,11 @@ WHOLE: Rule = (lambda value: _whole(value) and value >= 0, "a whole number from 
 POSITIVE: Rule = (lambda value: _number(value) and 0 < value < float("inf"), "a number above 0")
 PART: Rule = (lambda value: _number(value) and 0 <= value < 1, "a number from 0 to below 1")
 
+PATH: Rule = (lambda value: value is not None, "a folder")
+
 RULES = {
+    "paths.data_dir": PATH,
+    "paths.output_dir": PATH,
     "seed": SEED,
     "trainer.max_epochs": COUNT,
     "datamodule.batch_size": COUNT,

@@ -34,6 +34,7 @@ class Run:
 
     def __init__(self, config: DictConfig, data: dict[str, Any], output_dir: Path) -> None:
         self.config = config
+        self.data = data
         self.hash = run_hash(identity(config, data))
         name = f"{config.model.name}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
         self.directory = output_dir / config.task.name / name
@@ -83,6 +84,7 @@ class Run:
             "init": config.init.name,
             "seed": config.seed,
             "config_hash": self.hash,
+            "data": self.data,
             **more,
             **provenance(),
         }
@@ -97,7 +99,7 @@ class Run:
             Interrupted: another process holds it, or the run was stopped.
             Stop: the run failed; error.log has the traceback.
         """
-        if rank_zero_only.rank > 0:  # the first process holds the folder for all
+        if getattr(rank_zero_only, "rank", 0) > 0:  # the first process holds the folder for all
             yield
             return
         try:
@@ -139,9 +141,7 @@ class Run:
             self._write("error.log", traceback.format_exc())
             self.record("failed", error=f"{type(error).__name__}: {one_line(error)}")
             log = self.directory / "error.log"
-            raise Stop(
-                f"the run failed with {type(error).__name__}: {one_line(error)} (see {log})"
-            ) from error
+            raise Stop(f"the run failed with {type(error).__name__}: {one_line(error)} (see {log})") from error
 
     def _write(self, name: str, text: str) -> None:
         write_whole(self.directory / name, text.encode())

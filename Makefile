@@ -1,0 +1,36 @@
+# VENV names the environment, PYTHON what makes it.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: install quickstart test test-all lint format
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt -e ".[experiment,dev]"
+	@touch $@
+
+# The main job on drawn images, standard against weighted; see README.md.
+quickstart: install
+	$(BIN)/python train.py experiment=quickstart conv=standard
+	$(BIN)/python train.py experiment=quickstart conv=weighted
+	$(BIN)/python scripts/compare.py runs/quickstart --picture runs/quickstart/comparison.png
+
+# One thread a test: what they compute is small, and two workers then share the cores evenly.
+test test-all: export OMP_NUM_THREADS = 1
+test: install
+	$(BIN)/python -m pytest -n 2 -m "not faults and not slurm and not browser"
+
+test-all: install
+	$(BIN)/python -m pytest -n 2
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy wconv
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .

@@ -1,0 +1,53 @@
+"""Compare runs: a table over the seeds, and curves: python scripts/compare.py runs --picture curves.png."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from wconv.experiment.compare import markdown, table
+from wconv.experiment.files import write_whole
+from wconv.experiment.saved import find_runs
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a folder of runs")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table, as it is printed")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table with unrounded values")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw curves and densities (PNG)")
+    options = parser.parse_args(arguments)
+    try:
+        runs = find_runs(options.runs)
+        text = markdown(runs)
+        print(text)
+        if options.markdown:
+            write(options.markdown, lambda path: write_whole(path, f"{text}\n".encode()))
+        if options.csv:
+            write(options.csv, lambda path: write_whole(path, table(runs).to_csv(index=False).encode()))
+        if options.picture:
+            from wconv.experiment.curves import draw  # here, because it takes a second to import
+
+            write(options.picture, lambda path: draw(runs, path))
+    except ValueError as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def write(path: Path, how: Callable[[Path], None]) -> None:
+    """Write a file and make its folder.
+
+    Raises:
+        ValueError: it cannot be written, and why.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        how(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written ({error.strerror}); choose another place") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+import pytest
+import torch
+from torch import nn
+
+import wconv
+from wconv import WeightedConv2d
+from wconv.convert import Layer
+
+
+def network() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 5, padding=2, bias=False), nn.Conv2d(4, 2, 1)
+    )
+
+
+def test_layers_with_a_density_are_swapped_and_others_left():
+    model = wconv.convert(network(), {3: [0.7]})
+    assert [type(layer) for layer in model] == [WeightedConv2d, nn.ReLU, nn.Conv2d, nn.Conv2d]
+    assert wconv.summary(model) == [
+        Layer("0", (3, 3), ((0.7,), (0.7,))),
+        Layer("2", (5, 5), None),
+        Layer("3", (1, 1), None),
+    ]
+
+
+def test_parameters_stay_the_same_objects_in_the_same_mode():
+    model = network().eval()
+    before, keys = list(model.parameters()), list(model.state_dict())
+    wconv.convert(model, {3: [0.7], 5: [0.2, 0.8]})
+    assert all(old is new for old, new in zip(before, model.parameters(), strict=True))
+    assert list(model.state_dict()) == keys
+    assert not model[0].training
+
+
+def test_nothing_is_drawn_from_the_random_stream():
+    model = network()
+    state = torch.get_rng_state()
+    wconv.fold(wconv.convert(model, {3: [0.7]}))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_fold_keeps_the_outputs_and_ends_in_plain_layers():
+    model = wconv.convert(network(), {3: [0.7], 5: [0.2, 0.8]})
+    images = torch.randn(2, 3, 8, 8)
+    weighted = model(images)
+    folded = wconv.fold(model)
+    assert torch.equal(folded(images), weighted)
+    assert {type(layer) for layer in folded} == {nn.Conv2d, nn.ReLU}
+
+
+def test_a_model_that_is_a_convolution_comes_back_weighted():
+    conv = nn.Conv2d(3, 4, 3)
+    layer = wconv.convert(conv, {3: [0.7]})
+    assert isinstance(layer, WeightedConv2d)
+    assert layer.weight is conv.weight
+    assert type(wconv.fold(layer)) is nn.Conv2d
+
+
+def test_a_shared_layer_stays_shared():
+    conv = nn.Conv2d(3, 3, 3, padding=1)
+    model = nn.ModuleDict({"a": nn.Sequential(conv, conv), "b": nn.Sequential(conv)})
+    wconv.convert(model, {3: [0.7]})
+    assert isinstance(model["a"][0], WeightedConv2d)
+    assert model["a"][0] is model["a"][1] is model["b"][0]
+
+
+def test_subclasses_are_left_alone():
+    class Special(nn.Conv2d):
+        pass
+
+    model = nn.Sequential(Special(3, 3, 3), nn.Conv2d(3, 3, 3))
+    wconv.convert(model, {3: [0.7]})
+    assert type(model[0]) is Special
+    assert isinstance(model[1], WeightedConv2d)
+
+
+def test_a_key_without_a_layer_warns():
+    with pytest.warns(UserWarning, match="kernel size 7"):
+        wconv.convert(network(), {3: [0.7], 7: [0.25, 0.15, 0.55]})
+
+
+def test_a_wrong_density_changes_nothing():
+    model = network()
+    with pytest.raises(ValueError, match="5x5: expected 2 numbers"):
+        wconv.convert(model, {3: [0.7], 5: [0.2]})
+    assert type(model[0]) is nn.Conv2d

@@ -1,0 +1,134 @@
+"""Run folders read back: what a run is and what came out of it, for those who compare."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from wconv.experiment.identity import NEUTRAL, NEUTRAL_DATA, NEUTRAL_TRAINER
+
+Taps = tuple[tuple[float, ...], ...]
+
+# The seed is what a group averages over; the density shown is the one that the layers have.
+_NEUTRAL_GROUPS = {*NEUTRAL, "seed", "hydra"}
+_NEUTRAL_KEYS = {"datamodule.seed", *(f"datamodule.{key}" for key in NEUTRAL_DATA)}
+_NEUTRAL_KEYS |= {f"trainer.{key}" for key in NEUTRAL_TRAINER}
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run as its folder tells it.
+
+    Attributes:
+        folder: where it was found.
+        status: of results.json; "unreadable" where it cannot be used.
+        reason: why it cannot be used.
+        seed: seed of the run.
+        metrics: final values by name.
+        features: what the run is, apart from its seed: configuration keys, density, number of parameters.
+        densities: coefficients of each kernel size that has some, e.g. ("k3", ((0.7,), (0.7,))).
+    """
+
+    folder: Path
+    status: str
+    reason: str = ""
+    seed: int = 0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    features: Mapping[str, Any] = field(default_factory=dict)
+    densities: Sequence[tuple[str, Taps]] = ()
+
+
+def find_runs(paths: Iterable[Path]) -> list[SavedRun]:
+    """Read the runs in and below some folders, each once.
+
+    Raises:
+        ValueError: there is no run in one of them.
+    """
+    runs: dict[Path, SavedRun] = {}
+    for path in paths:
+        folders = sorted(file.parent for file in path.rglob("results.json"))
+        if not folders:
+            kind = "holds no results.json, at no depth" if path.is_dir() else "is no folder"
+            raise ValueError(f"no run in {path}: it {kind}; name a run folder, or a folder of runs")
+        for folder in folders:
+            runs.setdefault(folder.resolve(), read_run(folder))
+    return list(runs.values())
+
+
+def read_run(folder: Path) -> SavedRun:
+    """Read results.json and config.yaml of a run folder; what cannot be used is "unreadable" and says why."""
+    try:
+        results = _read_object(folder / "results.json")
+        status = str(results["status"])
+        if status != "completed":
+            return SavedRun(folder, status, reason=str(results.get("error", "")))
+        config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=False)
+        densities = _densities(results["layers"], results["conv"], results["density"] or {})
+        features = {"density": "; ".join(map(density_text, densities)) or "-"}
+        features |= _features(config) | {"parameters": int(results["parameters"])}
+        if "data" in results:  # the folders are left out above: they do not say which images lie in them
+            features["data"] = sha256(json.dumps(results["data"], sort_keys=True).encode()).hexdigest()[:8]
+        features |= {key: str(results[key]) for key in ("model", "conv", "init")}
+        metrics = {str(name): float(value) for name, value in results["metrics"].items()}
+        return SavedRun(folder, status, "", int(results["seed"]), metrics, features, densities)
+    except KeyError as error:
+        reason = f"results.json lacks {error}"
+    except OSError as error:
+        reason = f"{Path(error.filename or folder).name}: {error.strerror}"
+    except (ValueError, TypeError, AttributeError, YAMLError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())
+    return SavedRun(folder, "unreadable", reason)
+
+
+def _features(config: Any) -> dict[str, Any]:
+    """Return the configuration by dotted key, each group by its name, without what cannot change a result."""
+    flat = pd.json_normalize(config).to_dict("records")[0]
+    features: dict[str, Any] = {}
+    for key, value in flat.items():
+        group, _, last = str(key).rpartition(".")
+        if str(key).split(".")[0] in _NEUTRAL_GROUPS or key in _NEUTRAL_KEYS or last == "_partial_":
+            continue
+        if group == "conv.density" or (last == "_target_" and f"{group}.name" in flat):
+            continue
+        if last == "_target_":
+            value = value.rpartition(".")[2]
+        plain = isinstance(value, str | int | float)
+        features[group if last in ("name", "_target_") else str(key)] = value if plain else json.dumps(value)
+    return features
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path.name} is not JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds no JSON object")
+    return content
+
+
+def _densities(layers: Any, conv: str, configured: Mapping[str, Any]) -> list[tuple[str, Taps]]:
+    found: set[tuple[str, Taps]] = set()
+    for layer in layers:
+        sizes, density = layer["kernel_size"], layer["density"]
+        name = "k" + "x".join(map(str, sizes if len(set(sizes)) > 1 else sizes[:1]))
+        # These layers end as plain ones and with learnt densities; what tells the runs apart is the start.
+        if conv in ("scaled_init", "trainable"):
+            density = [configured[name]] * len(sizes) if configured.get(name) else None
+        if density:
+            found.add((name, tuple(tuple(map(float, axis)) for axis in density)))
+    return sorted(found)
+
+
+def density_text(density: tuple[str, Taps]) -> str:
+    """Write a density like "k3 0.7"; one list for all axes where they share it."""
+    name, axes = density
+    lists = [", ".join(f"{value:g}" for value in axis) for axis in dict.fromkeys(axes)]
+    return f"{name} " + " x ".join(lists)
