@@ -101,7 +101,9 @@ class Classification(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log training and validation together: one row an epoch, written before the checkpoint is."""
         rates = {"lr": torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])}
-        self.log_dict(rates | self.train_scores.collect("train") | self.val_scores.collect("val"))
+        held_out = self.val_scores.collect("val")
+        self.log_dict(rates | self.train_scores.collect("train") | held_out)
+        self.log("held-out accuracy", held_out["val/acc"], prog_bar=True, logger=False)
 
     def on_test_epoch_end(self) -> None:
         """Log the test scores."""

@@ -1,0 +1,55 @@
+"""The pages can be believed: their Python runs, their commands are understood, their tables can be made again."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from wconv.experiment.compare import markdown
+from wconv.experiment.overrides import checked
+from wconv.experiment.saved import find_runs
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("results/*/README.md"))]
+TABLES = sorted(ROOT.glob("results/*/table.md"))
+
+
+def blocks(language: str) -> list[str]:
+    return [block for page in PAGES for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)]
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_runs(code):
+    exec(compile(code, "README.md", "exec"), {})
+
+
+COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if "train.py" in line]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_are_understood(line):
+    words = shlex.split(line, comments=True)
+    assert checked(words[words.index("train.py") + 1 :], ROOT / "configs")
+
+
+def test_there_are_commands_and_tables_to_test():
+    assert len(COMMANDS) >= 8
+    assert TABLES
+
+
+@pytest.mark.parametrize("links", [page for page in PAGES], ids=lambda page: page.parent.name)
+def test_links_lead_somewhere(links):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", links.read_text()):
+        assert (links.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
+def test_a_committed_table_is_made_again_from_its_runs(path):
+    assert markdown(find_runs([path.parent / "runs"])) + "\n" == path.read_text()
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
+def test_pages_show_the_committed_table(path):
+    rows = [line for line in path.read_text().splitlines() if line.startswith("|")]
+    assert "\n".join(rows) in (path.parent / "README.md").read_text()
