@@ -38,7 +38,7 @@ def test_there_are_commands_and_tables_to_test():
     assert TABLES
 
 
-@pytest.mark.parametrize("links", [page for page in PAGES], ids=lambda page: page.parent.name)
+@pytest.mark.parametrize("links", PAGES, ids=lambda page: page.parent.name)
 def test_links_lead_somewhere(links):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", links.read_text()):
         assert (links.parent / target).exists(), target

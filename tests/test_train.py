@@ -68,6 +68,14 @@ def test_the_tested_weights_are_those_of_the_best_epoch(train):
     assert checkpoint["epoch"] == content["best_epoch"]
 
 
+def test_a_run_that_ends_before_its_first_validation_is_tested_as_it_is(train):
+    done = train("trainer.max_steps=2")
+    assert done.code == 0, done.err
+    content = results(done.directory)
+    assert content["best_epoch"] is None
+    assert set(content["metrics"]) == {"test/acc", "test/acc_top5", "test/loss"}
+
+
 def test_the_same_command_again_returns_the_result(train):
     first = train()
     checkpoint = first.directory / "checkpoints" / "last.ckpt"

@@ -53,6 +53,9 @@ def launch(train: Callable[[DictConfig], None], configs: Path) -> int:
             hydra.main(version_base="1.3", config_path=str(configs), config_name=CONFIG_NAME)(job)()
         except SystemExit as exit_:
             codes.append(int(exit_.code or 0))
+        except KeyboardInterrupt:
+            codes.append(Interrupted.exit_code)
+            report(Interrupted("stopped before the run had started"))
     return max(codes, key=SEVERITY.index)
 
 

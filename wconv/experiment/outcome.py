@@ -42,14 +42,16 @@ def best_checkpoint(run: Run) -> Path | None:
 def complete(run: Run, trainer: pl.Trainer, task: Classification, macs: int) -> None:
     """Write results.json."""
     history = pd.read_csv(run.directory / "metrics.csv")
-    best = history.sort_values(task.monitor, ascending=task.mode == "min", kind="stable").iloc[0]
+    chosen = history.iloc[:0]  # a run that was cut short, say by trainer.max_steps, may have no validation
+    if task.monitor in history:
+        chosen = history.sort_values(task.monitor, ascending=task.mode == "min", kind="stable").iloc[:1]
     timing = read_timing(run.directory / "timing.csv")
-    held_out = {name: float(best[name]) for name in map(str, history) if name.startswith("val/")}
+    held_out = {name: float(value) for name in map(str, history) if name.startswith("val/") for value in chosen[name]}
     tested = {name: shortest(float(value)) for name, value in trainer.callback_metrics.items()}
     run.record(
         "completed",
         metrics=tested | held_out,
-        best_epoch=int(best["epoch"]),
+        best_epoch=next(iter(map(int, chosen["epoch"])), None),
         epochs=trainer.current_epoch,
         steps=trainer.global_step,
         seconds=float(timing["seconds"].sum()),

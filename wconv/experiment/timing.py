@@ -21,10 +21,12 @@ class Timing(pl.Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.images = 0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self.start = time.monotonic()
+        self.trained: float | None = None
         self.images = 0
 
     def on_train_batch_end(
@@ -39,12 +41,21 @@ class Timing(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the row of the epoch."""
+        self._write_row(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the row of an epoch that was cut short before its validation."""
+        if self.images and self.trained is None:
+            self._write_row(trainer)
+
+    def _write_row(self, trainer: pl.Trainer) -> None:
         if not trainer.is_global_zero:
             return
+        now = time.monotonic()
         row = {
             "epoch": trainer.current_epoch,
-            "seconds": time.monotonic() - self.start,
-            "images_per_second": self.images / (self.trained - self.start),
+            "seconds": now - self.start,
+            "images_per_second": self.images / ((self.trained or now) - self.start),
             "peak_memory_mb": peak_memory_mb(),
         }
         rows = pd.concat([read_timing(self.path), pd.DataFrame([row])])
