@@ -1,7 +1,25 @@
 """Weighted convolution (Cammarasana & Patanè, arXiv 2505.24558) for PyTorch."""
 
-from wconv.convert import convert, fold, summary
-from wconv.modules import WeightedConv2d
+from wconv.convert import convert, fold
+from wconv.functional import weighted_conv1d, weighted_conv2d, weighted_conv3d
+from wconv.modules import WeightedConv1d, WeightedConv2d, WeightedConv3d
+from wconv.parametrization import Bounded, Positive
+from wconv.report import summary
+from wconv.training import density_parameters, param_groups
 
 __version__ = "0.1.0"
-__all__ = ["WeightedConv2d", "convert", "fold", "summary"]
+__all__ = [
+    "Bounded",
+    "Positive",
+    "WeightedConv1d",
+    "WeightedConv2d",
+    "WeightedConv3d",
+    "convert",
+    "density_parameters",
+    "fold",
+    "param_groups",
+    "summary",
+    "weighted_conv1d",
+    "weighted_conv2d",
+    "weighted_conv3d",
+]

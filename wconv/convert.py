@@ -1,133 +1,173 @@
-"""Swap the convolutions of any model for weighted ones, and back."""
+"""Make the convolutions of any model weighted ones, and plain again."""
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatch
+from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.utils.parametrize import is_parametrized
 
 from wconv.density import Density
-from wconv.modules import WeightedConv2d
+from wconv.functional import weighted
+from wconv.modules import TRAINED, WEIGHTED, Weighted
+from wconv.parametrization import Parametrization
+from wconv.report import leave_report, why_not
 
-Conv = TypeVar("Conv", bound=nn.Conv2d)
-
-# What a layer has besides its parameters and buffers, and what both kinds of layer read in the same way.
-_GEOMETRY = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
+KernelSize = int | tuple[int, ...]
+Which = str | Iterable[str] | Callable[[str, nn.Module], bool]
 
 
-def convert(model: nn.Module, density: Mapping[int, Density]) -> nn.Module:
-    """Swap, in place, every `torch.nn.Conv2d` whose kernel size has a density for a `WeightedConv2d`.
+def convert(
+    model: nn.Module,
+    density: Mapping[KernelSize, Density],
+    *,
+    include: Which = "*",
+    exclude: Which = (),
+    trainable: bool | Literal["shared"] = False,
+    parametrization: Parametrization | None = None,
+    preserve: Literal["weights", "function"] = "weights",
+) -> nn.Module:
+    """Make, in place, every convolution whose kernel size has a density a weighted one.
 
-    The weights keep their values and their identity (an optimiser made before still trains them), so the function
-    of the model changes from conv(x, W) to conv(x, W * Phi).
+    A layer stays the same object with another class: its parameters, hooks, device, dtype and mode are as they were,
+    it stays shared where it was, and an optimiser made before still trains it. No random number is drawn.
 
     Args:
-        model: any module; subclasses of `torch.nn.Conv2d` in it are left alone.
-        density: coefficients keyed by the size of a square kernel, e.g. `{3: [0.7], 5: [0.2, 0.8]}`.
+        model: any module, also a single convolution. Only layers that are exactly `torch.nn.Conv1d`, `Conv2d` or
+            `Conv3d` are converted; subclasses are left alone, and `wconv.summary` says so.
+        density: density by kernel size: `{3: [0.7]}` for kernels of 3, 3x3 and 3x3x3, or
+            `{(3, 5): ([0.7], [0.2, 0.8])}`.
+        include: names of the layers to convert, with wildcards ("features.*"), one or several; or a function of name
+            and module.
+        exclude: likewise, those to leave alone.
+        trainable: train the densities: True for one a layer, "shared" for one a kernel size.
+        parametrization: as in `wconv.WeightedConv2d`.
+        preserve: "weights" keeps W, and the function changes; "function" divides W by Phi (in new parameters: make the
+            optimiser after that).
 
     Returns:
-        The same model, or the new layer if the model itself is a convolution.
+        The same model.
 
     Raises:
-        ValueError: a density does not fit its kernel size. The model is then unchanged.
+        ValueError: a density does not fit its kernel size, or cannot be divided by; or a layer that should be
+            converted is parametrized or lazy. Nothing is changed then.
 
     Warns:
         UserWarning: a key matches no layer.
     """
-    for size, coefficients in density.items():
-        WeightedConv2d(1, 1, size, density=coefficients, device="meta")  # refuse before anything is swapped
+    if preserve not in ("weights", "function"):
+        raise ValueError(f"preserve={preserve!r}: expected 'weights' or 'function'")
+    chosen: dict[_ConvNd, KernelSize] = {}
+    reasons: dict[str, str] = {}
+    for name, module in model.named_modules():
+        if not isinstance(module, _ConvNd) or isinstance(module, Weighted):
+            continue
+        key = _key(module.kernel_size, density)
+        if not _matches(name, module, include) or _matches(name, module, exclude):
+            reasons[name] = "left out by include or exclude"
+        elif key is None:
+            reasons[name] = "no density for this kernel size"
+        elif isinstance(module, LazyModuleMixin):
+            raise ValueError(f"layer {name!r} is lazy and has no kernel yet: pass a batch through the model first")
+        elif is_parametrized(module):
+            raise ValueError(
+                f"layer {name!r} is parametrized ({', '.join(module.parametrizations)}), and its class is not its own: "  # type: ignore[arg-type]
+                "convert first and register the parametrization then, or exclude the layer"
+            )
+        elif type(module) in WEIGHTED:
+            chosen[module] = key
+        else:
+            reasons[name] = why_not(module)
+    _try(density, chosen, bool(trainable), parametrization, preserve)
 
-    matched: set[int] = set()
-
-    def weigh(conv: nn.Conv2d) -> nn.Conv2d:
-        height, width = conv.kernel_size
-        if height != width or height not in density:
-            return conv
-        matched.add(height)
-        return _like(WeightedConv2d, conv, density=density[height])
-
-    model = _swap(model, nn.Conv2d, weigh)
-    for size in density.keys() - matched:
-        warnings.warn(f"density for kernel size {size}: the model has no such convolution", stacklevel=2)
+    for layer, key in chosen.items():
+        layer.__class__ = WEIGHTED[type(layer)]
+        assert isinstance(layer, Weighted)
+        layer.set_density(density[key], bool(trainable), parametrization)
+    if trainable == "shared":
+        _share(chosen)
+    if preserve == "function":
+        _divide(chosen)
+    unused = [key for key in density if key not in chosen.values()]
+    for key in unused:
+        warnings.warn(f"density for kernel size {key}: the model has no such convolution", stacklevel=2)
+    leave_report(model, reasons, unused)
     return model
 
 
 def fold(model: nn.Module) -> nn.Module:
-    """Swap, in place, every weighted convolution for a plain one with W * Phi as its weights.
+    """Make, in place, every weighted convolution a plain one with W * Phi as its weights; the outputs stay the same.
 
     Args:
-        model: any module.
+        model: any module, also a single layer.
 
     Returns:
-        The same model (or the new layer if the model itself is a convolution); its outputs are unchanged.
+        The same model.
     """
-
-    def plain(conv: WeightedConv2d) -> nn.Conv2d:
-        layer = _like(nn.Conv2d, conv)
+    for layer in [module for module in model.modules() if isinstance(module, Weighted)]:
         with torch.no_grad():
-            weight = conv.weight * conv.density
-        layer.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
-        return layer
-
-    return _swap(model, WeightedConv2d, plain)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A row of `summary`: one convolution and what was done with it.
-
-    Attributes:
-        name: dotted name inside the model.
-        kernel_size: taps an axis.
-        density: coefficients an axis, or None where the layer is not weighted.
-    """
-
-    name: str
-    kernel_size: tuple[int, ...]
-    density: tuple[tuple[float, ...], ...] | None
-
-
-def summary(model: nn.Module) -> list[Layer]:
-    """List every 2-D convolution of a model in the order of `named_modules`."""
-    return [
-        Layer(name, module.kernel_size, module.coefficients if isinstance(module, WeightedConv2d) else None)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d)
-    ]
-
-
-def _swap(model: nn.Module, kind: type[Conv], change: Callable[[Conv], nn.Conv2d]) -> nn.Module:
-    """Replace every module that is exactly of one kind; a module shared by several parents stays shared."""
-    if type(model) is kind:
-        return change(model)
-    swapped: dict[nn.Module, nn.Module] = {}
-    for parent in list(model.modules()):
-        # Not named_children: it hides the second name of a module that its parent holds twice.
-        for name, child in list(parent._modules.items()):
-            if child is not None and type(child) is kind:
-                if child not in swapped:
-                    swapped[child] = change(child)
-                setattr(parent, name, swapped[child])
+            product = weighted(layer.weight, layer.density)
+        layer.weight = nn.Parameter(product, requires_grad=layer.weight.requires_grad)
+        for name in (TRAINED, "_phi", "_exact", "_fixed", "_parametrization"):
+            delattr(layer, name)
+        layer.__class__ = layer.plain  # type: ignore[assignment]
     return model
 
 
-def _like(kind: type[Conv], conv: nn.Conv2d, density: Density | None = None) -> Conv:
-    """Make a layer with the geometry, parameters, device, dtype and mode of another."""
-    arguments: dict[str, Any] = {name: getattr(conv, name) for name in _GEOMETRY}
-    if density is not None:
-        arguments["density"] = density
-    # On the meta device no initial weights are drawn, so the global random stream is where it was.
-    layer = kind(
-        **arguments,
-        bias=conv.bias is not None,
-        padding_mode=conv.padding_mode,
-        device="meta",
-        dtype=conv.weight.dtype,
-    )
-    layer.weight, layer.bias = conv.weight, conv.bias
-    if isinstance(layer, WeightedConv2d):
-        layer.reset_density()
-    layer.train(conv.training)
-    return layer
+def _key(kernel_size: tuple[int, ...], density: Mapping[KernelSize, Density]) -> KernelSize | None:
+    """Return the key that means a kernel: its shape, or the one size that all of its axes have."""
+    keys: list[KernelSize] = [kernel_size, *(kernel_size[:1] if len(set(kernel_size)) == 1 else ())]
+    return next((key for key in keys if key in density), None)
+
+
+def _matches(name: str, module: nn.Module, which: Which) -> bool:
+    if callable(which):
+        return which(name, module)
+    return any(fnmatch(name, pattern) for pattern in ([which] if isinstance(which, str) else which))
+
+
+def _try(
+    density: Mapping[KernelSize, Density],
+    chosen: Mapping[_ConvNd, KernelSize],
+    trainable: bool,
+    parametrization: Parametrization | None,
+    preserve: str,
+) -> None:
+    """Make one layer of each kind without memory, so that what is wrong is said before anything is changed."""
+    kinds: dict[tuple[type[_ConvNd], tuple[int, ...]], KernelSize] = {
+        (type(layer), layer.kernel_size): key for layer, key in chosen.items()
+    }
+    for key in density.keys() - set(chosen.values()):  # what no layer has is checked all the same
+        sizes = (key, key) if isinstance(key, int) else key
+        kinds[list(WEIGHTED)[len(sizes) - 1], sizes] = key
+    for (kind, kernel_size), key in kinds.items():
+        layer = WEIGHTED[kind](1, 1, kernel_size, device="meta")
+        layer.set_density(density[key], trainable, parametrization)
+        if preserve == "function" and (layer._exact == 0).any():
+            raise ValueError(
+                f"density {density[key]} of kernel size {key} has a zero: the function cannot be preserved"
+            )
+
+
+def _share(chosen: Mapping[_ConvNd, KernelSize]) -> None:
+    """Let all layers of a kernel size have one parameter."""
+    first: dict[KernelSize, Weighted] = {}
+    for layer, key in chosen.items():
+        assert isinstance(layer, Weighted)
+        layer.density_coefficients = first.setdefault(key, layer).density_coefficients
+
+
+def _divide(chosen: Iterable[_ConvNd]) -> None:
+    """Divide the weights by Phi; a parameter that several layers tie stays tied."""
+    divided: dict[Tensor, nn.Parameter] = {}
+    for layer in chosen:
+        assert isinstance(layer, Weighted)
+        if layer.weight not in divided:
+            with torch.no_grad():
+                quotient = layer.weight / layer.density
+            divided[layer.weight] = nn.Parameter(quotient, requires_grad=layer.weight.requires_grad)
+        layer.weight = divided[layer.weight]

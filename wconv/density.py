@@ -15,13 +15,16 @@ from numbers import Real
 from typing import Any
 
 import torch
+from torch import Tensor
 
 Coefficients = Sequence[float]
-Density = Coefficients | Sequence[Coefficients]
+Density = Coefficients | Sequence[Coefficients] | Tensor
 
 
-def axis_coefficients(density: Density | None, kernel_size: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
-    """Check a density against a kernel size and spell it out axis by axis.
+def axis_coefficients(
+    density: Coefficients | Sequence[Coefficients] | None, kernel_size: Sequence[int]
+) -> tuple[tuple[float, ...], ...]:
+    """Check coefficients against a kernel size and spell them out axis by axis.
 
     Args:
         density: one list for all axes (which must then be of one size), one list an axis, or None for ones.
@@ -34,18 +37,12 @@ def axis_coefficients(density: Density | None, kernel_size: tuple[int, ...]) -> 
         ValueError: the kernel has an even axis, or a list has the wrong length or holds something other than
             finite numbers.
     """
-    even = [size for size in kernel_size if size % 2 == 0]
-    if even:
-        raise ValueError(
-            f"a kernel of {'x'.join(map(str, kernel_size))} has no centre tap to be symmetric about; "
-            f"the weighted convolution needs odd sizes, e.g. {even[0] + 1} in place of {even[0]}"
-        )
+    check_odd(kernel_size)
     if density is None:
         return tuple((1.0,) * (size // 2) for size in kernel_size)
     if isinstance(density, str) or not isinstance(density, Sequence):
         raise ValueError(_expectation(density, kernel_size))
-    nested = len(density) > 0 and all(isinstance(entry, Sequence) and not isinstance(entry, str) for entry in density)
-    lists: list[Any] = list(density) if nested else [density] * len(kernel_size)
+    lists: list[Any] = list(density) if is_per_axis(density) else [density] * len(kernel_size)
     if len(lists) != len(kernel_size):
         raise ValueError(_expectation(density, kernel_size))
     for coefficients, size in zip(lists, kernel_size, strict=True):
@@ -54,41 +51,88 @@ def axis_coefficients(density: Density | None, kernel_size: tuple[int, ...]) -> 
     return tuple(tuple(float(value) for value in coefficients) for coefficients in lists)
 
 
-def density_function(coefficients: Sequence[Coefficients]) -> torch.Tensor:
+def density_function(coefficients: Sequence[Coefficients | Tensor]) -> Tensor:
     """Return Phi as the outer product of the symmetric vectors that the coefficients stand for.
 
     Args:
-        coefficients: for each axis the coefficients from the outermost tap inwards, without the centre.
+        coefficients: for each axis the coefficients from the outermost tap inwards, without the centre; numbers, or
+            a vector that gradients flow back to.
 
     Returns:
-        Phi of shape (k_1, k_2, ...) in float64, so that it is rounded once, to the dtype of the weights.
+        Phi of shape (k_1, k_2, ...): in float64 for numbers, so that it is rounded once, to the dtype of the weights;
+        for vectors in theirs.
     """
-    phi = torch.ones((), dtype=torch.float64)
+    phi: Tensor | None = None
     for half in coefficients:
-        alpha = torch.tensor([*half, 1.0, *reversed(half)], dtype=torch.float64)
-        phi = phi.unsqueeze(-1) * alpha
-    return phi
+        vector = half if isinstance(half, Tensor) else torch.tensor(half, dtype=torch.float64, device="cpu")
+        alpha = torch.cat([vector, vector.new_ones(1), vector.flip(0)])
+        phi = alpha if phi is None else phi.unsqueeze(-1) * alpha
+    return torch.ones((), dtype=torch.float64) if phi is None else phi
+
+
+def check_odd(kernel_size: Sequence[int]) -> None:
+    """Refuse a kernel with an even axis.
+
+    Raises:
+        ValueError: there is one.
+    """
+    even = [size for size in kernel_size if size % 2 == 0]
+    if even:
+        raise ValueError(
+            f"a kernel of {'x'.join(map(str, kernel_size))} has no centre tap to be symmetric about; "
+            f"the weighted convolution needs odd sizes, e.g. {even[0] + 1} in place of {even[0]}"
+        )
+
+
+def check_phi(phi: Tensor, kernel_size: Sequence[int]) -> Tensor:
+    """Check a density function that is given tap by tap, such as a radial one.
+
+    Args:
+        phi: of the shape of the kernel, symmetric about its centre on every axis, 1 at the centre.
+        kernel_size: number of taps of each axis.
+
+    Returns:
+        A copy in float64 on the CPU, without gradient.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    check_odd(kernel_size)
+    exact = phi.detach().to("cpu", torch.float64, copy=True)
+    if exact.shape != tuple(kernel_size):
+        raise ValueError(f"density of shape {tuple(exact.shape)} does not fit a kernel of {tuple(kernel_size)}")
+    if not exact.isfinite().all():
+        raise ValueError("the density holds values that are not finite")
+    symmetric = all(torch.equal(exact, exact.flip(axis)) for axis in range(exact.dim()))
+    if not symmetric or exact[tuple(size // 2 for size in kernel_size)] != 1:
+        raise ValueError("a density must be symmetric about its centre on every axis, and 1 at the centre")
+    return exact
+
+
+def is_per_axis(density: object) -> bool:
+    """Tell a list an axis from one list for all."""
+    return (
+        isinstance(density, Sequence)
+        and len(density) > 0
+        and all(isinstance(entry, Sequence) and not isinstance(entry, str) for entry in density)
+    )
 
 
 def _is_finite_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _expectation(density: object, kernel_size: tuple[int, ...]) -> str:
+def _expectation(density: object, kernel_size: Sequence[int]) -> str:
     """Say what was expected, with an example that can be pasted."""
     sizes = "x".join(map(str, kernel_size))
     halves = [[round((i + 1) / (size // 2 + 1), 2) for i in range(size // 2)] for size in kernel_size]
-    same = len(set(kernel_size)) == 1
-    expected = (
-        f"{_count(kernel_size[0] // 2)}, e.g. {halves[0]}"
-        if same
-        else f"a list an axis of {' and '.join(str(size // 2) for size in kernel_size)} numbers, e.g. {halves}"
-    )
+    if len(set(kernel_size)) == 1:
+        count = kernel_size[0] // 2
+        expected = f"{count} number{'' if count == 1 else 's'}, e.g. {halves[0]}"
+    else:
+        counts = " and ".join(str(size // 2) for size in kernel_size)
+        expected = f"a list an axis of {counts} numbers, e.g. {halves}"
     return (
         f"density {density!r} does not fit a kernel of {sizes}: expected {expected} "
         "(finite, outermost tap first, without the centre, which is 1)"
     )
-
-
-def _count(numbers: int) -> str:
-    return f"{numbers} number" + ("" if numbers == 1 else "s")

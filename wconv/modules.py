@@ -1,23 +1,30 @@
-"""The weighted convolution layer.
+"""The weighted convolution layers.
 
-    y = conv(x, W * Phi) + b            (elementwise product, Phi fixed)
+    y = conv(x, W * Phi) + b            (elementwise product)
 
 Source: Cammarasana & Patanè, arXiv 2505.24558.
 """
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
-from wconv.density import Density, axis_coefficients, density_function
+from wconv.density import Density, axis_coefficients, check_phi, density_function, is_per_axis
+from wconv.functional import weighted
+from wconv.parametrization import Parametrization
+
+TRAINED = "density_coefficients"
 
 
-class WeightedConv2d(nn.Conv2d):
-    """Convolve (N, C, H, W) with a kernel that is multiplied, tap by tap, by a fixed symmetric density.
+class Weighted(_ConvNd):
+    """A convolution whose kernel is multiplied, tap by tap, by a symmetric density; base of the layers below.
 
-    The parameters are those of `torch.nn.Conv2d`, under the same names; the density is a buffer that is left out
-    of the state_dict, so a checkpoint of either layer loads into the other.
+    The parameters are those of the plain layer, under the same names. The density is a buffer that is left out of the
+    state_dict, so a checkpoint of either layer loads into the other. A trained density is a parameter besides, whose
+    key may be missing from what is loaded.
 
     Args:
         in_channels: as in `torch.nn.Conv2d`, like all that follow up to `dtype`.
@@ -31,58 +38,161 @@ class WeightedConv2d(nn.Conv2d):
         padding_mode: see there.
         device: see there.
         dtype: see there.
-        density: coefficients from the outermost tap inwards, without the centre, which is 1: one list for both
-            axes (`[0.7]` for 3x3), or one an axis (`([0.7], [0.2, 0.8])` for 3x5). None means ones.
+        density: coefficients from the outermost tap inwards, without the centre, which is 1: one list for all axes
+            (`[0.7]` for 3x3), or one an axis (`([0.7], [0.2, 0.8])` for 3x5); or Phi itself, a tensor of the shape of
+            the kernel. None means ones.
+        trainable_density: train the coefficients along with the weights.
+        parametrization: where trained coefficients may go: `Positive()`, `Bounded(low, high)`, or None for anywhere.
+
+    Attributes:
+        density_coefficients: the trained parameter, or None.
+        plain: the class of the layer without a density.
 
     Raises:
         ValueError: the kernel is even, or the density does not fit it.
     """
 
-    density: Tensor
+    plain: ClassVar[type[_ConvNd]]
+    density_coefficients: nn.Parameter | None
+    _phi: Tensor
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: str | int | tuple[int, int] = 0,
-        dilation: int | tuple[int, int] = 1,
+        kernel_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] = 1,
+        padding: str | int | tuple[int, ...] = 0,
+        dilation: int | tuple[int, ...] = 1,
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
         device: Any = None,
         dtype: torch.dtype | None = None,
         density: Density | None = None,
+        trainable_density: bool = False,
+        parametrization: Parametrization | None = None,
     ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            padding_mode,  # type: ignore[arg-type]
-            device,
-            dtype,
-        )
-        self.coefficients = axis_coefficients(density, self.kernel_size)
+        geometry: Any = (in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
+        super().__init__(*geometry, bias, padding_mode, device, dtype)  # type: ignore[call-arg]
+        self.set_density(density, trainable_density, parametrization)
+
+    def set_density(
+        self,
+        density: Density | None,
+        trainable: bool = False,
+        parametrization: Parametrization | None = None,
+    ) -> None:
+        """Give the layer a density, in place of the one it has.
+
+        Args:
+            density: as in the constructor.
+            trainable: make the coefficients a parameter.
+            parametrization: where they may go; None for anywhere.
+
+        Raises:
+            ValueError: the density does not fit the kernel, or cannot be trained.
+        """
+        parameter = None
+        if isinstance(density, Tensor):
+            if trainable:
+                raise ValueError("a density given tap by tap cannot be trained; give coefficients")
+            exact, shared = check_phi(density, self.kernel_size), True
+            fixed = None
+        else:
+            fixed = axis_coefficients(density, self.kernel_size)
+            exact, shared = density_function(fixed), not is_per_axis(density)
+            if trainable:
+                numbers = (
+                    [*fixed[0]] if shared and len(set(self.kernel_size)) == 1 else [d for axis in fixed for d in axis]
+                )
+                if not numbers:
+                    raise ValueError("a kernel of one tap has no coefficient to train")
+                start = torch.tensor(numbers, dtype=torch.float64)
+                free = start if parametrization is None else parametrization.free(start)
+                parameter = nn.Parameter(free.to(self.weight.device, self.weight.dtype))
+        self._fixed = fixed
+        # What the buffer is made from whenever the layer moves: rounded once, and never lost with the buffer's memory.
+        self._exact = exact
+        self._parametrization = parametrization if trainable else None
+        self.register_parameter(TRAINED, parameter)
+        self.register_buffer("_phi", None, persistent=False)
         self.reset_density()
 
     def reset_density(self) -> None:
-        """Make Phi, of shape (k_h, k_w), from the coefficients, with the device and dtype of the weights."""
-        phi = density_function(self.coefficients).to(device=self.weight.device, dtype=self.weight.dtype)
-        self.register_buffer("density", phi, persistent=False)
+        """Make the buffer again, with the device and dtype of the weights."""
+        self._phi = self._exact.to(device=self.weight.device, dtype=self.weight.dtype)
+
+    @property
+    def density(self) -> Tensor:
+        """Phi, of the shape of the kernel; a trained one carries gradients."""
+        if self.density_coefficients is None:
+            return self._phi
+        return density_function(self._axes(self.density_coefficients))
+
+    @property
+    def coefficients(self) -> tuple[tuple[float, ...], ...] | None:
+        """The coefficients as they are now."""
+        if self.density_coefficients is None or self.density_coefficients.is_meta:
+            return self._fixed
+        return tuple(tuple(axis.tolist()) for axis in self._axes(self.density_coefficients.detach()))
+
+    def _axes(self, free: Tensor) -> list[Tensor]:
+        """Split the trained vector into its axes; a short one serves all of them."""
+        values = free if self._parametrization is None else self._parametrization.coefficients(free)
+        halves = [size // 2 for size in self.kernel_size]
+        return list(torch.split(values, halves)) if sum(halves) == len(values) else [values] * len(halves)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return conv(input, W * Phi) + b for an input of (N, C, H, W) or (C, H, W)."""
-        output: Tensor = self._conv_forward(input, self.weight * self.density, self.bias)
+        """Return conv(input, W * Phi) + b."""
+        output: Tensor = self._conv_forward(input, weighted(self.weight, self.density), self.bias)
         return output
 
     def extra_repr(self) -> str:
-        """Add the density to what `torch.nn.Conv2d` prints."""
-        axes = [list(half) for half in self.coefficients]
-        plain = super().extra_repr()  # type: ignore[no-untyped-call]
-        return f"{plain}, density={axes[0] if axes[0] == axes[1] else axes}"
+        """Add the density to what the plain layer prints."""
+        text: str = super().extra_repr()  # type: ignore[no-untyped-call]
+        if self.coefficients is None:
+            shown = "given tap by tap"
+        else:
+            axes = [[round(value, 4) for value in axis] for axis in self.coefficients]
+            shown = str(axes[0] if all(axis == axes[0] for axis in axes) else axes)
+        return f"{text}, density={shown}" + (
+            ", trainable_density=True" if self.density_coefficients is not None else ""
+        )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Move or cast the layer; the density is rounded from its exact value, and filled again after `to_empty`."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.reset_density()
+        return self
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        """Load, and let a checkpoint of the plain layer leave a trained density where it is."""
+        if self.density_coefficients is not None and f"{prefix}{TRAINED}" not in state_dict:
+            state_dict = {**state_dict, f"{prefix}{TRAINED}": self.density_coefficients.detach()}
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        self.reset_density()  # with assign=True the weights may have come to another device or dtype
+
+
+class WeightedConv1d(Weighted, nn.Conv1d):
+    """Convolve (N, C, L) or (C, L) with W * Phi; arguments as of `Weighted`, kernels as of `torch.nn.Conv1d`."""
+
+    plain = nn.Conv1d
+
+
+class WeightedConv2d(Weighted, nn.Conv2d):
+    """Convolve (N, C, H, W) or (C, H, W) with W * Phi; arguments as of `Weighted`, kernels as of `torch.nn.Conv2d`."""
+
+    plain = nn.Conv2d
+
+
+class WeightedConv3d(Weighted, nn.Conv3d):
+    """Convolve (N, C, D, H, W) or (C, D, H, W) with W * Phi; as `Weighted`, kernels as of `torch.nn.Conv3d`."""
+
+    plain = nn.Conv3d
+
+
+# The weighted layer of each plain one.
+WEIGHTED: dict[type[_ConvNd], type[Weighted]] = {
+    kind.plain: kind for kind in (WeightedConv1d, WeightedConv2d, WeightedConv3d)
+}

@@ -4,7 +4,7 @@ from torch import nn
 
 import wconv
 from wconv import WeightedConv2d
-from wconv.convert import Layer
+from wconv.report import Layer
 
 
 def network() -> nn.Sequential:
@@ -16,10 +16,10 @@ def network() -> nn.Sequential:
 def test_layers_with_a_density_are_swapped_and_others_left():
     model = wconv.convert(network(), {3: [0.7]})
     assert [type(layer) for layer in model] == [WeightedConv2d, nn.ReLU, nn.Conv2d, nn.Conv2d]
-    assert wconv.summary(model) == [
+    assert list(wconv.summary(model)) == [
         Layer("0", (3, 3), ((0.7,), (0.7,))),
-        Layer("2", (5, 5), None),
-        Layer("3", (1, 1), None),
+        Layer("2", (5, 5), None, False, "no density for this kernel size"),
+        Layer("3", (1, 1), None, False, "no density for this kernel size"),
     ]
 
 

@@ -54,7 +54,7 @@ def apply_conv(model: nn.Module, conv: DictConfig) -> nn.Module:
     """Make the convolutions standard, weighted, or standard but started from W * Phi."""
     if conv.name == "standard":
         return model
-    density: dict[int, Any] = {
+    density: dict[int | tuple[int, ...], Any] = {
         int(str(key).removeprefix("k")): OmegaConf.to_object(value) if OmegaConf.is_config(value) else value
         for key, value in conv.density.items()
         if value is not None

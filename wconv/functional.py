@@ -1,0 +1,71 @@
+"""The weighted convolution as functions: y = conv(x, W * Phi) + b.
+
+Source: Cammarasana & Patanè, arXiv 2505.24558.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Sizes = int | tuple[int, ...]
+
+
+def weighted(weight: Tensor, density: Tensor) -> Tensor:
+    """Return W * Phi.
+
+    Args:
+        weight: W, (out_channels, in_channels / groups, k_1, ...).
+        density: Phi, (k_1, ...).
+
+    Returns:
+        The product, in the dtype and memory format of W.
+    """
+    # Phi is laid out once for all input channels: multiplying by the few taps directly would make the processor's inner
+    # loop as short as a kernel, and that costs several times the multiplication itself.
+    row = density.expand(weight.shape[1:])
+    last = torch.channels_last if weight.dim() == 4 else torch.channels_last_3d
+    if weight.dim() > 3 and weight.is_contiguous(memory_format=last) and not weight.is_contiguous():
+        return weight * row.unsqueeze(0).contiguous(memory_format=last)
+    return weight * row.contiguous()
+
+
+def weighted_conv1d(
+    input: Tensor,
+    weight: Tensor,
+    density: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: str | Sizes = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolve (N, C, L) with W * Phi; arguments as in `torch.nn.functional.conv1d`, and Phi of (k,)."""
+    return F.conv1d(input, weighted(weight, density), bias, stride, padding, dilation, groups)
+
+
+def weighted_conv2d(
+    input: Tensor,
+    weight: Tensor,
+    density: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: str | Sizes = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolve (N, C, H, W) with W * Phi; arguments as in `torch.nn.functional.conv2d`, and Phi of (k_h, k_w)."""
+    return F.conv2d(input, weighted(weight, density), bias, stride, padding, dilation, groups)
+
+
+def weighted_conv3d(
+    input: Tensor,
+    weight: Tensor,
+    density: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: str | Sizes = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolve (N, C, D, H, W) with W * Phi; arguments as in `torch.nn.functional.conv3d`, and Phi of the kernel."""
+    return F.conv3d(input, weighted(weight, density), bias, stride, padding, dilation, groups)
