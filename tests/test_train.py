@@ -115,7 +115,7 @@ def test_a_relative_output_folder_is_below_the_current_one(train, tmp_path, monk
     assert train("paths.output_dir=here").directory.is_relative_to(tmp_path / "here")
 
 
-@pytest.mark.parametrize("conv", ["standard", "weighted", "scaled_init"])
+@pytest.mark.parametrize("conv", ["standard", "scaled_init", "trainable"])
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(conv, train, tmp_path, monkeypatch):
     """Stopped in the third of three epochs; the mlp head has dropout, with a stream of its own."""
     monkeypatch.setattr("models.vgg.HIDDEN", 32)
@@ -205,6 +205,26 @@ def test_all_arms_start_from_the_same_weights(train):
     assert torch.equal(standard, weighted)
     phi = torch.tensor([[0.49, 0.7, 0.49], [0.7, 1, 0.7], [0.49, 0.7, 0.49]])
     assert torch.equal(scaled, standard * phi)
+
+
+def test_trained_densities_are_logged_and_move_while_the_weights_keep_their_recipe(train):
+    done = train("conv=trainable", "conv.lr=0.1")
+    assert done.code == 0, done.err
+    history = pd.read_csv(done.directory / "metrics.csv")
+    layers = {layer["name"]: layer for layer in results(done.directory)["layers"]}
+    assert all(layer["trainable"] for layer in layers.values())
+    best = int(results(done.directory)["best_epoch"])
+    for name, layer in layers.items():
+        logged = history[f"density/{name}/0"]
+        assert logged[0] != pytest.approx(0.7, abs=1e-4)
+        assert layer["density"][0] == layer["density"][1] == [pytest.approx(logged[best], rel=1e-6)]
+    standard = pd.read_csv(train("conv=standard").directory / "metrics.csv")
+    assert history["lr"].dropna().tolist() == pytest.approx(standard["lr"].dropna().tolist(), rel=1e-6)
+
+
+def test_one_density_can_be_shared(train):
+    layers = results(train("conv=trainable", "conv.share=true").directory)["layers"]
+    assert len({layer["density"][0][0] for layer in layers}) == 1
 
 
 def test_a_density_no_layer_has_warns_only_if_asked_for(train):

@@ -55,6 +55,8 @@ WRONG = [
     ("datamodule.val_size=200", "200 of 200 training images would be held out"),
     ("datamodule.mean=[0.5]", "3 channels"),
     ("seed=-1", "expected a whole number from 0"),
+    ("conv=trainable conv.lr=0", "expected a number above 0"),
+    ("conv=trainable conv.restart_factor=0.5", "expected a number from 1"),
     ("model.width=0", "expected a number above 0"),
     ("model.batch_norm=maybe", "expected true or false"),
     # what a model or the machine does not have

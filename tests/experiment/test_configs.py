@@ -110,6 +110,7 @@ def test_every_key_of_a_data_set_is_an_argument_of_its_class():
 
 EXPERIMENTS = {
     "quickstart": ("vgg", 11, "synthetic_classes", "SGD"),
+    "authors_trainable": ("vgg", 16, "cifar100", "AdamW"),
     "cifar100_small": ("vgg", 16, "cifar100", "SGD"),
     "cifar100_small_plain": ("vgg", 16, "cifar100", "Adam"),
     "cifar100_small_resnet": ("resnet", 20, "cifar100", "SGD"),

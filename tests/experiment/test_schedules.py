@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 
@@ -43,6 +45,29 @@ def test_multistep_falls_at_its_milestones():
 
 def test_constant_stays():
     assert set(rates(schedules.constant)) == {0.5}
+
+
+def test_groups_have_schedules_of_their_own_and_the_first_is_that_of_a_run_without_a_second():
+    weights, density = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    optimizer = torch.optim.SGD([{"params": [weights]}, {"params": [density], "lr": 0.01}], lr=0.5)
+    cycle = partial(schedules.one_cycle, warmup=0.3)
+    schedule = schedules.per_group(cycle, lambda step: 1 / (1 + step), optimizer, 100)
+    seen = []
+    for _ in range(100):
+        seen.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    assert [first for first, _ in seen] == pytest.approx(rates(schedules.one_cycle, warmup=0.3), rel=1e-12)
+    assert [second for _, second in seen] == pytest.approx([0.01 / (1 + step) for step in range(100)])
+
+
+def test_warm_restarts_are_those_of_pytorch():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=10, T_mult=2)
+    for step in range(75):
+        assert schedules.warm_restarts(step, first=10, factor=2) == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
+        optimizer.step()
+        theirs.step()
 
 
 @pytest.mark.parametrize("make", [schedules.one_cycle, schedules.cosine])

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import wconv
 from wconv.experiment.classification import Classification
+from wconv.experiment.density_recipe import DensityRecipe
 from wconv.experiment.epoch_stream import EpochStream
 from wconv.experiment.errors import ConfigError, one_line
 from wconv.experiment.metrics_csv import MetricsCSV
@@ -26,7 +27,7 @@ from wconv.experiment.timing import Timing
 def make(group: DictConfig, **more: Any) -> Any:
     """Instantiate what a group of the configuration names; its `name` is for people."""
     arguments = {key: value for key, value in group.items() if key != "name"}
-    return instantiate(arguments, **more, _convert_="all")
+    return instantiate(arguments, **more, _convert_="object")
 
 
 def with_absolute_paths(config: DictConfig, root: Path) -> DictConfig:
@@ -51,7 +52,7 @@ def build_model(config: DictConfig, num_classes: int, channels: int) -> nn.Modul
 
 
 def apply_conv(model: nn.Module, conv: DictConfig) -> nn.Module:
-    """Make the convolutions standard, weighted, or standard but started from W * Phi."""
+    """Make the convolutions standard, weighted (fixed or trained), or standard but started from W * Phi."""
     if conv.name == "standard":
         return model
     density: dict[int | tuple[int, ...], Any] = {
@@ -62,7 +63,10 @@ def apply_conv(model: nn.Module, conv: DictConfig) -> nn.Module:
     # The densities that conv=weighted brings for kernel sizes this backbone lacks deserve no warning.
     present = {size for layer in wconv.summary(model) for size in layer.kernel_size}
     chosen = {size: value for size, value in density.items() if size in present or _asked_for(f"k{size}")}
-    model = wconv.convert(model, chosen)
+    trainable: bool | Literal["shared"] = conv.name == "trainable"
+    if trainable and conv.share:
+        trainable = "shared"
+    model = wconv.convert(model, chosen, trainable=trainable)
     return wconv.fold(model) if conv.name == "scaled_init" else model
 
 
@@ -105,9 +109,21 @@ def build_task(config: DictConfig, model: nn.Module, num_classes: int) -> Classi
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{group}: {one_line(error)}") from error
     task: Classification = make(
-        config.task, model=model, optimizer=optimizer, scheduler=scheduler, num_classes=num_classes
+        config.task,
+        model=model,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        num_classes=num_classes,
+        density=density_recipe(config.conv),
     )
     return task
+
+
+def density_recipe(conv: DictConfig) -> DensityRecipe | None:
+    """Return how the densities learn, where they do."""
+    if conv.name != "trainable":
+        return None
+    return DensityRecipe(conv.lr, conv.weight_decay, conv.restart_epochs, conv.restart_factor)
 
 
 def build_trainer(config: DictConfig, run: Run, task: Classification) -> pl.Trainer:

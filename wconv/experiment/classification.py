@@ -12,6 +12,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
+from wconv.experiment.density_recipe import DensityRecipe, trained_densities
+from wconv.experiment.schedules import per_group
+
 Batch = tuple[Tensor, Tensor]
 
 
@@ -48,6 +51,7 @@ class Classification(pl.LightningModule):
         scheduler: makes the learning-rate schedule of an optimiser and `total_steps`.
         num_classes: number of classes.
         label_smoothing: of the training loss; measured losses have none.
+        density: how trained densities learn; None where there are none.
     """
 
     monitor = "val/acc"
@@ -66,22 +70,32 @@ class Classification(pl.LightningModule):
         scheduler: Callable[..., LRScheduler],
         num_classes: int,
         label_smoothing: float = 0.0,
+        density: DensityRecipe | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.label_smoothing = label_smoothing
+        self.density = density
         self.train_scores, self.val_scores, self.test_scores = (Scores(num_classes) for _ in range(3))
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser and its schedule by step."""
-        optimizer = self.optimizer(self.parameters())
-        schedule = self.scheduler(optimizer, total_steps=int(self.trainer.estimated_stepping_batches))
+        steps = int(self.trainer.estimated_stepping_batches)
+        if self.density is None:
+            optimizer = self.optimizer(self.parameters())
+            schedule = self.scheduler(optimizer, total_steps=steps)
+        else:
+            optimizer = self.optimizer(self.density.groups(self.model))
+            restarts = self.density.restarts(steps / (self.trainer.max_epochs or 1))
+            schedule = per_group(self.scheduler, restarts, optimizer, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
+        # What this step takes: at the end of an epoch the schedule is a step ahead, at the end of a run beyond its end.
+        self.rate = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
         images, labels = batch
         logits = self.model(images)
         loss = F.cross_entropy(logits, labels)
@@ -100,10 +114,9 @@ class Classification(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log training and validation together: one row an epoch, written before the checkpoint is."""
-        rates = {"lr": torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])}
-        held_out = self.val_scores.collect("val")
-        self.log_dict(rates | self.train_scores.collect("train") | held_out)
-        self.log("held-out accuracy", held_out["val/acc"], prog_bar=True, logger=False)
+        scores = self.train_scores.collect("train") | self.val_scores.collect("val")
+        for name, value in ({"lr": self.rate} | scores | trained_densities(self.model)).items():
+            self.log(name, value, prog_bar=name == self.monitor)
 
     def on_test_epoch_end(self) -> None:
         """Log the test scores."""

@@ -34,7 +34,7 @@ class PlainProgress(ProgressBar):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print what the epoch ended with."""
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        shown = [f"{name} {values[name]:.4g}" for name in sorted(values) if name != "lr"]
+        shown = [f"{name} {values[name]:.4g}" for name in sorted(values) if name.startswith(("train/", "val/"))]
         self._print(trainer, "  ".join(shown))
 
     def _print(self, trainer: pl.Trainer, text: str) -> None:

@@ -28,6 +28,8 @@ WHOLE: Rule = (lambda value: _whole(value) and value >= 0, "a whole number from 
 POSITIVE: Rule = (lambda value: _number(value) and 0 < value < float("inf"), "a number above 0")
 PART: Rule = (lambda value: _number(value) and 0 <= value < 1, "a number from 0 to below 1")
 
+NOT_NEGATIVE: Rule = (lambda value: _number(value) and 0 <= value < float("inf"), "a number from 0")
+AT_LEAST_ONE: Rule = (lambda value: _number(value) and 1 <= value < float("inf"), "a number from 1")
 PATH: Rule = (lambda value: value is not None, "a folder")
 
 RULES = {
@@ -44,6 +46,10 @@ RULES = {
     "datamodule.test_images": COUNT,
     "optimizer.lr": POSITIVE,
     "scheduler.warmup": PART,
+    "conv.lr": POSITIVE,
+    "conv.weight_decay": NOT_NEGATIVE,
+    "conv.restart_epochs": POSITIVE,
+    "conv.restart_factor": AT_LEAST_ONE,
     "task.label_smoothing": PART,
     "model.width": POSITIVE,
     "callbacks.progress.every_seconds": POSITIVE,

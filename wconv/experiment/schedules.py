@@ -3,10 +3,15 @@
 Lengths are parts of the run, so that a short run and a long one see the same shape.
 """
 
-from torch.optim import Optimizer
+import math
+from collections.abc import Callable
+
+import torch
+from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import (
     ConstantLR,
     CosineAnnealingLR,
+    LambdaLR,
     LinearLR,
     LRScheduler,
     MultiStepLR,
@@ -40,3 +45,42 @@ def multistep(optimizer: Optimizer, total_steps: int, milestones: list[float], g
 def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:
     """Leave the rate as it is."""
     return ConstantLR(optimizer, factor=1.0)
+
+
+def per_group(
+    weights: Callable[..., LRScheduler], densities: Callable[[int], float], optimizer: Optimizer, total_steps: int
+) -> LRScheduler:
+    """Give the first parameter group one schedule and the second another, in a single object.
+
+    Lightning's automatic optimisation takes one optimiser with one schedule. The first schedule is played through on a
+    parameter that nobody uses, and its rates are read off, so it is the same as in a run without a second group.
+
+    Args:
+        weights: makes the schedule of the first group.
+        densities: factor of the second group's rate at a step.
+        optimizer: with two groups.
+        total_steps: of the run.
+    """
+    start = optimizer.param_groups[0]["lr"]
+    rehearsal = SGD([torch.nn.Parameter(torch.zeros(1))], lr=start)
+    schedule = weights(rehearsal, total_steps=total_steps)
+    factors = []
+    for _ in range(total_steps):
+        factors.append(rehearsal.param_groups[0]["lr"] / start)
+        rehearsal.step()
+        schedule.step()
+    return LambdaLR(optimizer, [lambda step: factors[min(step, total_steps - 1)], densities])
+
+
+def warm_restarts(step: int, first: float, factor: float) -> float:
+    """Return the factor of a cosine that falls from 1 to 0 and starts again (Loshchilov & Hutter, arXiv 1608.03983).
+
+    Args:
+        step: of the run.
+        first: steps until the first restart.
+        factor: how many times longer each cycle is than the one before.
+    """
+    start, length = 0.0, first
+    while step >= start + length:
+        start, length = start + length, length * factor
+    return (1 + math.cos(math.pi * (step - start) / length)) / 2
