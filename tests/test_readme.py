@@ -11,7 +11,12 @@ from wconv.experiment.overrides import checked
 from wconv.experiment.saved import find_runs
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("results/*/README.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("results/*/README.md")),
+]
 TABLES = sorted(ROOT.glob("results/*/table.md"))
 
 
