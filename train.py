@@ -34,11 +34,12 @@ def train(composed: DictConfig) -> None:
         macs = build.count_macs(model, data.channels, data.image_size)
         task = build.build_task(config, model, data.num_classes)
         trainer = build.build_trainer(config, run, task)
-    with run.held():
-        resume = outcome.resume_point(run, trainer)
-        trainer.fit(task, data, ckpt_path=resume, weights_only=True)
-        trainer.test(task, data, ckpt_path=outcome.best_checkpoint(run), weights_only=True, verbose=False)
-        outcome.complete(run, trainer, task, macs)
+    with run.held() as to_do:
+        if to_do:
+            resume = outcome.resume_point(run, trainer)
+            trainer.fit(task, data, ckpt_path=resume, weights_only=True)
+            trainer.test(task, data, ckpt_path=outcome.best_checkpoint(run), weights_only=True, verbose=False)
+            outcome.complete(run, trainer, task, macs)
     outcome.show(run)
 
 

@@ -1,5 +1,6 @@
 """What the classification data sets share: the held-out part, normalisation, loaders."""
 
+import math
 from abc import abstractmethod
 from typing import Any, NamedTuple
 
@@ -87,7 +88,14 @@ class ClassificationData(pl.LightningDataModule):
     def load(self) -> None:
         """Read the images, draw the subset and hold out the validation part, as `read` raises."""
         train, val, test, self.classes = self.read()
+        if len(self.classes) < 2:
+            raise ValueError(f"the data has one class only ({', '.join(self.classes)}); there is nothing to tell apart")
         train = train.take(draw_subset(train.labels, self.train_subset))
+        if val is not None and self.val_size is not None:
+            raise ValueError(
+                f"datamodule.val_size={self.val_size}, but the data set brings validation images of its own; "
+                "leave val_size out, or hold images out of the training ones with datamodule.val_dir=null"
+            )
         if val is None:
             kept, held = hold_out(train.labels, self.val_size)
             train, val = train.take(kept), train.take(held)
@@ -96,7 +104,11 @@ class ClassificationData(pl.LightningDataModule):
         if self.mean is None or self.std is None:
             mean, std = channel_statistics(train.images)
             self.mean, self.std = self.mean or mean, self.std or std
-        if not len(self.mean) == len(self.std) == self.channels or min(self.std) <= 0:
+        if (
+            not len(self.mean) == len(self.std) == self.channels
+            or not all(map(math.isfinite, self.mean))
+            or not min(self.std) > 0
+        ):
             raise ValueError(
                 f"datamodule.mean={self.mean} and datamodule.std={self.std}: expected a number for each of the "
                 f"{self.channels} channels, the second above 0; or null to have them measured"

@@ -14,8 +14,10 @@ import pytest
 import torch
 from filelock import FileLock
 from omegaconf import OmegaConf
+from PIL import Image
 
-from wconv.experiment.classification import Classification
+from datamodules.synthetic_classes import SyntheticClasses
+from wconv.experiment.classification import Classification, Scores
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -140,6 +142,136 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(conv, train, tmp_path,
     assert resumed.directory == directory
     assert (directory / "metrics.csv").read_bytes() == (undisturbed.directory / "metrics.csv").read_bytes()
     assert results(directory)["metrics"] == results(undisturbed.directory)["metrics"]
+
+
+def test_a_run_that_was_moved_knows_its_best_epoch(train, tmp_path):
+    """Stopped in the last of four epochs, of which the first was made the best by hand; then the folder moves."""
+    worse = iter([0.9, 0.5, 0.4])
+    original = Scores.collect
+
+    def collect(self, prefix):
+        scores = original(self, prefix)
+        if prefix == "val":
+            value = next(worse, None)
+            if value is None:
+                raise KeyboardInterrupt
+            scores["val/acc"] = torch.tensor(value)
+        return scores
+
+    options = ("trainer.max_epochs=4",)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scores, "collect", collect)
+        assert train(*options, f"paths.output_dir={tmp_path / 'here'}").code == 75
+    (tmp_path / "here").rename(tmp_path / "there")
+    content = results(train(*options, f"paths.output_dir={tmp_path / 'there'}").directory)
+    assert content["best_epoch"] == 0
+    assert content["metrics"]["val/acc"] == 0.9
+    directory = next((tmp_path / "there").glob("classification/*"))
+    assert torch.load(directory / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == 0
+
+
+def test_what_another_process_finished_in_the_meantime_is_not_run_again(train, monkeypatch):
+    """The other process ends its run while this one still reads its data."""
+    directory = train().directory
+    finished = (directory / "results.json").read_text()
+    (directory / "results.json").unlink()
+    original = SyntheticClasses.load
+
+    def load(self):
+        original(self)
+        (directory / "results.json").write_text(finished)
+
+    monkeypatch.setattr(SyntheticClasses, "load", load)
+    monkeypatch.setattr(Classification, "training_step", None)
+    done = train()
+    assert done.code == 0, done.err
+    assert (directory / "results.json").read_text() == finished
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"config_hash": ', "half"])
+def test_results_that_cannot_be_read_are_none(train, content):
+    directory = train("trainer.max_epochs=1").directory
+    (directory / "results.json").write_text(content)
+    done = train("trainer.max_epochs=1")
+    assert done.code == 0, done.err
+    assert results(directory)["status"] == "completed"
+
+
+def test_a_damaged_checkpoint_is_named(train):
+    directory = train().directory
+    (directory / "results.json").unlink()
+    (directory / "checkpoints" / "last.ckpt").write_bytes(b"not a checkpoint")
+    done = train()
+    assert done.code == 1
+    assert "last.ckpt cannot be read; remove it, or start over with force=true" in done.err
+    assert train("force=true").code == 0
+
+
+def test_a_diverged_run_shows_that_it_has(train):
+    done = train("model.batch_norm=false", "optimizer.lr=1e20", "trainer.max_epochs=1")
+    text = (done.directory / "results.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail)["metrics"]["test/loss"] is None
+    assert "test/loss nan" in done.out
+
+
+def test_timing_has_a_row_for_every_epoch(train):
+    done = train("trainer.check_val_every_n_epoch=2", "trainer.max_epochs=3", "trainer.num_sanity_val_steps=1")
+    assert done.code == 0, done.err
+    timing = pd.read_csv(done.directory / "timing.csv")
+    assert timing["epoch"].tolist() == [0, 1, 2]
+    assert results(done.directory)["seconds"] == pytest.approx(timing["seconds"].sum())
+
+
+def test_a_short_climb_of_one_cycle(train):
+    assert train("scheduler.warmup=0.1", "trainer.max_epochs=2").code == 0  # a climb of exactly one of ten steps
+
+
+def test_weighted_without_a_density_that_fits_warns(train):
+    with pytest.warns(UserWarning, match="stays standard"):
+        train("conv=weighted", "conv.density.k3=null", "debug=fast")
+
+
+def test_relative_folders_of_a_grid_are_below_the_current_one(train, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = train("-m", "paths.output_dir=one,two", "debug=fast")
+    assert done.code == 0, done.err
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "two"}
+
+
+@pytest.fixture
+def folder_of_classes(tmp_path):
+    """Images of two classes, in a folder whose name needs quotes."""
+    root = tmp_path / "my photos, it's çà"
+    for part, count in (("train", 20), ("test", 4)):
+        for number, name in enumerate(("chat", "élan")):
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for image in range(count):
+                Image.new("RGB", (40, 36), (100 * number + image, 50, 200)).save(folder / f"{image}.png")
+    return root
+
+
+def test_anybodys_images(train, folder_of_classes):
+    done = train("datamodule=class_folder", f"paths.data_dir={folder_of_classes}", "datamodule.batch_size=8")
+    assert done.code == 0, done.err
+    content = results(done.directory)
+    assert set(content["metrics"]) == {"test/acc", "test/loss", "val/acc", "val/loss"}
+    assert content["steps"] == 2 * (36 // 8)
+
+
+def test_validation_images_of_the_data_set_and_held_out_ones_exclude_each_other(train, folder_of_classes):
+    shutil.copytree(folder_of_classes / "test", folder_of_classes / "val")
+    done = train("datamodule=class_folder", f"paths.data_dir={folder_of_classes}", "datamodule.val_size=4")
+    assert done.code == 2
+    assert "datamodule.val_dir=null" in done.err
+
+
+def test_one_class_is_none(train, folder_of_classes):
+    for part in ("train", "test"):
+        shutil.rmtree(folder_of_classes / part / "élan")
+    done = train("datamodule=class_folder", f"paths.data_dir={folder_of_classes}")
+    assert done.code == 2
+    assert "one class only (chat)" in done.err
 
 
 def test_a_failing_run_says_so(train, monkeypatch):

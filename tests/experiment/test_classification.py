@@ -19,6 +19,13 @@ def test_scores_are_those_of_all_images_whatever_the_batches():
     assert collected["val/loss"].item() == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
 
 
+def test_a_batch_that_is_not_a_number_shows():
+    scores = Scores(3)
+    for loss in (1.0, float("nan")):
+        scores.update(torch.eye(3), torch.tensor([0, 1, 2]), torch.tensor(loss))
+    assert scores.collect("val")["val/loss"].isnan()
+
+
 def test_a_new_pass_starts_from_nothing():
     scores = Scores(3)
     logits = torch.eye(3)

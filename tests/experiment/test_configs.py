@@ -47,6 +47,7 @@ OWN = {
     "default_root_dir",
     "enable_checkpointing",
     "fast_dev_run",
+    "overfit_batches",  # Lightning would put a sampler of its own in
     "barebones",
     "model_registry",
 }

@@ -1,6 +1,6 @@
 """From the configuration to the parts of a run."""
 
-from functools import partial
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,11 +9,11 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import wconv
+from wconv.experiment.checkpoint import Checkpoint
 from wconv.experiment.classification import Classification
 from wconv.experiment.density_recipe import DensityRecipe
 from wconv.experiment.epoch_stream import EpochStream
@@ -26,7 +26,9 @@ from wconv.experiment.timing import Timing
 
 def make(group: DictConfig, **more: Any) -> Any:
     """Instantiate what a group of the configuration names; its `name` is for people."""
-    arguments = {key: value for key, value in group.items() if key != "name"}
+    arguments = OmegaConf.to_container(group, resolve=True)
+    assert isinstance(arguments, dict)
+    arguments.pop("name", None)
     return instantiate(arguments, **more, _convert_="object")
 
 
@@ -67,6 +69,8 @@ def apply_conv(model: nn.Module, conv: DictConfig) -> nn.Module:
     if trainable and conv.share:
         trainable = "shared"
     model = wconv.convert(model, chosen, trainable=trainable)
+    if not present & chosen.keys():
+        warnings.warn(f"conv={conv.name}: no kernel of this model has a density, so it stays standard", stacklevel=2)
     return wconv.fold(model) if conv.name == "scaled_init" else model
 
 
@@ -106,7 +110,7 @@ def build_task(config: DictConfig, model: nn.Module, num_classes: int) -> Classi
         trial = optimizer(model.parameters())
         group = "scheduler"
         scheduler(trial, total_steps=100)
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # whatever PyTorch makes of the values
         raise ConfigError(f"{group}: {one_line(error)}") from error
     task: Classification = make(
         config.task,
@@ -128,11 +132,9 @@ def density_recipe(conv: DictConfig) -> DensityRecipe | None:
 
 def build_trainer(config: DictConfig, run: Run, task: Classification) -> pl.Trainer:
     """Make the trainer with the files it writes into the folder of the run."""
-    # After validation: at the end of the training part Lightning would count the epoch as unfinished.
-    checkpoint = partial(ModelCheckpoint, run.checkpoints, enable_version_counter=False, save_on_train_epoch_end=False)
     callbacks: list[pl.Callback] = [
-        checkpoint("best", monitor=task.monitor, mode=task.mode),
-        checkpoint("last"),
+        Checkpoint(run.checkpoints, "best", monitor=task.monitor, mode=task.mode),
+        Checkpoint(run.checkpoints, "last"),
         EpochStream(config.seed),
         Timing(run.directory / "timing.csv"),
     ]

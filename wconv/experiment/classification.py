@@ -1,5 +1,6 @@
 """The classification task: what is minimised and what is measured."""
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -27,7 +28,7 @@ class Scores(nn.Module):
         self.accuracies = MetricCollection(
             {name: MulticlassAccuracy(num_classes, top_k=top, average="micro") for name, top in tops.items()}
         )
-        self.loss = MeanMetric()
+        self.loss = MeanMetric(nan_strategy=math.nan)  # by default a NaN is left out, and a diverged run looks sound
 
     def update(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
         """Add a batch: logits (N, classes), labels (N,), mean loss."""
@@ -114,6 +115,9 @@ class Classification(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log training and validation together: one row an epoch, written before the checkpoint is."""
+        if self.trainer.sanity_checking:
+            self.val_scores.collect("val")
+            return
         scores = self.train_scores.collect("train") | self.val_scores.collect("val")
         for name, value in ({"lr": self.rate} | scores | trained_densities(self.model)).items():
             self.log(name, value, prog_bar=name == self.monitor)

@@ -47,8 +47,7 @@ def launch(train: Callable[[DictConfig], None], configs: Path) -> int:
         return error.exit_code
     # Hydra insists on writing multirun.yaml somewhere.
     with tempfile.TemporaryDirectory() as scratch:
-        if any(flag in sys.argv[1:] for flag in ("-m", "--multirun")):
-            sys.argv.append(f"hydra.sweep.dir={scratch}")
+        sys.argv.append(f"hydra.sweep.dir={scratch}")
         try:
             hydra.main(version_base="1.3", config_path=str(configs), config_name=CONFIG_NAME)(job)()
         except SystemExit as exit_:

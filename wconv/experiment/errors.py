@@ -28,13 +28,20 @@ class Interrupted(Stop):
 
 @contextmanager
 def while_building() -> Iterator[None]:
-    """Turn what goes wrong before the training starts into a `ConfigError` with the words of its cause."""
+    """Turn what goes wrong before the training starts into a `ConfigError` with the words of its cause.
+
+    With HYDRA_FULL_ERROR=1 the traceback is printed too (see `cli.report`).
+    """
     try:
         yield
+    except Stop:
+        raise
     except InstantiationException as error:
         raise ConfigError(one_line(error.__cause__ or error)) from error
     except (ValueError, TypeError, OSError, OmegaConfBaseException, MisconfigurationException) as error:
         raise ConfigError(one_line(error)) from error
+    except Exception as error:
+        raise ConfigError(f"{type(error).__name__}: {one_line(error)}") from error
 
 
 def one_line(error: BaseException) -> str:

@@ -11,7 +11,6 @@ NEUTRAL = ("paths", "force", "logger", "callbacks", "cluster", "resources")
 NEUTRAL_DATA = ("data_dir", "train_dir", "val_dir", "test_dirs")
 NEUTRAL_TRAINER = (
     "accelerator",
-    "detect_anomaly",
     "enable_autolog_hparams",
     "enable_model_summary",
     "enable_progress_bar",

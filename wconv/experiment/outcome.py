@@ -1,5 +1,6 @@
 """What a run starts from and what it ends with."""
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 import wconv
 from wconv.experiment.classification import Classification
 from wconv.experiment.curves import draw
+from wconv.experiment.errors import Stop
 from wconv.experiment.metrics_csv import MetricsCSV, shortest
 from wconv.experiment.provenance import device_name
 from wconv.experiment.run import Run
@@ -23,7 +25,10 @@ def resume_point(run: Run, trainer: pl.Trainer) -> Path | None:
     path = run.last_checkpoint
     if path is None:
         return None
-    step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
+    try:
+        step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
+    except Exception as error:
+        raise Stop(f"{path} cannot be read; remove it, or start over with force=true") from error
     for logger in trainer.loggers:
         if isinstance(logger, MetricsCSV):
             logger.keep_until(step)
@@ -50,7 +55,7 @@ def complete(run: Run, trainer: pl.Trainer, task: Classification, macs: int) -> 
     tested = {name: shortest(float(value)) for name, value in trainer.callback_metrics.items()}
     run.record(
         "completed",
-        metrics=tested | held_out,
+        metrics={name: value if math.isfinite(value) else None for name, value in (tested | held_out).items()},
         best_epoch=next(iter(map(int, chosen["epoch"])), None),
         epochs=trainer.current_epoch,
         steps=trainer.global_step,
@@ -70,10 +75,10 @@ def complete(run: Run, trainer: pl.Trainer, task: Classification, macs: int) -> 
 def show(run: Run) -> None:
     """Print what came out, and last of all where it is; the picture is drawn where there is none yet."""
     picture = run.directory / "images" / "curves.png"
-    if not picture.exists():
-        draw([read_run(run.directory)], picture)
+    if not picture.exists() and (saved := read_run(run.directory)).status == "completed":
+        draw([saved], picture)
     metrics = run.results["metrics"]
-    print("  ".join(f"{name} {value:.4g}" for name, value in sorted(metrics.items())))
+    print("  ".join(f"{name} {'nan' if value is None else f'{value:.4g}'}" for name, value in sorted(metrics.items())))
     print(run.directory, flush=True)
 
 

@@ -7,6 +7,7 @@ a +, and the nearest right one is named.
 import difflib
 import os
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +17,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -27,6 +28,9 @@ CONFIG_NAME = "train"
 PATH_KEYS = ("paths.data_dir", "paths.output_dir")
 # What a choice brings and nobody sets by hand.
 FIXED = ("name", "_target_", "_partial_")
+DERIVED = {"datamodule.seed": "seed"}
+# Groups that need no choice.
+OPTIONAL = ("experiment", "debug")
 MISSING = object()
 
 
@@ -38,89 +42,108 @@ def checked(arguments: list[str], configs: Path) -> list[str]:
         configs: folder of the configuration.
 
     Returns:
-        The arguments, options first, with relative paths made absolute: on a command line they mean the current
-        folder.
+        The arguments, options first, with relative paths made absolute: on a command line they mean the current folder.
 
     Raises:
         ConfigError: an unknown group, key or choice, a value of another type, or a line that cannot be parsed.
     """
     parser = get_args_parser()
     parser.error = _refuse_option  # type: ignore[method-assign]
-    overrides = parser.parse_intermixed_args(arguments).overrides
-    options = [argument for argument in arguments if argument not in overrides]
+    parsed = parser.parse_intermixed_args(arguments)
+    if parsed.config_name or parsed.config_path or parsed.config_dir:
+        _refuse_option("the configuration is the one beside train.py")
+    options = [argument for argument in arguments if argument not in parsed.overrides]
+    overrides = [_with_absolute_paths(line, parsed.multirun) for line in parsed.overrides]
     with initialize_config_dir(str(configs), version_base="1.3"):
         try:
-            parsed = OverridesParser.create().parse_overrides(overrides)
-            _check(parsed)
+            _check(OverridesParser.create().parse_overrides(overrides), parsed.multirun)
         except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(" ".join(str(error).split())) from error
-    return options + [_with_absolute_path(override) for override in parsed]
+            text = " ".join(str(error).split()).split(" See https")[0]
+            raise ConfigError(f"{text} (special characters need quotes: \"KEY='VALUE'\")") from error
+    return options + overrides
 
 
 def _refuse_option(message: str) -> NoReturn:
     raise ConfigError(f"{message}; python train.py --help shows what there is")
 
 
-def _check(overrides: list[Override]) -> None:
+def _check(overrides: list[Override], multirun: bool) -> None:
     groups = _groups(GlobalHydra.instance().config_loader())
     ours = [override for override in overrides if not override.key_or_group.startswith("hydra")]
     choices = [override for override in ours if override.key_or_group in groups]
     values = [override for override in ours if override not in choices]
-    for override in ours:
-        if override.is_delete() or override.package is not None:
-            raise ConfigError(f"{override.input_line!r}: only GROUP=CHOICE and KEY=VALUE are understood")
+    for override in overrides:
+        line = override.input_line
+        if override.is_delete() or override.package is not None or override.key_or_group == "hydra.mode":
+            raise ConfigError(f"{line!r}: only GROUP=CHOICE and KEY=VALUE are understood")
+        if override.is_sweep_override() and not multirun:
+            raise ConfigError(f"{line!r} names several values: add -m to run them all, or quote the value")
     for override in choices:
         _check_choice(override, groups[override.key_or_group])
-    # Of a grid the first choices are composed: the keys of the others are checked when their turn comes.
-    base = compose(CONFIG_NAME, overrides=[f"{override.key_or_group}={_values(override)[0]}" for override in choices])
-    names = [name for name in _flatten(base) if name.rsplit(".", 1)[-1] not in FIXED] + list(groups)
-    for override in values:
-        _check_key(override, base, names)
-    for override in ours:
-        if override.is_add() and not override.is_force_add():
-            raise ConfigError(f"{override.input_line!r}: {override.key_or_group} is there already, drop the +")
-    for override in values:
-        _check_type(override, base)
     rest = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
-    compose(CONFIG_NAME, overrides=rest, return_hydra_config=True)
+    for picked in product(*map(_values, choices)):  # of a grid, every combination that changes which keys there are
+        lines = [f"{override.key_or_group}={_typed(value)}" for override, value in zip(choices, picked, strict=True)]
+        base = compose(CONFIG_NAME, overrides=lines)
+        names = [name for name in _flatten(base) if name.rsplit(".", 1)[-1] not in FIXED] + list(groups)
+        for override in values:
+            _check_key(
+                override,
+                base,
+                names,
+                [line for line, override in zip(lines, choices, strict=True) if override.is_sweep_override()],
+            )
+        for override in ours:
+            if override.is_add() and not override.is_force_add():
+                raise ConfigError(f"{override.input_line!r}: {override.key_or_group} is there already, drop the +")
+        for override in values:
+            _check_type(override, base)
+        compose(CONFIG_NAME, overrides=lines + rest, return_hydra_config=True)
 
 
 def _check_choice(override: Override, options: list[str]) -> None:
+    group = override.key_or_group
     for value in _values(override):
-        if str(value) not in options:
+        if str(value) not in options and not (value is None and group in OPTIONAL):
             near = _nearest(str(value), options)
-            raise ConfigError(f"unknown choice {override.key_or_group}={value}{near}; there are {', '.join(options)}")
+            raise ConfigError(f"unknown choice {group}={_typed(value)}{near}; there are {', '.join(options)}")
 
 
-def _check_key(override: Override, base: DictConfig, names: list[str]) -> None:
+def _check_key(override: Override, base: DictConfig, names: list[str], cell: list[str]) -> None:
     key = override.key_or_group
     if not key or OmegaConf.select(base, key, default=MISSING) is MISSING:
+        where = f" with {' '.join(cell)}" if cell else ""
         raise ConfigError(
-            f"unknown key {key!r}{_nearest(key, names)}; python train.py --help lists the keys of your choices"
+            f"unknown key {key!r}{where}{_nearest(key, names)}; python train.py --help lists the keys of your choices"
         )
     group, _, last = key.rpartition(".")
-    if last in FIXED:
-        raise ConfigError(f"{key} follows from the choice made for {group!r} and cannot be set")
+    if last in FIXED or key in DERIVED:
+        source = DERIVED.get(key, f"the choice made for {group!r}")
+        raise ConfigError(f"{key} follows from {source} and cannot be set")
 
 
 def _check_type(override: Override, base: DictConfig) -> None:
-    """Refuse a value of another type than the one it replaces; a null on either side says nothing."""
+    """Refuse a value of another type than the one it replaces."""
     key = override.key_or_group
     default = OmegaConf.select(base, key)
-    if key.startswith("trainer.") or default is None:  # Lightning takes several types, and checks them
+    # Most of the trainer's keys take several types, and Lightning checks them; a null default says nothing.
+    if default is None or (key.startswith("trainer.") and not isinstance(default, bool)):
         return
     for value in _values(override):
-        if value is None or "${" in str(value):
+        if "${" in str(value):
             continue
         if isinstance(default, DictConfig) != isinstance(value, dict):
-            raise ConfigError(f"{key}={value} puts a value where there is a group of keys, or the reverse")
-        if isinstance(default, ListConfig) != isinstance(value, list) and not key.startswith("conv.density."):
-            raise ConfigError(f"{key}={value}: expected a list, e.g. {default}")
+            raise ConfigError(f"{key}={_typed(value)} puts a value where there is a group of keys, or the reverse")
+        if key.startswith("conv.density."):  # the layers say what they expect; null leaves a size standard
+            continue
+        if isinstance(default, ListConfig) != isinstance(value, list):
+            raise ConfigError(f"{key}={_typed(value)}: expected a list, e.g. {default}")
         if not _same_kind(default, value):
-            raise ConfigError(f"{key}={value}: expected {_kind(default)}, e.g. {default}")
+            raise ConfigError(f"{key}={_typed(value)}: expected {_kind(default)}, e.g. {_typed(default)}")
 
 
 def _same_kind(default: Any, value: Any) -> bool:
+    if value is None:  # a number or text may be left open, and is then checked where it is used
+        return not isinstance(default, bool)
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, float):
@@ -146,7 +169,14 @@ def _values(override: Override) -> list[Any]:
 
 def _plain(value: Any) -> Any:
     """Undo the quotes that Hydra's parser keeps around strings."""
+    if isinstance(value, QuotedString):
+        return value.text
     return value.strip("'\"") if isinstance(value, str) else value
+
+
+def _typed(value: Any) -> str:
+    """Write a value as one types it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _groups(loader: ConfigLoader) -> dict[str, list[str]]:
@@ -172,8 +202,12 @@ def _nearest(name: str, names: list[str]) -> str:
     return f": did you mean {match[0]!r}?" if match else ""
 
 
-def _with_absolute_path(override: Override) -> str:
-    value = None if override.is_sweep_override() else override.value()
-    if override.key_or_group in PATH_KEYS and isinstance(value, str) and "${" not in value:
-        return f"{override.key_or_group}='{os.path.abspath(os.path.expanduser(_plain(value)))}'"
-    return str(override.input_line)
+def _with_absolute_paths(line: str, multirun: bool) -> str:
+    """Quote the value of a path and make it absolute; in a grid, each of its values."""
+    key, _, value = line.partition("=")
+    if key not in PATH_KEYS or value in ("", "null") or "${" in value:
+        return line
+    quoted = value[0] in "'\"" and value[-1] == value[0] and len(value) > 1
+    values = [value[1:-1]] if quoted else value.split(",") if multirun else [value]
+    paths = [os.path.abspath(os.path.expanduser(path)).replace("'", "\\'") for path in values]
+    return f"{key}=" + ",".join(f"'{path}'" for path in paths)

@@ -30,6 +30,8 @@ PART: Rule = (lambda value: _number(value) and 0 <= value < 1, "a number from 0 
 
 NOT_NEGATIVE: Rule = (lambda value: _number(value) and 0 <= value < float("inf"), "a number from 0")
 AT_LEAST_ONE: Rule = (lambda value: _number(value) and 1 <= value < float("inf"), "a number from 1")
+STEPS: Rule = (lambda value: _whole(value) and (value == -1 or value >= 1), "a whole number from 1, or -1 for no limit")
+PARTS: Rule = (lambda value: all(map(PART[0], value)), "numbers from 0 to below 1, parts of the run")
 PATH: Rule = (lambda value: value is not None, "a folder")
 
 RULES = {
@@ -37,15 +39,23 @@ RULES = {
     "paths.output_dir": PATH,
     "seed": SEED,
     "trainer.max_epochs": COUNT,
+    "trainer.accumulate_grad_batches": COUNT,
+    "trainer.max_steps": STEPS,
+    "trainer.limit_train_batches": POSITIVE,
     "datamodule.batch_size": COUNT,
     "datamodule.train_subset": OPTIONAL_COUNT,
     "datamodule.val_size": OPTIONAL_COUNT,
+    "datamodule.train_dir": PATH,
+    "datamodule.data_dir": PATH,
     "datamodule.crop_padding": WHOLE,
     "datamodule.image_size": COUNT,
     "datamodule.train_images": COUNT,
     "datamodule.test_images": COUNT,
     "optimizer.lr": POSITIVE,
     "scheduler.warmup": PART,
+    "scheduler.floor": PART,
+    "scheduler.gamma": POSITIVE,
+    "scheduler.milestones": PARTS,
     "conv.lr": POSITIVE,
     "conv.weight_decay": NOT_NEGATIVE,
     "conv.restart_epochs": POSITIVE,

@@ -7,7 +7,7 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class Run:
             content = json.loads((self.directory / "results.json").read_text())
         except (OSError, ValueError):
             return {}
-        if not isinstance(content, dict):
+        if not isinstance(content, dict) or "config_hash" not in content:
             return {}
         if content.get("config_hash") != self.hash:
             raise ConfigError(
@@ -63,7 +63,8 @@ class Run:
     @property
     def is_completed(self) -> bool:
         """Whether there is nothing left to do."""
-        return self.results.get("status") == "completed"
+        results = self.results
+        return results.get("status") == "completed" and {"metrics", "versions"} <= results.keys()
 
     @property
     def last_checkpoint(self) -> Path | None:
@@ -88,41 +89,46 @@ class Run:
             **more,
             **provenance(),
         }
-        self._write("results.json", json.dumps(content, indent=2, allow_nan=True) + "\n")
+        self._write("results.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> Iterator[bool]:
         """Hold the folder, make it ready, and write down how the run ends if it does not end well.
+
+        Yields:
+            Whether there is something to do: another process may have finished the run in the meantime.
 
         Raises:
             ConfigError: the folder cannot be made or written.
             Interrupted: another process holds it, or the run was stopped.
             Stop: the run failed; error.log has the traceback.
         """
-        if getattr(rank_zero_only, "rank", 0) > 0:  # the first process holds the folder for all
-            yield
+        if getattr(rank_zero_only, "rank", 0) > 0:  # the first process holds the folder and reports for all
+            with _told_apart(self.directory):
+                yield True
             return
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.directory / LOCK, timeout=0)
-            lock.acquire()
-        except Timeout:
-            owner = _read(self.directory / f"{LOCK}.owner") or "an unknown process"
-            raise Interrupted(f"{self.directory} is held by {owner}; wait for it or stop it") from None
-        except OSError as error:
-            raise ConfigError(
-                f"the run folder {self.directory} cannot be written ({error.strerror}); set paths.output_dir"
-            ) from error
-        with lock:
-            self._write(f"{LOCK}.owner", f"process {os.getpid()} on {socket.gethostname()}")
-            self._make_ready()
+        with ExitStack() as stack:
+            try:
+                self.directory.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(self.directory / LOCK).acquire(timeout=0))
+                to_do = self.config.force or not self.is_completed
+                if to_do:
+                    self._make_ready()
+            except Timeout:
+                owner = _read(self.directory / f"{LOCK}.owner") or "an unknown process"
+                raise Interrupted(f"{self.directory} is held by {owner}; wait for it or stop it") from None
+            except OSError as error:
+                raise ConfigError(
+                    f"the run folder {self.directory} cannot be written ({error.strerror}); set paths.output_dir"
+                ) from error
             with self._reported():
-                yield
+                yield to_do
 
     def _make_ready(self) -> None:
+        self._write(f"{LOCK}.owner", f"process {os.getpid()} on {socket.gethostname()}")
         if self.config.force:
             for path in self.directory.iterdir():
-                if path.is_dir():
+                if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 elif not path.name.startswith(LOCK):
                     path.unlink()
@@ -133,18 +139,33 @@ class Run:
     @contextmanager
     def _reported(self) -> Iterator[None]:
         try:
-            yield
-        except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C and SIGTERM into the latter
+            with _told_apart(self.directory):
+                yield
+        except Interrupted:
             self.record("interrupted")
-            raise Interrupted(f"stopped; the same command goes on from {self.directory}") from error
-        except Exception as error:
-            self._write("error.log", traceback.format_exc())
-            self.record("failed", error=f"{type(error).__name__}: {one_line(error)}")
-            log = self.directory / "error.log"
-            raise Stop(f"the run failed with {type(error).__name__}: {one_line(error)} (see {log})") from error
+            raise
+        except Stop as stop:
+            if stop.__cause__ is not None:
+                self._write("error.log", "".join(traceback.format_exception(stop.__cause__)))
+            self.record("failed", error=str(stop))
+            raise
 
     def _write(self, name: str, text: str) -> None:
         write_whole(self.directory / name, text.encode())
+
+
+@contextmanager
+def _told_apart(directory: Path) -> Iterator[None]:
+    """Tell a run that was stopped from one that failed."""
+    try:
+        yield
+    except Stop:
+        raise
+    except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C and SIGTERM into the latter
+        raise Interrupted(f"stopped; the same command goes on from {directory}") from error
+    except Exception as error:
+        log = directory / "error.log"
+        raise Stop(f"the run failed with {type(error).__name__}: {one_line(error)} (see {log})") from error
 
 
 def _read(path: Path) -> str:

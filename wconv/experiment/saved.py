@@ -1,6 +1,8 @@
 """Run folders read back: what a run is and what came out of it, for those who compare."""
 
 import json
+import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -53,7 +55,10 @@ def find_runs(paths: Iterable[Path]) -> list[SavedRun]:
     """
     runs: dict[Path, SavedRun] = {}
     for path in paths:
-        folders = sorted(file.parent for file in path.rglob("results.json"))
+        start = path.parent if path.name == "results.json" else path
+        folders = sorted(
+            Path(folder) for folder, _, files in os.walk(start, followlinks=True) if "results.json" in files
+        )
         if not folders:
             kind = "holds no results.json, at no depth" if path.is_dir() else "is no folder"
             raise ValueError(f"no run in {path}: it {kind}; name a run folder, or a folder of runs")
@@ -75,8 +80,9 @@ def read_run(folder: Path) -> SavedRun:
         features |= _features(config) | {"parameters": int(results["parameters"])}
         if "data" in results:  # the folders are left out above: they do not say which images lie in them
             features["data"] = sha256(json.dumps(results["data"], sort_keys=True).encode()).hexdigest()[:8]
+        features["device"] = "cpu" if str(results.get("device", "cpu")).startswith("cpu") else "gpu"
         features |= {key: str(results[key]) for key in ("model", "conv", "init")}
-        metrics = {str(name): float(value) for name, value in results["metrics"].items()}
+        metrics = {str(name): math.nan if value is None else float(value) for name, value in results["metrics"].items()}
         return SavedRun(folder, status, "", int(results["seed"]), metrics, features, densities)
     except KeyError as error:
         reason = f"results.json lacks {error}"

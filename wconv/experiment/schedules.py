@@ -23,6 +23,8 @@ from torch.optim.lr_scheduler import (
 def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float) -> LRScheduler:
     """Rise to the optimiser's rate during the warm-up, then fall to almost 0; the momentum stays."""
     peak = [group["lr"] for group in optimizer.param_groups]
+    if math.isclose(total_steps * warmup, 1):  # PyTorch divides by the length of the climb less one step
+        warmup *= 1.001
     return OneCycleLR(optimizer, max_lr=peak, total_steps=total_steps, pct_start=warmup, cycle_momentum=False)
 
 

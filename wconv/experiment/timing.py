@@ -25,6 +25,7 @@ class Timing(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
+        self.epoch = trainer.current_epoch
         self.start = time.monotonic()
         self.trained: float | None = None
         self.images = 0
@@ -39,28 +40,19 @@ class Timing(pl.Callback):
         """Note when the training part of the epoch ended."""
         self.trained = time.monotonic()
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the row of the epoch."""
-        self._write_row(trainer)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the row of an epoch that was cut short before its validation."""
-        if self.images and self.trained is None:
-            self._write_row(trainer)
-
-    def _write_row(self, trainer: pl.Trainer) -> None:
-        if not trainer.is_global_zero:
-            return
-        now = time.monotonic()
-        row = {
-            "epoch": trainer.current_epoch,
-            "seconds": now - self.start,
-            "images_per_second": self.images / ((self.trained or now) - self.start),
-            "peak_memory_mb": peak_memory_mb(),
-        }
-        rows = pd.concat([read_timing(self.path), pd.DataFrame([row])])
-        rows = rows.drop_duplicates("epoch", keep="last")
-        write_whole(self.path, rows.to_csv(index=False).encode())
+        # Going on from a checkpoint, Lightning first ends the epoch that the checkpoint was made in.
+        if self.images and trainer.is_global_zero:
+            now = time.monotonic()
+            row = {
+                "epoch": self.epoch,
+                "seconds": now - self.start,
+                "images_per_second": self.images / ((self.trained or now) - self.start),
+                "peak_memory_mb": peak_memory_mb(),
+            }
+            rows = pd.concat([read_timing(self.path), pd.DataFrame([row])]).drop_duplicates("epoch", keep="last")
+            write_whole(self.path, rows.to_csv(index=False).encode())
 
 
 def read_timing(path: Path) -> pd.DataFrame:
