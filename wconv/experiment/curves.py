@@ -111,10 +111,19 @@ def _labels(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
     backbone = [key for key in headings if key.partition(".")[0] in ("model", "datamodule", "task")]
     several_models = len({group.features["model"] for group in groups}) > 1
     backbone = ["model"] * several_models + backbone
-    arm = ["conv"] + [key for key in ("init", "density") if _tells_apart(key, groups)]
-    arm += [key for key in headings if key not in backbone]
+    rest = [key for key in headings if key not in backbone]
     if len(groups) <= MANY:
-        backbone, arm = [], backbone + arm
+        backbone, rest = [], backbone + rest
+    panels = {tuple(group.features.get(key) for key in backbone) for group in groups}
+
+    def varies(key: str) -> bool:
+        """Whether a key tells arms within some panel apart; otherwise it describes the panel."""
+        kinds = {tuple(group.features.get(name) for name in (*backbone, key)) for group in groups}
+        return len(kinds) > len(panels)
+
+    arm = ["conv"] + [key for key in ("init", "density") if _tells_apart(key, groups)]
+    arm += [key for key in rest if varies(key)]
+    backbone += [key for key in rest if not varies(key)]
 
     def text(group: Group, keys: Sequence[str]) -> str:
         values = {key: as_typed(group.features[key]) for key in keys if group.features.get(key, "-") != "-"}
