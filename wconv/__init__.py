@@ -4,6 +4,7 @@ from wconv.convert import convert, fold
 from wconv.functional import weighted_conv1d, weighted_conv2d, weighted_conv3d
 from wconv.modules import WeightedConv1d, WeightedConv2d, WeightedConv3d
 from wconv.parametrization import Bounded, Positive
+from wconv.reference import load_reference_state_dict
 from wconv.report import summary
 from wconv.training import density_parameters, param_groups
 
@@ -17,6 +18,7 @@ __all__ = [
     "convert",
     "density_parameters",
     "fold",
+    "load_reference_state_dict",
     "param_groups",
     "summary",
     "weighted_conv1d",

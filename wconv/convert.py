@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.lazy import LazyModuleMixin
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from wconv.density import Density
 from wconv.functional import weighted
@@ -71,17 +71,17 @@ def convert(
             reasons[name] = "left out by include or exclude"
         elif key is None:
             reasons[name] = "no density for this kernel size"
+        elif _kind(module) not in WEIGHTED:
+            reasons[name] = why_not(module)
         elif isinstance(module, LazyModuleMixin):
             raise ValueError(f"layer {name!r} is lazy and has no kernel yet: pass a batch through the model first")
-        elif is_parametrized(module):
+        elif (computed := _computed(module)) is not None:
             raise ValueError(
-                f"layer {name!r} is parametrized ({', '.join(module.parametrizations)}), and its class is not its own: "  # type: ignore[arg-type]
+                f"layer {name!r} is parametrized ({computed}), and its weight or class is not its own: "
                 "convert first and register the parametrization then, or exclude the layer"
             )
-        elif type(module) in WEIGHTED:
-            chosen[module] = key
         else:
-            reasons[name] = why_not(module)
+            chosen[module] = key
     _try(density, chosen, bool(trainable), parametrization, preserve)
 
     for layer, key in chosen.items():
@@ -107,13 +107,23 @@ def fold(model: nn.Module) -> nn.Module:
 
     Returns:
         The same model.
+
+    Raises:
+        ValueError: a weighted layer is parametrized. Nothing is changed then.
     """
-    for layer in [module for module in model.modules() if isinstance(module, Weighted)]:
-        with torch.no_grad():
-            product = weighted(layer.weight, layer.density)
-        layer.weight = nn.Parameter(product, requires_grad=layer.weight.requires_grad)
-        for name in (TRAINED, "_phi", "_exact", "_fixed", "_parametrization"):
-            delattr(layer, name)
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, Weighted)}
+    for name, layer in layers.items():
+        if (computed := _computed(layer)) is not None:
+            raise ValueError(f"layer {name!r} is parametrized ({computed}): remove the parametrization, then fold")
+    folded: dict[Tensor, tuple[Tensor, nn.Parameter]] = {}  # weights tied under one density stay tied
+    for layer in layers.values():
+        weight, phi = layer.weight, layer.density.detach()
+        if weight not in folded or not torch.equal(folded[weight][0], phi):
+            product = weighted(weight.detach(), phi)
+            folded[weight] = phi, nn.Parameter(product, requires_grad=weight.requires_grad)
+        layer.weight = folded[weight][1]
+        for attribute in (TRAINED, "_phi", "_exact", "_fixed", "_start", "_parametrization"):
+            delattr(layer, attribute)
         layer.__class__ = layer.plain  # type: ignore[assignment]
     return model
 
@@ -122,6 +132,20 @@ def _key(kernel_size: tuple[int, ...], density: Mapping[KernelSize, Density]) ->
     """Return the key that means a kernel: its shape, or the one size that all of its axes have."""
     keys: list[KernelSize] = [kernel_size, *(kernel_size[:1] if len(set(kernel_size)) == 1 else ())]
     return next((key for key in keys if key in density), None)
+
+
+def _kind(module: nn.Module) -> type[nn.Module]:
+    """Return the class that a layer has, or will have, of itself."""
+    if isinstance(module, LazyModuleMixin):
+        return module.cls_to_become or type(module)
+    return type_before_parametrizations(module)
+
+
+def _computed(module: nn.Module) -> str | None:
+    """Name what is computed anew at each use (parametrize) or at each call (the older weight_norm, and pruning)."""
+    if is_parametrized(module):
+        return ", ".join(module.parametrizations)  # type: ignore[arg-type]
+    return None if "weight" in module._parameters else "weight, by a hook"
 
 
 def _matches(name: str, module: nn.Module, which: Which) -> bool:
@@ -143,6 +167,8 @@ def _try(
     }
     for key in density.keys() - set(chosen.values()):  # what no layer has is checked all the same
         sizes = (key, key) if isinstance(key, int) else key
+        if not (isinstance(sizes, tuple) and len(sizes) in (1, 2, 3) and all(isinstance(size, int) for size in sizes)):
+            raise ValueError(f"density key {key!r}: expected a kernel size such as 3 or (3, 5)")
         kinds[list(WEIGHTED)[len(sizes) - 1], sizes] = key
     for (kind, kernel_size), key in kinds.items():
         layer = WEIGHTED[kind](1, 1, kernel_size, device="meta")

@@ -26,7 +26,7 @@ def standard_twin(model: nn.Module) -> nn.Module:
         decay is added by the optimiser after it).
 
     Raises:
-        ValueError: a density is trained.
+        ValueError: a density is trained, or a weight is tied between layers of different densities.
     """
     scales: dict[str, Tensor] = {}
     for name, layer in model.named_modules():
@@ -35,8 +35,14 @@ def standard_twin(model: nn.Module) -> nn.Module:
                 raise ValueError(f"layer {name!r} trains its density; the equivalence holds for fixed ones")
             scales[name] = layer.density.square()
     twin = fold(copy.deepcopy(model))
+    if len(list(twin.parameters())) != len(list(model.parameters())):
+        raise ValueError("a weight is tied between layers of different densities; one standard weight cannot be both")
+    hooked: set[nn.Parameter] = set()  # a tied weight has its gradient scaled once
     for name, scale in scales.items():
         weight = twin.get_submodule(name).weight
         assert isinstance(weight, nn.Parameter)
+        if weight in hooked or not weight.requires_grad:
+            continue
+        hooked.add(weight)
         weight.register_hook(lambda gradient, scale=scale: gradient * scale)  # type: ignore[no-untyped-call]
     return twin

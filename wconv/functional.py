@@ -19,12 +19,21 @@ def weighted(weight: Tensor, density: Tensor) -> Tensor:
 
     Returns:
         The product, in the dtype and memory format of W.
+
+    Raises:
+        ValueError: Phi is not of the kernel's shape; it would be broadcast to another density than the one meant.
     """
+    if density.shape != weight.shape[2:]:
+        raise ValueError(
+            f"density of shape {tuple(density.shape)} does not fit a kernel of {tuple(weight.shape[2:])}: "
+            "expected Phi tap by tap"
+        )
     # Phi is laid out once for all input channels: multiplying by the few taps directly would make the processor's inner
     # loop as short as a kernel, and that costs several times the multiplication itself.
     row = density.expand(weight.shape[1:])
-    last = torch.channels_last if weight.dim() == 4 else torch.channels_last_3d
-    if weight.dim() > 3 and weight.is_contiguous(memory_format=last) and not weight.is_contiguous():
+    # Strides, since a tensor inside vmap cannot be asked for its memory format.
+    if weight.dim() > 3 and weight.stride(1) == 1 and not weight.is_contiguous():
+        last = torch.channels_last if weight.dim() == 4 else torch.channels_last_3d
         return weight * row.unsqueeze(0).contiguous(memory_format=last)
     return weight * row.contiguous()
 

@@ -55,6 +55,7 @@ class Weighted(_ConvNd):
     plain: ClassVar[type[_ConvNd]]
     density_coefficients: nn.Parameter | None
     _phi: Tensor
+    _start: Tensor | None
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class Weighted(_ConvNd):
         Raises:
             ValueError: the density does not fit the kernel, or cannot be trained.
         """
-        parameter = None
+        start = parameter = None
         if isinstance(density, Tensor):
             if trainable:
                 raise ValueError("a density given tap by tap cannot be trained; give coefficients")
@@ -108,12 +109,13 @@ class Weighted(_ConvNd):
                 )
                 if not numbers:
                     raise ValueError("a kernel of one tap has no coefficient to train")
-                start = torch.tensor(numbers, dtype=torch.float64)
-                free = start if parametrization is None else parametrization.free(start)
-                parameter = nn.Parameter(free.to(self.weight.device, self.weight.dtype))
+                start = torch.tensor(numbers, dtype=torch.float64, device="cpu")
+                start = start if parametrization is None else parametrization.free(start)
+                parameter = nn.Parameter(start.to(self.weight.device, self.weight.dtype))
         self._fixed = fixed
         # What the buffer is made from whenever the layer moves: rounded once, and never lost with the buffer's memory.
         self._exact = exact
+        self._start = start  # of the trained parameter, for the same reason
         self._parametrization = parametrization if trainable else None
         self.register_parameter(TRAINED, parameter)
         self.register_buffer("_phi", None, persistent=False)
@@ -122,6 +124,18 @@ class Weighted(_ConvNd):
     def reset_density(self) -> None:
         """Make the buffer again, with the device and dtype of the weights."""
         self._phi = self._exact.to(device=self.weight.device, dtype=self.weight.dtype)
+
+    def reset_parameters(self) -> None:
+        """Draw weights and bias as the plain layer does, and start a trained density again."""
+        super().reset_parameters()
+        if getattr(self, "_start", None) is not None:  # not yet there while the plain layer is made
+            self._restart_density()
+
+    def _restart_density(self) -> None:
+        assert self.density_coefficients is not None
+        assert self._start is not None
+        with torch.no_grad():
+            self.density_coefficients.copy_(self._start)
 
     @property
     def density(self) -> Tensor:
@@ -162,14 +176,20 @@ class Weighted(_ConvNd):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         """Move or cast the layer; the density is rounded from its exact value, and filled again after `to_empty`."""
+        was_meta = self.density_coefficients is not None and self.density_coefficients.is_meta
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.reset_density()
+        if was_meta:
+            self._restart_density()
         return self
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Load, and let a checkpoint of the plain layer leave a trained density where it is."""
         if self.density_coefficients is not None and f"{prefix}{TRAINED}" not in state_dict:
-            state_dict = {**state_dict, f"{prefix}{TRAINED}": self.density_coefficients.detach()}
+            trained = self.density_coefficients.detach()
+            if trained.is_meta and self._start is not None and f"{prefix}weight" in state_dict:
+                trained = self._start.to(state_dict[f"{prefix}weight"].device, trained.dtype)  # where assign=True leads
+            state_dict = {**state_dict, f"{prefix}{TRAINED}": trained}
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self.reset_density()  # with assign=True the weights may have come to another device or dtype
 
