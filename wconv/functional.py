@@ -3,7 +3,6 @@
 Source: Cammarasana & Patanè, arXiv 2505.24558.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,7 +17,7 @@ def weighted(weight: Tensor, density: Tensor) -> Tensor:
         density: Phi, (k_1, ...).
 
     Returns:
-        The product, in the dtype and memory format of W.
+        The product, in the dtype and memory format of W. Autograd keeps Phi for it, and nothing of the size of W.
 
     Raises:
         ValueError: Phi is not of the kernel's shape; it would be broadcast to another density than the one meant.
@@ -28,14 +27,7 @@ def weighted(weight: Tensor, density: Tensor) -> Tensor:
             f"density of shape {tuple(density.shape)} does not fit a kernel of {tuple(weight.shape[2:])}: "
             "expected Phi tap by tap"
         )
-    # Phi is laid out once for all input channels: multiplying by the few taps directly would make the processor's inner
-    # loop as short as a kernel, and that costs several times the multiplication itself.
-    row = density.expand(weight.shape[1:])
-    # Strides, since a tensor inside vmap cannot be asked for its memory format.
-    if weight.dim() > 3 and weight.stride(1) == 1 and not weight.is_contiguous():
-        last = torch.channels_last if weight.dim() == 4 else torch.channels_last_3d
-        return weight * row.unsqueeze(0).contiguous(memory_format=last)
-    return weight * row.contiguous()
+    return weight * density
 
 
 def weighted_conv1d(

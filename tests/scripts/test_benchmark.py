@@ -29,14 +29,15 @@ def test_ratios_are_of_the_same_round():
     assert [calls[3 + 3 * turn] for turn in range(3)] == ["a", "b", "c"]
 
 
-def test_a_training_step_needs_the_product_and_a_density_a_layer_more():
-    """W * Phi is as large as W; Phi is laid out for one output channel."""
+def test_a_training_step_needs_the_product_more_and_next_to_nothing_else():
+    """W * Phi is as large as W, and each Phi as a kernel."""
     images = torch.randn(2, 3, 9, 9)
     plain, weighted = network(), wconv.convert(network(), {3: [0.7]})
     layers = [layer for layer in weighted if isinstance(layer, wconv.WeightedConv2d)]
-    product = sum(layer.weight.nbytes for layer in layers)
-    laid_out = sum(layer.weight[0].nbytes + layer.density.nbytes for layer in layers)
-    assert 0 < peak_bytes(weighted, images) - peak_bytes(plain, images) <= product + laid_out
+    product, phi = (
+        sum(tensor.nbytes for tensor in some) for some in zip(*((m.weight, m.density) for m in layers), strict=True)
+    )
+    assert 0 < peak_bytes(weighted, images) - peak_bytes(plain, images) <= product + phi
 
 
 def test_the_table_has_a_row_a_case():

@@ -190,8 +190,7 @@ def test_subclasses_and_transposed_layers_are_reported_in_any_state():
         Special(3, 3, 3), nn.ConvTranspose2d(3, 3, 3), nn.LazyConvTranspose2d(3, 3),
         norm(nn.ConvTranspose2d(3, 3, 3)), norm(Special(3, 3, 3)), nn.Conv2d(3, 3, 3),
     )  # fmt: skip
-    wconv.convert(model, {3: [0.7]})
-    assert weighted_names(model) == ["5"]
+    assert weighted_names(wconv.convert(model, {3: [0.7]})) == ["5"]
     notes = [layer.note.split(" is a class of its own")[0] for layer in wconv.summary(model)]
     kinds = ["Special", "ConvTranspose2d", "LazyConvTranspose2d", "ParametrizedConvTranspose2d", "ParametrizedSpecial"]
     assert notes == [*kinds, ""]

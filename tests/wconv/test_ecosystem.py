@@ -4,6 +4,7 @@ import copy
 import functools
 import io
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,7 @@ def test_compiles_as_one_graph(backend, trainable):
     assert_close(gradients(compiled), gradients(model))
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile's own backend needs a C++ compiler")
 def test_compiles_with_inductor_and_keeps_the_keys():
     model = network()
     expected, keys = model(images()), list(model.state_dict())
