@@ -5,6 +5,8 @@ import shlex
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from wconv.experiment.compare import markdown
 from wconv.experiment.overrides import checked
@@ -58,3 +60,16 @@ def test_a_committed_table_is_made_again_from_its_runs(path):
 def test_pages_show_the_committed_table(path):
     rows = [line for line in path.read_text().splitlines() if line.startswith("|")]
     assert "\n".join(rows) in (path.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("folder", sorted(ROOT.glob("results/cifar100_small/runs/*")), ids=lambda path: path.name)
+def test_the_named_commands_are_still_those_of_the_committed_runs(folder):
+    """Defaults may change; what an experiment stands for may not."""
+    made = OmegaConf.load(folder / "config.yaml")
+    name = "cifar100_small" + ("_resnet" if made.model.name == "resnet" else "" if made.model.batch_norm else "_plain")
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        choices = [f"experiment={name}", f"conv={made.conv.name}", f"init={made.init.name}"]
+        now = compose("train", overrides=choices)
+    for part in ("seed", "model", "conv", "init", "datamodule", "task", "optimizer", "scheduler", "paths.output_dir"):
+        assert OmegaConf.select(now, part) == OmegaConf.select(made, part), part
+    assert now.trainer.max_epochs == made.trainer.max_epochs
