@@ -11,7 +11,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
-from wconv.density import Density
+from wconv.density import Density, is_per_axis
 from wconv.functional import weighted
 from wconv.modules import TRAINED, WEIGHTED, Weighted
 from wconv.parametrization import Parametrization
@@ -44,7 +44,8 @@ def convert(
         include: names of the layers to convert, with wildcards ("features.*"), one or several; or a function of name
             and module.
         exclude: likewise, those to leave alone.
-        trainable: train the densities: True for one a layer, "shared" for one a kernel size.
+        trainable: train the densities: True for one a layer, "shared" for one a kernel size (a tie of parameters, and
+            like every such tie undone by `to_empty`).
         parametrization: as in `wconv.WeightedConv2d`.
         preserve: "weights" keeps W, and the function changes; "function" divides W by Phi (in new parameters: make the
             optimiser after that).
@@ -166,7 +167,7 @@ def _try(
         (type(layer), layer.kernel_size): key for layer, key in chosen.items()
     }
     for key in density.keys() - set(chosen.values()):  # what no layer has is checked all the same
-        sizes = (key, key) if isinstance(key, int) else key
+        sizes = (key,) * _axes(density[key]) if isinstance(key, int) else key
         if not (isinstance(sizes, tuple) and len(sizes) in (1, 2, 3) and all(isinstance(size, int) for size in sizes)):
             raise ValueError(f"density key {key!r}: expected a kernel size such as 3 or (3, 5)")
         kinds[list(WEIGHTED)[len(sizes) - 1], sizes] = key
@@ -177,6 +178,13 @@ def _try(
             raise ValueError(
                 f"density {density[key]} of kernel size {key} has a zero: the function cannot be preserved"
             )
+
+
+def _axes(density: Density) -> int:
+    """Return for how many axes a density is meant; one list serves any number, and is tried on two."""
+    if isinstance(density, Tensor):
+        return density.dim()
+    return len(density) if is_per_axis(density) else 2
 
 
 def _share(chosen: Mapping[_ConvNd, KernelSize]) -> None:

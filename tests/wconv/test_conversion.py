@@ -297,3 +297,8 @@ def test_parameter_groups_have_two_learning_rates(trainable, count):
 def test_without_a_trained_density_there_is_one_group():
     groups = wconv.param_groups(wconv.convert(network(), {3: [0.7]}), 1e-4, 1e-2)
     assert [len(group["params"]) for group in groups] == [8]
+
+
+def test_a_density_of_three_axes_that_no_layer_has_is_a_warning_too():
+    with pytest.warns(UserWarning, match="kernel size 5"):
+        wconv.convert(nn.Sequential(nn.Conv3d(1, 1, 3)), {3: [0.7], 5: ([0.1, 0.7], [0.1, 0.7], [0.1, 0.7])})
