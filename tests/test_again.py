@@ -1,0 +1,203 @@
+"""Runs that are stopped, moved, damaged, held by others or started again: train.py finds them as they are."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+
+from datamodules.synthetic_classes import SyntheticClasses
+from wconv.experiment.classification import Classification, Scores
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def results(directory: Path) -> dict:
+    return json.loads((directory / "results.json").read_text())
+
+
+def test_the_same_command_again_returns_the_result(train):
+    first = train()
+    checkpoint = first.directory / "checkpoints" / "last.ckpt"
+    made = checkpoint.stat().st_mtime_ns
+    again = train()
+    assert again.code == 0
+    assert "completed before" in again.out
+    assert again.directory == first.directory
+    assert checkpoint.stat().st_mtime_ns == made
+
+
+def test_force_starts_over(train):
+    first = train()
+    (first.directory / "leftover").write_text("of the first run")
+    again = train("force=true")
+    assert again.directory == first.directory
+    assert "completed before" not in again.out
+    assert not (again.directory / "leftover").exists()
+
+
+@pytest.mark.parametrize("conv", ["standard", "scaled_init", "trainable"])
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(conv, train, tmp_path, monkeypatch):
+    """Stopped in the third of three epochs; the mlp head has dropout, with a stream of its own."""
+    monkeypatch.setattr("models.vgg.HIDDEN", 32)
+    options = (f"conv={conv}", "model.head=mlp", "trainer.max_epochs=3")
+    undisturbed = train(*options)
+
+    original = Classification.on_validation_epoch_end
+
+    def stop_in_the_third(self):
+        if self.current_epoch == 2:
+            raise KeyboardInterrupt
+        original(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classification, "on_validation_epoch_end", stop_in_the_third)
+        stopped = train(*options, f"paths.output_dir={tmp_path / 'other'}")
+    assert stopped.code == 75
+    directory = next((tmp_path / "other").glob("classification/*"))
+    assert results(directory)["status"] == "interrupted"
+    resumed = train(*options, f"paths.output_dir={tmp_path / 'other'}")
+    assert "going on from step" in resumed.out
+    assert resumed.directory == directory
+    assert (directory / "metrics.csv").read_bytes() == (undisturbed.directory / "metrics.csv").read_bytes()
+    assert results(directory)["metrics"] == results(undisturbed.directory)["metrics"]
+
+
+def test_a_run_that_was_moved_knows_its_best_epoch(train, tmp_path):
+    """Stopped in the last of four epochs, of which the first was made the best by hand; then the folder moves."""
+    worse = iter([0.9, 0.5, 0.4])
+    original = Scores.collect
+
+    def collect(self, prefix):
+        scores = original(self, prefix)
+        if prefix == "val":
+            value = next(worse, None)
+            if value is None:
+                raise KeyboardInterrupt
+            scores["val/acc"] = torch.tensor(value)
+        return scores
+
+    options = ("trainer.max_epochs=4",)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scores, "collect", collect)
+        assert train(*options, f"paths.output_dir={tmp_path / 'here'}").code == 75
+    (tmp_path / "here").rename(tmp_path / "there")
+    content = results(train(*options, f"paths.output_dir={tmp_path / 'there'}").directory)
+    assert content["best_epoch"] == 0
+    assert content["metrics"]["val/acc"] == 0.9
+    directory = next((tmp_path / "there").glob("classification/*"))
+    assert torch.load(directory / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == 0
+
+
+def test_what_another_process_finished_in_the_meantime_is_not_run_again(train, monkeypatch):
+    """The other process ends its run while this one still reads its data."""
+    directory = train().directory
+    finished = (directory / "results.json").read_text()
+    (directory / "results.json").unlink()
+    original = SyntheticClasses.load
+
+    def load(self):
+        original(self)
+        (directory / "results.json").write_text(finished)
+
+    monkeypatch.setattr(SyntheticClasses, "load", load)
+    monkeypatch.setattr(Classification, "training_step", None)
+    done = train()
+    assert done.code == 0, done.err
+    assert (directory / "results.json").read_text() == finished
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"config_hash": ', "half"])
+def test_results_that_cannot_be_read_are_none(train, content):
+    directory = train("trainer.max_epochs=1").directory
+    (directory / "results.json").write_text(content)
+    done = train("trainer.max_epochs=1")
+    assert done.code == 0, done.err
+    assert results(directory)["status"] == "completed"
+
+
+def test_a_damaged_checkpoint_is_named(train):
+    directory = train().directory
+    (directory / "results.json").unlink()
+    (directory / "checkpoints" / "last.ckpt").write_bytes(b"not a checkpoint")
+    done = train()
+    assert done.code == 1
+    assert "last.ckpt cannot be read; remove it, or start over with force=true" in done.err
+    assert train("force=true").code == 0
+
+
+def test_a_failing_run_says_so(train, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("the roof is on fire")
+
+    monkeypatch.setattr(Classification, "training_step", fail)
+    done = train()
+    assert done.code == 1
+    assert "RuntimeError: the roof is on fire" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_failed_run_keeps_its_traceback_and_can_be_run_again(train, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classification, "training_step", lambda *_: 1 / 0)
+        assert train().code == 1
+    directory = next((tmp_path / "runs").glob("classification/*"))
+    assert "ZeroDivisionError" in (directory / "error.log").read_text()
+    assert results(directory)["status"] == "failed"
+    assert train().code == 0
+    assert not (directory / "error.log").exists()
+
+
+def test_a_run_that_another_process_holds_is_left_alone(train):
+    directory = train().directory
+    (directory / "results.json").unlink()
+    (directory / ".lock.owner").write_text("process 1234 on elsewhere")
+    with FileLock(directory / ".lock"):
+        done = train()
+    assert done.code == 75
+    assert "process 1234 on elsewhere" in done.err
+
+
+def test_a_folder_of_another_run_is_refused(train):
+    directory = train().directory
+    content = results(directory)
+    (directory / "results.json").write_text(json.dumps(content | {"config_hash": "0" * 64}))
+    done = train()
+    assert done.code == 2
+    assert "another run" in done.err
+
+
+def test_the_real_command_survives_sigterm(tmp_path):
+    """The whole program: plain lines in a file, exit code 75, then on to the end and the folder as the last line."""
+    command = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        "experiment=quickstart",
+        "datamodule.train_images=2000",
+        "datamodule.test_images=100",
+        "trainer.max_epochs=3",
+        f"paths.output_dir={tmp_path}",
+    ]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+        deadline = time.monotonic() + 120
+        while "epoch 1/3" not in (tmp_path / "log").read_text():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 75, err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 0, done.stderr
+    directory = Path(done.stdout.splitlines()[-1])
+    assert results(directory)["status"] == "completed"
+    shutil.rmtree(directory)
