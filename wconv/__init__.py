@@ -1,6 +1,8 @@
 """Weighted convolution (Cammarasana & Patanè, arXiv 2505.24558) for PyTorch."""
 
+from wconv import families
 from wconv.convert import convert, fold
+from wconv.equivalence import standard_twin
 from wconv.functional import weighted_conv1d, weighted_conv2d, weighted_conv3d
 from wconv.modules import WeightedConv1d, WeightedConv2d, WeightedConv3d
 from wconv.parametrization import Bounded, Positive
@@ -17,9 +19,11 @@ __all__ = [
     "WeightedConv3d",
     "convert",
     "density_parameters",
+    "families",
     "fold",
     "load_reference_state_dict",
     "param_groups",
+    "standard_twin",
     "summary",
     "weighted_conv1d",
     "weighted_conv2d",
