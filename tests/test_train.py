@@ -108,9 +108,10 @@ def test_a_short_climb_of_one_cycle(train):
     assert train("scheduler.warmup=0.1", "trainer.max_epochs=2").code == 0  # a climb of exactly one of ten steps
 
 
-def test_weighted_without_a_density_that_fits_warns(train):
+@pytest.mark.parametrize("conv", ["weighted", "trainable", "scaled_init"])
+def test_an_arm_without_a_density_that_fits_warns(train, conv):
     with pytest.warns(UserWarning, match="stays standard"):
-        train("conv=weighted", "conv.density.k3=null", "debug=fast")
+        assert train(f"conv={conv}", "conv.density.k3=null", "debug=fast").code == 0
 
 
 def test_relative_folders_of_a_grid_are_below_the_current_one(train, tmp_path, monkeypatch):
@@ -200,6 +201,8 @@ def test_one_density_can_be_shared(train):
     assert len({layer["density"][0][0] for layer in layers}) == 1
 
 
-def test_a_density_no_layer_has_warns_only_if_asked_for(train):
+def test_a_density_no_layer_has_warns_only_if_asked_for(train, recwarn):
+    train("conv=weighted", "debug=fast")
+    assert not [warning for warning in recwarn if "kernel size" in str(warning.message)]
     with pytest.warns(UserWarning, match="kernel size 5"):
-        train("conv=weighted", "conv.density.k5=[0.2,0.8]", "debug=fast")
+        train("conv=weighted", "conv.density.k5=[0.3,0.8]", "debug=fast")

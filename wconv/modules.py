@@ -98,15 +98,13 @@ class Weighted(_ConvNd):
         if isinstance(density, Tensor):
             if trainable:
                 raise ValueError("a density given tap by tap cannot be trained; give coefficients")
-            exact, shared = check_phi(density, self.kernel_size), True
-            fixed = None
+            exact, fixed = check_phi(density, self.kernel_size), None
         else:
             fixed = axis_coefficients(density, self.kernel_size)
-            exact, shared = density_function(fixed), not is_per_axis(density)
+            exact = density_function(fixed)
             if trainable:
-                numbers = (
-                    [*fixed[0]] if shared and len(set(self.kernel_size)) == 1 else [d for axis in fixed for d in axis]
-                )
+                one_for_all = not is_per_axis(density) and len(set(self.kernel_size)) == 1
+                numbers = [value for axis in (fixed[:1] if one_for_all else fixed) for value in axis]
                 if not numbers:
                     raise ValueError("a kernel of one tap has no coefficient to train")
                 start = torch.tensor(numbers, dtype=torch.float64, device="cpu")

@@ -112,22 +112,19 @@ def build_task(config: DictConfig, model: nn.Module, num_classes: int) -> Classi
         scheduler(trial, total_steps=100)
     except Exception as error:  # whatever PyTorch makes of the values
         raise ConfigError(f"{group}: {one_line(error)}") from error
+    conv = config.conv
+    density = None
+    if wconv.density_parameters(model):
+        density = DensityRecipe(conv.lr, conv.weight_decay, conv.restart_epochs, conv.restart_factor)
     task: Classification = make(
         config.task,
         model=model,
         optimizer=optimizer,
         scheduler=scheduler,
         num_classes=num_classes,
-        density=density_recipe(config.conv),
+        density=density,
     )
     return task
-
-
-def density_recipe(conv: DictConfig) -> DensityRecipe | None:
-    """Return how the densities learn, where they do."""
-    if conv.name != "trainable":
-        return None
-    return DensityRecipe(conv.lr, conv.weight_decay, conv.restart_epochs, conv.restart_factor)
 
 
 def build_trainer(config: DictConfig, run: Run, task: Classification) -> pl.Trainer:

@@ -24,6 +24,7 @@ class PlainProgress(ProgressBar):
         super().__init__()
         self.every_seconds = every_seconds
         self.last_line = time.monotonic()
+        self.shown = True
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """Print how far the epoch is."""
@@ -39,20 +40,13 @@ class PlainProgress(ProgressBar):
 
     def _print(self, trainer: pl.Trainer, text: str) -> None:
         self.last_line = time.monotonic()
-        if trainer.is_global_zero and self.is_enabled:
+        if self.shown:
             print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
-
-    @property
-    def is_enabled(self) -> bool:
-        """Whether lines are printed."""
-        return self._enabled
-
-    _enabled = True
 
     def disable(self) -> None:
         """Print no more; Lightning calls it on all processes but the first."""
-        self._enabled = False
+        self.shown = False
 
     def enable(self) -> None:
         """Print again."""
-        self._enabled = True
+        self.shown = True

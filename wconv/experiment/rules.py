@@ -27,7 +27,6 @@ OPTIONAL_COUNT: Rule = (
 WHOLE: Rule = (lambda value: _whole(value) and value >= 0, "a whole number from 0")
 POSITIVE: Rule = (lambda value: _number(value) and 0 < value < float("inf"), "a number above 0")
 PART: Rule = (lambda value: _number(value) and 0 <= value < 1, "a number from 0 to below 1")
-
 NOT_NEGATIVE: Rule = (lambda value: _number(value) and 0 <= value < float("inf"), "a number from 0")
 AT_LEAST_ONE: Rule = (lambda value: _number(value) and 1 <= value < float("inf"), "a number from 1")
 STEPS: Rule = (lambda value: _whole(value) and (value == -1 or value >= 1), "a whole number from 1, or -1 for no limit")
