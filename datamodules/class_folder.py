@@ -7,14 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.datasets.folder import find_classes, make_dataset
 from torchvision.transforms.v2 import functional as F
 
 from datamodules.classification import ClassificationData, Labelled, Splits
+from datamodules.decode import open_image
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 OPTIONS = {"train": "datamodule.train_dir", "val": "datamodule.val_dir", "test": "datamodule.test_dirs"}
@@ -26,10 +25,9 @@ class ClassFolder(ClassificationData):
     """Images of one folder a class, brought to one size and held in memory.
 
     The shorter side is scaled to `image_size` and the centre square cut out; an image that has that size
-    already is left as it is. Pillow converts to colour or grey (ITU-R 601 luma): a palette is looked up, an
-    alpha channel is dropped and not blended with anything, 16 bits become 8 by scaling. As in torchvision's
-    ImageFolder, the classes are the folders' names in sorted order, images may lie in folders further down,
-    files of other types are passed over, and a camera's EXIF orientation is not applied.
+    already is left as it is. Colour or grey is made as `datamodules.decode.open_image` says. As in torchvision's
+    ImageFolder, the classes are the folders' names in sorted order, images may lie in folders further down, and
+    files of other types are passed over.
 
     Args:
         train_dir: the folder of the training classes.
@@ -115,11 +113,7 @@ class ClassFolder(ClassificationData):
         return Labelled(pixels, torch.tensor([label for _, label in images]))
 
     def _load_image(self, path: str) -> Tensor:
-        try:
-            with Image.open(path) as opened:
-                image = _eight_bits(opened).convert("L" if self.channels == 1 else "RGB")
-        except Exception as error:  # Pillow's decoders raise many types on broken files
-            raise ValueError(f"{path} cannot be read as an image ({error}); repair or remove it") from error
+        image, _ = open_image(path, self.channels)
         square = F.center_crop(F.resize(image, [self.image_size]), [self.image_size])
         pixels: Tensor = F.pil_to_tensor(square)
         return pixels
@@ -163,16 +157,3 @@ def _some(names: list[str], most: int = 10) -> str:
 
 def _size(path: str) -> int:
     return Path(path).stat().st_size
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return an image that Pillow converts to grey or RGB without clipping."""
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, of unknown range")
-    if image.mode.startswith("I"):  # convert("L") would clip 16 bits at 255
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("its pixels have more than 16 bits, of unknown range")
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-    # Pillow warns when a palette with transparency goes straight to RGB.
-    return image.convert("RGBA") if image.mode == "P" else image

@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -47,6 +47,7 @@ class ClassificationData(pl.LightningDataModule):
         std: likewise.
     """
 
+    task: ClassVar = "classification"
     channels: int
     image_size: int
 
@@ -118,6 +119,16 @@ class ClassificationData(pl.LightningDataModule):
     def num_classes(self) -> int:
         """Number of classes; known after `load`."""
         return len(self.classes)
+
+    @property
+    def model_arguments(self) -> dict[str, Any]:
+        """What a backbone has to know of the data; known after `load`."""
+        return {"num_classes": self.num_classes, "in_channels": self.channels}
+
+    @property
+    def task_arguments(self) -> dict[str, Any]:
+        """What the task has to know of the data; known after `load`."""
+        return {"num_classes": self.num_classes}
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Return the batches of the next epoch."""

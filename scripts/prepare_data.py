@@ -1,36 +1,44 @@
-"""Download a data set, or check the one that is there: python scripts/prepare_data.py cifar100."""
+"""Download a data set, or check the one that is there: python scripts/prepare_data.py cifar100 (or div2k)."""
 
 import argparse
-import os
-import socket
 import sys
-from http.client import HTTPException
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from torchvision.datasets import CIFAR100
-from torchvision.datasets.utils import check_integrity, download_url, extract_archive
+from torchvision.datasets.utils import extract_archive
 
+from datamodules.archive import ARCHIVES, check_space, missing_images, unpack
 from datamodules.cifar100 import verify
+from datamodules.div2k import official_files
+from datamodules.download import download, make_folder
+from datamodules.image_store import open_store
 
 DATA_DIR = Path(__file__).resolve().parent.parent / "data"
-TIMEOUT = 60  # seconds without a byte; a compute node without a network may drop packets and never answer
+CIFAR100_SIZE = 169_001_437  # bytes of the archive, whose md5 torchvision knows
+DIV2K_URL = "http://data.vision.ee.ethz.ch/cvl/DIV2K/"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
+    """Run the command and return its exit code: 0, or 2 with one sentence on stderr; 75 when stopped by Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
     datasets = parser.add_subparsers(dest="dataset", required=True, metavar="DATASET")
     cifar100 = datasets.add_parser("cifar100", help="60,000 images of 32x32 in 100 classes, 170 MB")
-    cifar100.add_argument("--data-dir", type=Path, default=DATA_DIR, help="where to put it (%(default)s)")
     cifar100.add_argument("--url", default=CIFAR100.url, help="a mirror of the archive (%(default)s)")
     cifar100.set_defaults(prepare=prepare_cifar100)
+    div2k = datasets.add_parser("div2k", help="900 photographs of 2K resolution; 4 GB to download, 12 GB on the disk")
+    div2k.add_argument("--url", default=DIV2K_URL, help="a mirror of the folder of the archives (%(default)s)")
+    div2k.set_defaults(prepare=prepare_div2k)
+    for dataset in (cifar100, div2k):
+        dataset.add_argument("--data-dir", type=Path, default=DATA_DIR, help="where to put it (%(default)s)")
     options = parser.parse_args(arguments)
     try:
         options.prepare(options.data_dir, options.url)
     except (ValueError, OSError) as error:
         print(f"prepare_data: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("prepare_data: stopped; the same command goes on", file=sys.stderr)
+        return 75
     return 0
 
 
@@ -45,9 +53,10 @@ def prepare_cifar100(data_dir: Path, url: str) -> None:
     try:
         verify(data_dir)
     except ValueError:
-        fetch_archive(data_dir, url)
+        archive = data_dir / CIFAR100.filename
+        download(url, archive, CIFAR100_SIZE, CIFAR100.tgz_md5)
         try:
-            extract_archive(data_dir / CIFAR100.filename, data_dir)
+            extract_archive(archive, data_dir)
         except OSError as error:
             raise ValueError(
                 f"{CIFAR100.filename} cannot be unpacked to {folder} ({error}); "
@@ -61,41 +70,32 @@ def prepare_cifar100(data_dir: Path, url: str) -> None:
         print(f"  {path.name}: {path.stat().st_size:,} bytes")
 
 
-def fetch_archive(data_dir: Path, url: str) -> None:
-    """Download the archive of CIFAR-100, unless the right one lies there.
-
-    It is named as the archive only once its md5 is right: an interrupted download leaves nothing behind, and
-    an archive that somebody copied there stays until a better one has come.
+def prepare_div2k(data_dir: Path, url: str) -> None:
+    """Make sure that `data_dir` holds the high-resolution images of DIV2K, and their decoded copies in `stores`.
 
     Raises:
-        ValueError: what went wrong and what to do.
+        ValueError: it does not, and why, and what to do.
+        OSError: a file that is there cannot be read.
     """
-    archive = data_dir / CIFAR100.filename
-    again = f"copy {archive.name} by hand to {data_dir} and run this command again"
-    if check_integrity(archive, CIFAR100.tgz_md5):
-        return
-    if archive.is_file():
-        again = f"replace {archive}, which is not the official one either, by hand and run this command again"
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        temporary = TemporaryDirectory(dir=data_dir, prefix=".download-")
-    except OSError as error:
-        raise ValueError(f"{data_dir} is no folder to write to ({error}); choose one with --data-dir") from error
-    with temporary as folder:
-        socket.setdefaulttimeout(TIMEOUT)
-        try:
-            download_url(url, folder, archive.name, CIFAR100.tgz_md5)
-            os.replace(Path(folder) / archive.name, archive)
-        except RuntimeError as error:  # torchvision's word for a wrong md5
-            raise ValueError(
-                f"what came from {url} is not the official {archive.name}, whose md5 is {CIFAR100.tgz_md5}; "
-                f"run this command again, name a mirror with --url, or {again}"
-            ) from error
-        except (OSError, HTTPException, ValueError) as error:
-            raise ValueError(
-                f"{archive.name} could not be downloaded from {url} to {data_dir} ({error}); "
-                f"check the network, name a mirror with --url, or {again}"
-            ) from error
+    to_do = [name for name in ARCHIVES if missing_images(data_dir / name)]
+    if to_do:
+        make_folder(data_dir)
+        check_space(data_dir, to_do)
+    for name in to_do:
+        archive = data_dir / f"{name}.zip"
+        download(f"{url.rstrip('/')}/{archive.name}", archive, *ARCHIVES[name])
+        print(f"unpacking {archive.name}", flush=True)
+        unpack(archive, data_dir / name)
+        archive.unlink()
+        print(f"removed {archive}, which is unpacked", flush=True)
+    folders = [data_dir / name for name in ARCHIVES]
+    counts = [len(open_store(official_files(folder), folder, data_dir / "stores", channels=3)) for folder in folders]
+    if to_do:
+        print(f"DIV2K is in {data_dir}, complete:")
+    else:
+        print(f"DIV2K is already in {data_dir}, complete; nothing to download:")
+    for name, count in zip(ARCHIVES, counts, strict=True):
+        print(f"  {name}: {count} images")
 
 
 if __name__ == "__main__":

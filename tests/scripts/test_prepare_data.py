@@ -18,6 +18,8 @@ from types import ModuleType
 import pytest
 from torchvision.datasets import CIFAR100
 
+from datamodules import download
+
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "prepare_data.py"
 NAME = "cifar-100-python.tar.gz"
 
@@ -45,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(self.server.body)))
         self.end_headers()
-        with suppress(ConnectionError):  # torchvision asks once only to learn of redirections, and hangs up
+        with suppress(ConnectionError):  # the client hangs up when the size is wrong
             self.wfile.write(self.server.body[: len(self.server.body) - self.server.cut])
 
     def log_message(self, format: str, *arguments: object) -> None:
@@ -63,8 +65,8 @@ def script() -> ModuleType:
 
 
 @pytest.fixture
-def archive(monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """A tiny archive in the official layout, which torchvision is told to take for the real one."""
+def archive(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A tiny archive in the official layout, which torchvision and the command are told to take for the real one."""
     contents = {name: pickle.dumps({"data": name * 100}) for name in ("train", "test", "meta")}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
@@ -77,6 +79,7 @@ def archive(monkeypatch: pytest.MonkeyPatch) -> bytes:
     monkeypatch.setattr(CIFAR100, "test_list", [["test", digest["test"]]])
     monkeypatch.setattr(CIFAR100, "meta", {**CIFAR100.meta, "md5": digest["meta"]})
     monkeypatch.setattr(CIFAR100, "tgz_md5", md5(buffer.getvalue()).hexdigest())
+    monkeypatch.setattr(script, "CIFAR100_SIZE", len(buffer.getvalue()))
     return buffer.getvalue()
 
 
@@ -97,13 +100,6 @@ def nobody() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}/{NAME}"
-
-
-@pytest.fixture(autouse=True)
-def _usual_timeout() -> Iterator[None]:
-    usual = socket.getdefaulttimeout()
-    yield
-    socket.setdefaulttimeout(usual)
 
 
 class Command:
@@ -127,7 +123,7 @@ class Command:
         return out
 
     def refused(self, url: str, *words: str) -> None:
-        """Expect exit code 2 and a sentence, after torchvision's progress bar if it came to one."""
+        """Expect exit code 2 and a sentence, after what was said of the download if it came to one."""
         code, out, err = self(url)
         sentence = err.splitlines()[-1]
         assert code == 2
@@ -156,7 +152,7 @@ def test_download_then_nothing_to_do(command: Command, server: Server, nobody: s
     assert f"train: {(command.data_dir / 'cifar-100-python' / 'train').stat().st_size:,} bytes" in out
     assert command.left() == ["cifar-100-python", NAME]
     asked = server.requests
-    assert asked > 0
+    assert asked == 1
     assert "already" in command.complete(nobody)
     assert server.requests == asked
 
@@ -195,12 +191,17 @@ def test_not_found(command: Command, server: Server) -> None:
     assert command.left() == []
 
 
-def test_connection_cut_in_the_middle(command: Command, server: Server) -> None:
+def test_connection_cut_in_the_middle(
+    command: Command, server: Server, archive: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "WAITS", (0.0, 0.0))
     server.cut = 50
-    command.refused(server.url, server.url, "not the official", "run this command again")
-    assert command.left() == []
+    so_far = f"the same command goes on after the {len(archive) - 50:,} of {len(archive):,} bytes that have come"
+    command.refused(server.url, server.url, "the connection was cut", so_far)
+    assert command.left() == [f"{NAME}.part", f"{NAME}.part.from"]
     server.cut = 0
     command.complete(server.url)
+    assert command.left() == ["cifar-100-python", NAME]
 
 
 def test_altered_archive(command: Command, server: Server) -> None:
@@ -211,7 +212,7 @@ def test_altered_archive(command: Command, server: Server) -> None:
 
 def test_something_else_than_an_archive(command: Command, server: Server) -> None:
     server.body = b"<html>Please log in</html>"
-    command.refused(server.url, "not the official")
+    command.refused(server.url, "not the official", "(26 bytes instead of ")
     assert command.left() == []
 
 
@@ -220,8 +221,8 @@ def test_nothing_listens(command: Command, nobody: str) -> None:
     assert command.left() == []
 
 
-def test_server_that_never_answers(command: Command, script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script, "TIMEOUT", 0.2)
+def test_server_that_never_answers(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/{NAME}"
         command.refused(url, url, "timed out", "check the network")

@@ -1,0 +1,54 @@
+"""Images of different sizes, one behind the other in a single tensor: no Python object for each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Images:
+    """Some images of one number of channels.
+
+    Attributes:
+        pixels: of all images, uint8, (total,); it may be the map of a file.
+        starts: where each image starts in it, (N,).
+        sizes: height and width of each, (N, 2).
+        channels: 1 or 3.
+        names: of each.
+    """
+
+    pixels: Tensor
+    starts: Tensor
+    sizes: Tensor
+    channels: int
+    names: Sequence[str]
+
+    @classmethod
+    def behind_one_another(cls, pixels: Tensor, sizes: Tensor, channels: int, names: Sequence[str]) -> "Images":
+        """Make them of pixels that lie without gaps."""
+        ends = (sizes.prod(1) * channels).cumsum(0)
+        return cls(pixels, torch.cat([ends.new_zeros(1), ends[:-1]]), sizes, channels, names)
+
+    @classmethod
+    def of(cls, images: Sequence[Tensor], names: Sequence[str]) -> "Images":
+        """Make them of uint8 tensors (C, H, W)."""
+        sizes = torch.tensor([image.shape[1:] for image in images])
+        pixels = torch.cat([image.flatten() for image in images])
+        return cls.behind_one_another(pixels, sizes, len(images[0]), names)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.starts)
+
+    def __getitem__(self, position: int) -> Tensor:
+        """Return a view of an image, (C, H, W)."""
+        height, width = self.sizes[position].tolist()
+        start = int(self.starts[position])
+        return self.pixels[start : start + self.channels * height * width].view(self.channels, height, width)
+
+    def take(self, positions: Tensor) -> "Images":
+        """Return some of the images; their pixels stay where they are."""
+        names = [self.names[position] for position in positions.tolist()]
+        return Images(self.pixels, self.starts[positions], self.sizes[positions], self.channels, names)
