@@ -1,14 +1,39 @@
+import pytest
 import torch
+from torch import nn
 
 from models.dncnn import DnCNN
 
 
-def test_the_grey_one_of_the_paper_has_as_many_weights():
-    model = DnCNN()
-    assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 2) == 0.56
-    keys = list(model.state_dict())
-    assert keys[:3] == ["dncnn.0.weight", "dncnn.2.weight", "dncnn.3.weight"]
-    assert not any(key.endswith("bias") and value.dim() != 1 for key, value in model.state_dict().items())
+def convolutions(model):
+    return [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+@pytest.mark.parametrize(("channels", "depth"), [(1, 17), (3, 20)])
+def test_the_ones_of_the_paper_have_as_many_weights(channels, depth, batch_norm):
+    with torch.device("meta"):
+        model = DnCNN(channels, depth, batch_norm=batch_norm)
+    assert len(convolutions(model)) == depth
+    ends, middle, norm = 2 * channels * 64 * 9, 64 * 64 * 9, 2 * 64
+    expected = ends + (depth - 2) * (middle + (norm if batch_norm else 0))
+    assert sum(parameter.numel() for parameter in model.parameters()) == expected
+    if (channels, batch_norm) == (1, True):
+        assert expected == 556_032
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_no_convolution_has_a_bias(batch_norm):
+    model = DnCNN(depth=4, width=4, batch_norm=batch_norm)
+    assert all(conv.bias is None for conv in convolutions(model))
+    assert any(isinstance(module, nn.BatchNorm2d) for module in model.modules()) == batch_norm
+
+
+def test_names_are_those_of_the_widespread_port():
+    weights = ["dncnn.0.weight", "dncnn.2.weight", "dncnn.3.weight", "dncnn.3.bias", "dncnn.5.weight"]
+    assert [name for name, _ in DnCNN(depth=4).named_parameters()][:5] == weights
+    plain = [f"dncnn.{index}.weight" for index in (0, 2, 4, 6)]
+    assert list(DnCNN(depth=4, batch_norm=False).state_dict()) == plain
 
 
 def test_what_it_estimates_is_taken_from_the_image():
@@ -17,3 +42,77 @@ def test_what_it_estimates_is_taken_from_the_image():
     assert torch.equal(model(images), images - model.dncnn(images))
     torch.nn.init.zeros_(model.dncnn[-1].weight)
     assert torch.equal(model(images), images)
+
+
+@pytest.mark.parametrize(("kernel_size", "batch_norm"), [(3, True), (5, False), (7, True)])
+def test_context_is_how_far_a_pixel_reaches(kernel_size, batch_norm):
+    model = DnCNN(depth=3, width=4, kernel_size=kernel_size, batch_norm=batch_norm).double().eval()
+    for conv in convolutions(model):
+        nn.init.uniform_(conv.weight, 0.1, 1)  # nothing cancels, and no ReLU is shut
+    assert model.context == 3 * (kernel_size // 2)
+    image = torch.rand(1, 1, 25, 25, dtype=torch.double)
+    for distance, reaches in ((model.context, True), (model.context + 1, False)):
+        touched = image.clone()
+        touched[0, 0, 12, 12 + distance] += 1
+        assert (model(touched)[0, 0, 12, 12] != model(image)[0, 0, 12, 12]) == reaches
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize(
+    "options", [{}, {"channels": 3, "depth": 5, "width": 6, "kernel_size": 5}, {"depth": 4, "batch_norm": False}]
+)
+def test_a_file_of_weights_is_enough(prefix, options):
+    model = DnCNN(**{"width": 8, **options}).train()
+    model(torch.randn(2, options.get("channels", 1), 16, 16))  # the averages of the batch norms leave their start
+    again = DnCNN.from_state({prefix + name: value for name, value in model.state_dict().items()})
+    assert not again.training
+    assert again.context == model.context
+    assert list(again.state_dict()) == list(model.state_dict())
+    image = torch.randn(1, options.get("channels", 1), 16, 16)
+    assert torch.equal(again(image), model.eval()(image))
+
+
+def test_old_files_without_counts_of_batches_are_read():
+    state = {name: value for name, value in DnCNN(width=4).state_dict().items() if "num_batches" not in name}
+    assert DnCNN.from_state(state).context == 17
+
+
+STATE = DnCNN(depth=4, width=4).state_dict()
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({}, "found nothing"),
+        ({"model.0.weight": torch.zeros(4, 1, 3, 3), "model.0.bias": torch.zeros(4)}, "model.0.weight, model.0.bias"),
+        ({"dncnn.0.weight": torch.zeros(4)}, "no kernel is called dncnn.0.weight"),
+        ({"dncnn.0.weight": torch.zeros(4, 1, 3, 3)}, "model.depth=1"),
+        ({**STATE, "dncnn.0.weight": torch.zeros(4, 2, 3, 3)}, "datamodule.channels=2"),
+        ({**STATE, "dncnn.0.weight": torch.zeros(4, 1, 3, 5)}, "size mismatch for dncnn.0.weight"),
+        ({**STATE, "dncnn.0.bias": torch.zeros(4)}, "Unexpected key.*dncnn.0.bias"),
+        ({name: value for name, value in STATE.items() if name != "dncnn.3.running_var"}, "dncnn.3.running_var"),
+        ({"epoch": 3, "state_dict": STATE}, "found epoch, state_dict"),
+        ({**STATE, "dncnn.0.weight": 3}, "not those of a DnCNN"),
+    ],
+)
+def test_other_weights_are_refused_in_one_sentence(state, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        DnCNN.from_state(state)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depth": 2}, r"model\.depth=2: "),
+        ({"depth": 17.0}, r"model\.depth=17\.0: "),
+        ({"width": 0}, r"model\.width=0: "),
+        ({"width": 0.5}, r"model\.width=0\.5: .*whole number"),
+        ({"width": True}, r"model\.width=True: "),
+        ({"kernel_size": 4}, r"model\.kernel_size=4: .*3, 5 or 7"),
+        ({"channels": 2}, r"datamodule\.channels=2: "),
+    ],
+)
+def test_what_it_does_not_have_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        DnCNN(**options)
