@@ -22,6 +22,7 @@ def train(composed: DictConfig) -> None:
     """Train and test one configuration, or show its result if that is done already."""
     with while_building():
         check_values(composed)
+        build.check_fit(composed)
         config = build.with_absolute_paths(composed, ROOT)
         pl.seed_everything(config.seed, verbose=False)
         data = build.make(config.datamodule)
@@ -30,9 +31,9 @@ def train(composed: DictConfig) -> None:
             outcome.show_again(run)
             return
         data.load()
-        model = build.build_model(config, data.num_classes, data.channels)
+        model = build.build_model(config, **data.model_arguments)
         macs = build.count_macs(model, data.channels, data.image_size)
-        task = build.build_task(config, model, data.num_classes)
+        task = build.build_task(config, model, **data.task_arguments)
         trainer = build.build_trainer(config, run, task)
     with run.held() as to_do:
         if to_do:

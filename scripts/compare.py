@@ -20,6 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         runs = find_runs(options.runs)
+        tasks = sorted({str(run.features.get("task")) for run in runs if run.status == "completed"})
+        if len(tasks) > 1:
+            raise ValueError(f"runs of {' and '.join(tasks)} have no table in common; name the folder of one task")
         text = markdown(runs)
         print(text)
         if options.markdown:

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
-from wconv.experiment.build import build_model
+from wconv.experiment.build import build_model, check_fit
 from wconv.experiment.rules import check_values
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -34,6 +34,23 @@ PROMISED = [
     "trainer.devices",
     "trainer.precision",
     "optimizer.lr",
+    "model.depth",
+    "model.width",
+    "model.kernel_size",
+    "model.batch_norm",
+]
+PROMISED_FOR_DENOISING = [
+    "datamodule.batch_size",
+    "datamodule.train_subset",
+    "datamodule.val_size",
+    "datamodule.channels",
+    "datamodule.train_dir",
+    "datamodule.val_dir",
+    "datamodule.test_dirs",
+    "datamodule.patches_per_epoch",
+    "task.sigma",
+    "task.test_seed",
+    "task.clip_noisy",
     "model.depth",
     "model.width",
     "model.kernel_size",
@@ -82,6 +99,22 @@ def test_the_promised_keys_are_there(key):
     assert OmegaConf.select(composed(), key, default=missing) is not missing
 
 
+@pytest.mark.parametrize("key", PROMISED_FOR_DENOISING)
+def test_the_promised_keys_of_denoising_are_there(key):
+    missing = object()
+    assert OmegaConf.select(composed("model=dncnn", "datamodule=image_folder"), key, default=missing) is not missing
+
+
+@pytest.mark.parametrize("model", ["dncnn", "nafnet"])
+def test_a_denoiser_brings_what_goes_with_it_and_the_command_line_wins(model):
+    config = composed(f"model={model}")
+    assert (config.task.name, config.datamodule.name, config.init.name) == ("denoising", "div2k", "pytorch")
+    assert (config.task.sigma, config.task.clip_noisy, config.datamodule.patches_per_epoch) == (25, False, 16000)
+    config = composed(f"model={model}", "datamodule=synthetic_images", "init=kaiming", "optimizer=sgd")
+    assert (config.datamodule.name, config.init.name) == ("synthetic_images", "kaiming")
+    assert config.optimizer._target_.endswith("SGD")
+
+
 def test_the_defaults_are_those_of_the_design():
     config = composed("conv=weighted")
     assert (config.model.name, config.model.depth, config.model.batch_norm) == ("vgg", 16, True)
@@ -115,6 +148,10 @@ EXPERIMENTS = {
     "cifar100_small": ("vgg", 16, "cifar100", "SGD"),
     "cifar100_small_plain": ("vgg", 16, "cifar100", "Adam"),
     "cifar100_small_resnet": ("resnet", 20, "cifar100", "SGD"),
+    "quickstart_denoising": ("dncnn", 5, "synthetic_images", "Adam"),
+    "denoise_small": ("dncnn", 7, "image_folder", "Adam"),
+    "denoise_small_nafnet": ("nafnet", None, "image_folder", "AdamW"),
+    "denoise_init": ("dncnn", 7, "image_folder", "Adam"),
 }
 
 
@@ -125,9 +162,13 @@ def test_every_experiment_is_tested():
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_is_what_it_says_and_the_command_line_wins(name):
     model, depth, data, optimizer = EXPERIMENTS[name]
-    config = composed(f"experiment={name}", "model.width=0.5", "init=pytorch")
-    assert (config.model.name, config.model.depth, config.datamodule.name) == (model, depth, data)
+    denoises = model in ("dncnn", "nafnet")
+    width, init = (5, "kaiming") if denoises else (0.5, "pytorch")
+    config = composed(f"experiment={name}", f"model.width={width}", f"init={init}", "conv=weighted")
+    assert (config.model.name, config.model.get("depth"), config.datamodule.name) == (model, depth, data)
+    assert config.task.name == ("denoising" if denoises else "classification")
     assert config.optimizer._target_.endswith(optimizer)
-    assert (config.model.width, config.init.name) == (0.5, "pytorch")
-    assert config.model.batch_norm == ("plain" not in name)
-    assert build_model(composed(f"experiment={name}", "conv=weighted", "model.width=0.1"), 20, 3)
+    assert (config.model.width, config.init.name) == (width, init)
+    assert config.model.get("batch_norm", True) == ("plain" not in name)
+    check_fit(config)
+    assert build_model(config, **({"channels": 1} if denoises else {"num_classes": 20, "in_channels": 3}))

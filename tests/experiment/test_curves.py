@@ -6,9 +6,10 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from wconv.experiment.curves import _history, draw
+from wconv.experiment.curves import _choose_scale, _history, draw
 from wconv.experiment.saved import SavedRun
 
 MakeRun = Callable[..., SavedRun]
@@ -173,3 +174,13 @@ def test_nothing_completed(tmp_path: Path, make_run: MakeRun) -> None:
 
 def test_epochs_count_from_1(make_run: MakeRun) -> None:
     assert _history(make_run("a"))["epoch"].tolist() == [1, 2, 3, 4]  # the last row is the test's
+
+
+@pytest.mark.parametrize(
+    ("losses", "scale"), [((2.0, 1.0), "linear"), ((2.0, 0.01), "log"), ((2.0, -1.0), "linear"), ((np.nan,), "linear")]
+)
+def test_losses_of_several_orders_of_magnitude_have_a_logarithmic_axis(losses: Sequence[float], scale: str) -> None:
+    axes = Figure().subplots()
+    axes.plot(losses)
+    _choose_scale(axes)
+    assert axes.get_yscale() == scale

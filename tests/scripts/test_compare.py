@@ -26,11 +26,12 @@ def make_run(tmp_path: Path) -> MakeRun:
         seed: int = 0,
         metrics: Mapping[str, float] | None = None,
         status: str = "completed",
+        task: str = "classification",
     ) -> Path:
         folder = tmp_path / name
         folder.mkdir(parents=True)
         names = {"model": "vgg", "conv": conv, "init": "kaiming"}
-        config = {"seed": seed} | {group: {"name": value} for group, value in names.items()}
+        config = {"seed": seed} | {group: {"name": value} for group, value in (names | {"task": task}).items()}
         (folder / "config.yaml").write_text(json.dumps(config))
         more = {"metrics": metrics or {"test/acc": 0.6694}, "parameters": 100, "layers": [], "density": {}}
         (folder / "results.json").write_text(json.dumps({"status": status, "seed": seed} | names | more))
@@ -109,6 +110,15 @@ def test_bad_paths_exit_2(
     assert captured.err.startswith("compare: ")
     assert reason in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_runs_of_several_tasks_have_no_table_in_common(
+    tmp_path: Path, make_run: MakeRun, script: ModuleType, capsys: Any
+) -> None:
+    make_run("a")
+    make_run("b", task="denoising")
+    assert script.main([str(tmp_path)]) == 2
+    assert "runs of classification and denoising" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--markdown", "--csv", "--picture"])

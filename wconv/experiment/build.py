@@ -1,5 +1,6 @@
 """From the configuration to the parts of a run."""
 
+import inspect
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -7,20 +8,21 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import wconv
 from wconv.experiment.checkpoint import Checkpoint
-from wconv.experiment.classification import Classification
 from wconv.experiment.density_recipe import DensityRecipe
 from wconv.experiment.epoch_stream import EpochStream
 from wconv.experiment.errors import ConfigError, one_line
+from wconv.experiment.image_results import ImageResults
 from wconv.experiment.metrics_csv import MetricsCSV
 from wconv.experiment.progress import progress
 from wconv.experiment.run import Run
+from wconv.experiment.task import Task
 from wconv.experiment.timing import Timing
 
 
@@ -40,15 +42,39 @@ def with_absolute_paths(config: DictConfig, root: Path) -> DictConfig:
     return absolute
 
 
-def build_model(config: DictConfig, num_classes: int, channels: int) -> nn.Module:
+def check_fit(config: DictConfig) -> None:
+    """Check that data, task and model belong together.
+
+    Raises:
+        ConfigError: they do not, and what does.
+    """
+    data: Any = get_class(config.datamodule._target_)
+    data_task, task, model = data.task, config.task.name, config.model.name
+    is_classifier = "num_classes" in inspect.signature(get_class(config.model._target_)).parameters
+    if is_classifier != (task == "classification"):
+        raise ConfigError(f"model={model} does not go with task={task}; the model brings its task along: drop task=")
+    if data_task != task:
+        sets = {"classification": "cifar100, class_folder or synthetic_classes"}
+        fitting = sets.get(task, "div2k, image_folder or synthetic_images")
+        raise ConfigError(
+            f"datamodule={config.datamodule.name} is for {data_task}, and model={model} for {task}; "
+            f"choose datamodule={fitting}"
+        )
+
+
+def build_model(config: DictConfig, **of_data: Any) -> nn.Module:
     """Make the backbone, start its weights, then change its convolutions.
 
     The weights come from a stream of their own and are drawn before the convolutions are changed, so all arms of a
     comparison start from the same W, and no later draw depends on the model.
+
+    Args:
+        config: the composed configuration.
+        **of_data: what the data tells a model, such as the number of channels.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model: nn.Module = make(config.model, num_classes=num_classes, in_channels=channels)
+        model: nn.Module = make(config.model, **of_data)
         make(config.init)(model)
     return apply_conv(model, config.conv)
 
@@ -98,7 +124,7 @@ def count_macs(model: nn.Module, channels: int, image_size: int) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def build_task(config: DictConfig, model: nn.Module, num_classes: int) -> Classification:
+def build_task(config: DictConfig, model: nn.Module, **of_data: Any) -> Task:
     """Make the task around a model.
 
     Raises:
@@ -116,24 +142,18 @@ def build_task(config: DictConfig, model: nn.Module, num_classes: int) -> Classi
     density = None
     if wconv.density_parameters(model):
         density = DensityRecipe(conv.lr, conv.weight_decay, conv.restart_epochs, conv.restart_factor)
-    task: Classification = make(
-        config.task,
-        model=model,
-        optimizer=optimizer,
-        scheduler=scheduler,
-        num_classes=num_classes,
-        density=density,
-    )
+    task: Task = make(config.task, model=model, optimizer=optimizer, scheduler=scheduler, density=density, **of_data)
     return task
 
 
-def build_trainer(config: DictConfig, run: Run, task: Classification) -> pl.Trainer:
+def build_trainer(config: DictConfig, run: Run, task: Task) -> pl.Trainer:
     """Make the trainer with the files it writes into the folder of the run."""
     callbacks: list[pl.Callback] = [
         Checkpoint(run.checkpoints, "best", monitor=task.monitor, mode=task.mode),
         Checkpoint(run.checkpoints, "last"),
         EpochStream(config.seed),
         Timing(run.directory / "timing.csv"),
+        ImageResults(run.directory),
     ]
     if config.trainer.enable_progress_bar:
         callbacks.append(progress(config.callbacks.progress.every_seconds))

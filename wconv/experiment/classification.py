@@ -1,11 +1,8 @@
 """The classification task: what is minimised and what is measured."""
 
 import math
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
 
-import pytorch_lightning as pl
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -13,8 +10,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
-from wconv.experiment.density_recipe import DensityRecipe, trained_densities
-from wconv.experiment.schedules import per_group
+from wconv.experiment.density_recipe import DensityRecipe
+from wconv.experiment.task import Task
 
 Batch = tuple[Tensor, Tensor]
 
@@ -43,7 +40,7 @@ class Scores(nn.Module):
         return {f"{prefix}/{name}": value for name, value in scores.items()}
 
 
-class Classification(pl.LightningModule):
+class Classification(Task):
     """Train a backbone to classify images.
 
     Args:
@@ -56,13 +53,6 @@ class Classification(pl.LightningModule):
     """
 
     monitor = "val/acc"
-    mode = "max"
-    definitions: ClassVar = {
-        "acc": "share of the images whose class has the largest logit (top-1), from 0 to 1",
-        "acc_top5": "share of the images whose class is among the five largest logits, from 0 to 1",
-        "loss": "mean cross-entropy in nats, without label smoothing",
-        "selection": "test/* are of the epoch with the best val/acc on held-out training images",
-    }
 
     def __init__(
         self,
@@ -73,30 +63,22 @@ class Classification(pl.LightningModule):
         label_smoothing: float = 0.0,
         density: DensityRecipe | None = None,
     ) -> None:
-        super().__init__()
-        self.model = model
-        self.optimizer = optimizer
-        self.scheduler = scheduler
+        super().__init__(model, optimizer, scheduler, density)
         self.label_smoothing = label_smoothing
-        self.density = density
         self.train_scores, self.val_scores, self.test_scores = (Scores(num_classes) for _ in range(3))
 
-    def configure_optimizers(self) -> Any:
-        """Return the optimiser and its schedule by step."""
-        steps = int(self.trainer.estimated_stepping_batches)
-        if self.density is None:
-            optimizer = self.optimizer(self.parameters())
-            schedule = self.scheduler(optimizer, total_steps=steps)
-        else:
-            optimizer = self.optimizer(self.density.groups(self.model))
-            restarts = self.density.restarts(steps / (self.trainer.max_epochs or 1))
-            schedule = per_group(self.scheduler, restarts, optimizer, steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    @property
+    def definitions(self) -> Mapping[str, str]:
+        """What the metrics mean."""
+        return {
+            "acc": "share of the images whose class has the largest logit (top-1), from 0 to 1",
+            "acc_top5": "share of the images whose class is among the five largest logits, from 0 to 1",
+            "loss": "mean cross-entropy in nats, without label smoothing",
+            "selection": "test/* are of the epoch with the best val/acc on held-out training images",
+        }
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        # What this step takes: at the end of an epoch the schedule is a step ahead, at the end of a run beyond its end.
-        self.rate = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
         images, labels = batch
         logits = self.model(images)
         loss = F.cross_entropy(logits, labels)
@@ -114,13 +96,11 @@ class Classification(pl.LightningModule):
         self._score(self.test_scores, batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log training and validation together: one row an epoch, written before the checkpoint is."""
+        """Log training and validation together."""
         if self.trainer.sanity_checking:
             self.val_scores.collect("val")
             return
-        scores = self.train_scores.collect("train") | self.val_scores.collect("val")
-        for name, value in ({"lr": self.rate} | scores | trained_densities(self.model)).items():
-            self.log(name, value, prog_bar=name == self.monitor)
+        self.log_epoch(self.train_scores.collect("train") | self.val_scores.collect("val"))
 
     def on_test_epoch_end(self) -> None:
         """Log the test scores."""

@@ -1,7 +1,7 @@
 """Several runs side by side: what differs between them, and the mean and spread of their metrics over the seeds."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +16,11 @@ METRICS = {
     "test/acc": ("test acc (%)", 100, 2),
     "test/acc_top5": ("test top-5 acc (%)", 100, 2),
     "val/acc": ("val acc (%)", 100, 2),
+    "test/noisy_psnr": ("noisy PSNR (dB)", 1, 2),
     "test/psnr": ("test PSNR (dB)", 1, 2),
     "test/ssim": ("test SSIM", 1, 4),
 }
+TILED = "test/tiled"  # number of test images that were denoised in approximate tiles
 
 
 @dataclass
@@ -98,7 +100,9 @@ def table(runs: Iterable[SavedRun]) -> pd.DataFrame:
     rows = [{name: g.features.get(key, "-") for key, name in columns.items()} for g in groups]
     # As objects, because pandas would turn the whole numbers of a column with gaps into fractions.
     what = pd.DataFrame(rows, dtype=object).assign(n=[len(group.runs) for group in groups])
-    measured = pd.DataFrame([run.metrics for group in groups for run in group.runs.values()])
+    measured = pd.DataFrame([run.metrics for group in groups for run in group.runs.values()]).drop(
+        columns=TILED, errors="ignore"
+    )
     names = [*METRICS, *sorted(str(name) for name in measured if name not in METRICS)]
     of_group = [row for row, group in enumerate(groups) for _ in group.runs]
     spread = measured[[name for name in names if name in measured]].groupby(of_group).agg(["mean", "std"])
@@ -125,19 +129,40 @@ def markdown(runs: Sequence[SavedRun]) -> str:
     raw = table(runs)
     statistics = [name for name in raw if str(name).endswith((" mean", " std"))]
     shown = raw.drop(columns=statistics).map(as_typed)
-    for name, (heading, factor, decimals) in METRICS.items():
-        if f"{name} mean" in raw:
-            pairs = zip(raw[f"{name} mean"] * factor, raw[f"{name} std"] * factor, strict=True)
-            values = ["-" if mean != mean else _with_spread(mean, std, decimals) for mean, std in pairs]
-            shown.insert(shown.shape[1] - 1, heading, values)
+    for name, (heading, factor, decimals) in _shown(raw).items():
+        pairs = zip(raw[f"{name} mean"] * factor, raw[f"{name} std"] * factor, strict=True)
+        values = ["-" if mean != mean else _with_spread(mean, std, decimals) for mean, std in pairs]
+        shown.insert(shown.shape[1] - 1, heading, values)
     numbers = shown.columns.get_loc("n")
     assert isinstance(numbers, int)
     align = ["left"] * numbers + ["right"] * (shown.shape[1] - numbers)
     text = shown.to_markdown(index=False, disable_numparse=True, colalign=align)
     left_out = [run for run in runs if run.status != "completed"]
-    notes = [_basis(groups), *(note for group in groups for note in group.notes)]
+    notes = [_basis(groups), *(note for group in groups for note in group.notes), *_tiled(groups)]
     notes += [f"Not in the table: {run.folder}: {run.status}{run.reason and f' ({run.reason})'}" for run in left_out]
     return "\n".join([text, "", *(f"- {note}" for note in notes)])
+
+
+def _shown(raw: pd.DataFrame) -> dict[str, tuple[str, float, int]]:
+    """Choose the metrics for readers: of test images in several sets, those of each set in place of those of all."""
+    measured = [str(name).removesuffix(" mean") for name in raw if str(name).endswith(" mean")]
+    of_sets = [name for name in measured if name.count("/") == 2]  # test/<set>/psnr
+    pooled = {f"test/{name.rpartition('/')[2]}" for name in of_sets}
+    shown: dict[str, tuple[str, float, int]] = {
+        name: METRICS[name] for name in METRICS if name in measured and name not in pooled
+    }
+    for name in of_sets:
+        _, test_set, metric = name.split("/")
+        heading, factor, decimals = METRICS[f"test/{metric}"]
+        shown[name] = (f"{test_set} {heading.removeprefix('test ')}", factor, decimals)
+    return shown
+
+
+def _tiled(groups: Sequence[Group]) -> Iterator[str]:
+    """Say of each run whose test images were too large to denoise whole how many these were."""
+    for run in (run for group in groups for run in group.runs.values()):
+        if count := run.metrics.get(TILED):
+            yield f"{run.folder}: {count:.0f} test images were denoised in tiles, which for this model is approximate."
 
 
 def _basis(groups: Sequence[Group]) -> str:

@@ -29,6 +29,7 @@ COLOURS = {
 }
 MANY = 4  # with more groups than this, each backbone gets panels of its own
 MAX_DENSITIES = 4
+MANY_TIMES = 20  # the smallest loss: then its axis is logarithmic
 # Metric: axis label and factor; the first one that the runs have is drawn beside the loss.
 QUALITY = {"acc": ("accuracy (%)", 100.0), "psnr": ("PSNR (dB)", 1.0)}
 
@@ -71,6 +72,7 @@ def draw(runs: Sequence[SavedRun], path: Path) -> None:
             if backbone == title:
                 _lines(above, frame, quality, factor, colours[arm])
                 _lines(below, frame, "loss", 1.0, colours[arm])
+        _choose_scale(below)
         above.set_title(fill(title, 44), fontsize="medium")
         for panel, text in ((above, label), (below, "loss")):
             panel.set_ylabel(text if column == 0 else "")
@@ -161,6 +163,14 @@ def _lines(axes: Axes, frame: pd.DataFrame, name: str, factor: float, colour: st
         axes.plot(seeds.index, seeds["mean"], color=colour, marker=marker, **style)
         if split == "val" and by_epoch.size().max() > 1:
             axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=0.2, linewidth=0)
+
+
+def _choose_scale(losses: Axes) -> None:
+    """Give losses of several orders of magnitude a logarithmic axis."""
+    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in losses.lines] or [np.ones(1)])
+    values = values[np.isfinite(values)]
+    if len(values) and values.min() > 0 and values.max() > MANY_TIMES * values.min():
+        losses.set_yscale("log")
 
 
 def _draw_densities(

@@ -1,9 +1,9 @@
 """What is drawn from PyTorch's global stream while training, such as dropout."""
 
-import hashlib
-
 import pytorch_lightning as pl
 import torch
+
+from wconv.experiment.streams import seed_of
 
 
 class EpochStream(pl.Callback):
@@ -18,5 +18,4 @@ class EpochStream(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Seed for the epoch; each process draws for its own images."""
-        key = f"{self.seed}/dropout/{trainer.current_epoch}/{trainer.global_rank}"
-        torch.manual_seed(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1)
+        torch.manual_seed(seed_of(self.seed, "dropout", trainer.current_epoch, trainer.global_rank))

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 # Where things lie and how they are shown; none of it changes a result.
 NEUTRAL = ("paths", "force", "logger", "callbacks", "cluster", "resources")
-NEUTRAL_DATA = ("data_dir", "train_dir", "val_dir", "test_dirs")
+NEUTRAL_DATA = ("data_dir", "train_dir", "val_dir", "test_dirs", "store_dir")
 NEUTRAL_TRAINER = (
     "accelerator",
     "enable_autolog_hparams",

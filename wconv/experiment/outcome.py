@@ -10,13 +10,13 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 import wconv
-from wconv.experiment.classification import Classification
 from wconv.experiment.curves import draw
 from wconv.experiment.errors import Stop
 from wconv.experiment.metrics_csv import MetricsCSV, shortest
 from wconv.experiment.provenance import device_name
 from wconv.experiment.run import Run
 from wconv.experiment.saved import read_run
+from wconv.experiment.task import Task
 from wconv.experiment.timing import peak_memory_mb, read_timing
 
 
@@ -44,7 +44,7 @@ def best_checkpoint(run: Run) -> Path | None:
 
 
 @rank_zero_only
-def complete(run: Run, trainer: pl.Trainer, task: Classification, macs: int) -> None:
+def complete(run: Run, trainer: pl.Trainer, task: Task, macs: int) -> None:
     """Write results.json."""
     history = pd.read_csv(run.directory / "metrics.csv")
     chosen = history.iloc[:0]  # a run that was cut short, say by trainer.max_steps, may have no validation
@@ -67,7 +67,7 @@ def complete(run: Run, trainer: pl.Trainer, task: Classification, macs: int) -> 
         device=device_name(trainer.strategy.root_device),
         threads=torch.get_num_threads(),
         layers=[asdict(layer) for layer in wconv.summary(task.model)],
-        metric_definitions=task.definitions,
+        metric_definitions=dict(task.definitions),
     )
 
 

@@ -6,6 +6,7 @@ a +, and the nearest right one is named.
 
 import difflib
 import os
+import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -25,12 +26,21 @@ from omegaconf.errors import OmegaConfBaseException
 from wconv.experiment.errors import ConfigError
 
 CONFIG_NAME = "train"
-PATH_KEYS = ("paths.data_dir", "paths.output_dir")
+PATH_KEYS = (
+    "paths.data_dir",
+    "paths.output_dir",
+    "datamodule.train_dir",
+    "datamodule.val_dir",
+    "datamodule.test_dirs",
+    "datamodule.store_dir",
+)
 # What a choice brings and nobody sets by hand.
 FIXED = ("name", "_target_", "_partial_")
-DERIVED = {"datamodule.seed": "seed"}
+DERIVED = {"datamodule.seed": "seed", "task.seed": "seed"}
 # Groups that need no choice.
 OPTIONAL = ("experiment", "debug")
+QUOTES = "'\""
+LISTED = r"""\s*('[^']*'|"[^"]*"|[^,]+)"""  # an entry of a list: a comma within quotes belongs to it
 MISSING = object()
 
 
@@ -133,7 +143,8 @@ def _check_type(override: Override, base: DictConfig) -> None:
             continue
         if isinstance(default, DictConfig) != isinstance(value, dict):
             raise ConfigError(f"{key}={_typed(value)} puts a value where there is a group of keys, or the reverse")
-        if key.startswith("conv.density."):  # the layers say what they expect; null leaves a size standard
+        # The layers say what they expect of a density, and null leaves a size standard; a noise level may be a range.
+        if key.startswith("conv.density.") or key == "task.sigma":
             continue
         if isinstance(default, ListConfig) != isinstance(value, list):
             raise ConfigError(f"{key}={_typed(value)}: expected a list, e.g. {default}")
@@ -205,9 +216,16 @@ def _nearest(name: str, names: list[str]) -> str:
 def _with_absolute_paths(line: str, multirun: bool) -> str:
     """Quote the value of a path and make it absolute; in a grid, each of its values."""
     key, _, value = line.partition("=")
-    if key not in PATH_KEYS or value in ("", "null") or "${" in value:
+    if key not in PATH_KEYS or value in ("", "null", "auto") or "${" in value:
         return line
-    quoted = value[0] in "'\"" and value[-1] == value[0] and len(value) > 1
-    values = [value[1:-1]] if quoted else value.split(",") if multirun else [value]
-    paths = [os.path.abspath(os.path.expanduser(path)).replace("'", "\\'") for path in values]
-    return f"{key}=" + ",".join(f"'{path}'" for path in paths)
+    if value[0] == "[" and value[-1] == "]":
+        return f"{key}=[{_absolute(re.findall(LISTED, value[1:-1]))}]"
+    quoted = value[0] in QUOTES and value[-1] == value[0] and len(value) > 1
+    return f"{key}=" + _absolute([value] if quoted else value.split(",") if multirun else [value])
+
+
+def _absolute(paths: list[str]) -> str:
+    """Make paths absolute and quote them."""
+    plain = [path[1:-1] if path[:1] in QUOTES and path[-1:] == path[:1] else path for path in map(str.strip, paths)]
+    absolute = [os.path.abspath(os.path.expanduser(path)).replace("'", "\\'") for path in plain if path]
+    return ",".join(f"'{path}'" for path in absolute)

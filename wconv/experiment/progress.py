@@ -32,6 +32,14 @@ class PlainProgress(ProgressBar):
             batch = trainer.fit_loop.epoch_loop.batch_idx + 1
             self._print(trainer, f"batch {batch}/{self.total_train_batches}")
 
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Print how far the test is."""
+        if self.shown and time.monotonic() - self.last_line >= self.every_seconds:
+            self.last_line = time.monotonic()
+            print(f"test  batch {batch_idx + 1}/{trainer.num_test_batches[0]}", flush=True)
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print what the epoch ended with."""
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}

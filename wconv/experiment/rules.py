@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from wconv.experiment.denoising import LOSSES
 from wconv.experiment.errors import ConfigError
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -16,6 +17,10 @@ def _whole(value: Any) -> bool:
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _pair(value: Any) -> bool:
+    return OmegaConf.is_list(value) and len(value) == 2 and all(map(_number, value)) and value[1] < float("inf")
 
 
 COUNT: Rule = (lambda value: _whole(value) and value >= 1, "a whole number from 1")
@@ -31,6 +36,12 @@ NOT_NEGATIVE: Rule = (lambda value: _number(value) and 0 <= value < float("inf")
 AT_LEAST_ONE: Rule = (lambda value: _number(value) and 1 <= value < float("inf"), "a number from 1")
 STEPS: Rule = (lambda value: _whole(value) and (value == -1 or value >= 1), "a whole number from 1, or -1 for no limit")
 PARTS: Rule = (lambda value: all(map(PART[0], value)), "numbers from 0 to below 1, parts of the run")
+NOISE: Rule = (
+    lambda value: NOT_NEGATIVE[0](value) or (_pair(value) and NOT_NEGATIVE[0](value[0]) and value[0] <= value[1]),
+    "a standard deviation of 255 from 0, or a range [low, high]",
+)
+LOSS: Rule = (lambda value: value in LOSSES, f"one of {', '.join(LOSSES)}")
+CHANNELS: Rule = (lambda value: _whole(value) and value in (1, 3), "3 for colour or 1 for grey")
 PATH: Rule = (lambda value: value is not None, "a folder")
 
 RULES = {
@@ -59,7 +70,15 @@ RULES = {
     "conv.weight_decay": NOT_NEGATIVE,
     "conv.restart_epochs": POSITIVE,
     "conv.restart_factor": AT_LEAST_ONE,
+    "datamodule.drawn_size": COUNT,
+    "datamodule.patch_size": COUNT,
+    "datamodule.patches_per_epoch": COUNT,
+    "datamodule.channels": CHANNELS,
     "task.label_smoothing": PART,
+    "task.sigma": NOISE,
+    "task.loss": LOSS,
+    "task.test_seed": SEED,
+    "task.max_pixels": COUNT,
     "model.width": POSITIVE,
     "callbacks.progress.every_seconds": POSITIVE,
 }

@@ -20,7 +20,7 @@ Taps = tuple[tuple[float, ...], ...]
 
 # The seed is what a group averages over; the density shown is the one that the layers have.
 _NEUTRAL_GROUPS = {*NEUTRAL, "seed", "hydra"}
-_NEUTRAL_KEYS = {"datamodule.seed", *(f"datamodule.{key}" for key in NEUTRAL_DATA)}
+_NEUTRAL_KEYS = {"datamodule.seed", "task.seed", *(f"datamodule.{key}" for key in NEUTRAL_DATA)}
 _NEUTRAL_KEYS |= {f"trainer.{key}" for key in NEUTRAL_TRAINER}
 
 

@@ -1,0 +1,62 @@
+"""Images side by side, pixel by pixel, with titles."""
+
+from collections.abc import Mapping
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+GAIN = 5  # of a difference, which is grey where there is none
+GAP = 4  # pixels
+
+
+def panels(images: Mapping[str, Tensor], errors_below: bool = False, scale: int = 1) -> Image.Image:
+    """Set images (1, C, H, W) of one size in a row.
+
+    Args:
+        images: by their titles, which are broken into two lines where they are too wide; the clean image first.
+        errors_below: add a second row, the difference of each image from the first.
+        scale: how many pixels of the picture a pixel of an image takes each way.
+    """
+    rows = [list(images.values())]
+    clean = rows[0][0]
+    if errors_below:
+        rows.append([difference(image, clean) for image in rows[0]])
+    height, width = (length * scale for length in clean.shape[-2:])
+    size = max(9, min(18, width // 12))
+    font, head = ImageFont.load_default(size), int(2.8 * size)
+    picture = Image.new("RGB", (len(images) * (width + GAP) - GAP, head + len(rows) * (height + GAP) - GAP), "white")
+    draw = ImageDraw.Draw(picture)
+    for column, title in enumerate(images):
+        left = column * (width + GAP)
+        text = title if draw.textlength(title, font) <= width else _broken(title)
+        draw.multiline_text((left + 1, head - 3), text, "black", font, anchor="ld", spacing=2)
+        for row, images_of_row in enumerate(rows):
+            tile = Image.fromarray(_pixels(images_of_row[column])).resize((width, height), Image.Resampling.NEAREST)
+            picture.paste(tile, (left, head + row * (height + GAP)))
+    return picture
+
+
+def difference(image: Tensor, clean: Tensor) -> Tensor:
+    """Return the error that is left in an image, enlarged, around middle grey."""
+    return 0.5 + GAIN * (image - clean)
+
+
+def as_png(picture: Image.Image) -> bytes:
+    """Return the bytes of a PNG file."""
+    buffer = BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _broken(title: str) -> str:
+    """Put the last two words of a title, a PSNR and its unit, on a line of their own."""
+    words = title.split(" ")
+    return f"{' '.join(words[:-2])}\n{' '.join(words[-2:])}"
+
+
+def _pixels(image: Tensor) -> NDArray[np.uint8]:
+    pixels = (image[0].float().clamp(0, 1) * 255).round().byte().cpu().permute(1, 2, 0).numpy()
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels

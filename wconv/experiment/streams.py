@@ -1,0 +1,16 @@
+"""Random streams by name, so that none depends on how much was drawn from another."""
+
+import hashlib
+
+import torch
+
+
+def seed_of(*key: object) -> int:
+    """Return a seed for a key such as (seed, "noise", epoch)."""
+    text = "/".join(map(str, key))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def stream(*key: object, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a generator of its own for a key."""
+    return torch.Generator(device).manual_seed(seed_of(*key))
