@@ -1,0 +1,69 @@
+"""Look at what several denoisers do to one picture: python scripts/crops.py RUN RUN --image FILE --at 60 40 -o FILE."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from datamodules.decode import open_image
+from wconv.experiment.cli import make_quiet
+from wconv.experiment.denoising import psnr
+from wconv.experiment.errors import ConfigError, while_building
+from wconv.experiment.files import write_whole
+from wconv.experiment.noise import GaussianNoise
+from wconv.experiment.panels import as_png, panels
+from wconv.experiment.tiles import restore
+from wconv.experiment.trained import load_denoiser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="The PSNR in the picture is that of the whole image, not of the part that is shown."
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, which train.py prints last")
+    parser.add_argument("--image", required=True, type=Path, metavar="FILE", help="a clean image; noise is added to it")
+    parser.add_argument("--at", nargs=2, type=int, default=(0, 0), metavar=("LEFT", "TOP"), help="corner of the part")
+    parser.add_argument("--size", type=int, default=96, help="height and width of the part (%(default)s)")
+    parser.add_argument("--sigma", type=float, default=25.0, help="noise level, of 255 (%(default)s)")
+    parser.add_argument("-o", "--out", required=True, type=Path, metavar="FILE", help="the picture (PNG)")
+    options = parser.parse_args(arguments)
+    make_quiet()
+    try:
+        with while_building():
+            picture = draw(options)
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(options.out, picture)
+    except ConfigError as error:
+        print(f"crops: {error}", file=sys.stderr)
+        return error.exit_code
+    print(options.out)
+    return 0
+
+
+@torch.inference_mode()
+def draw(options: argparse.Namespace) -> bytes:
+    """Return the picture: the part clean, noisy and denoised by each run, and below it the errors that remain."""
+    denoisers = [load_denoiser(run) for run in options.runs]
+    if len({denoiser.channels for denoiser in denoisers}) > 1:
+        raise ConfigError("some of the runs are for grey images and some for colour; name runs of one kind")
+    image, _ = open_image(options.image, denoisers[0].channels)
+    clean = pil_to_tensor(image).unsqueeze(0) / 255
+    noisy = GaussianNoise(options.sigma).test(clean, 0, 0)
+    shown = {"clean": clean, f"noisy {psnr(noisy, clean):.2f} dB": noisy}
+    for denoiser in denoisers:
+        device = next(denoiser.model.parameters()).device
+        denoised = restore(denoiser.model, noisy.to(device), denoiser.max_pixels)[0].cpu().clamp(0, 1)
+        shown[f"{denoiser.name} {psnr(denoised, clean):.2f} dB"] = denoised
+    left, top = options.at
+    part = (..., slice(top, top + options.size), slice(left, left + options.size))
+    if min(clean[part].shape[-2:]) < options.size:
+        height, width = clean.shape[-2:]
+        raise ConfigError(f"--at {left} {top} --size {options.size} is not inside the image of {width}x{height} pixels")
+    return as_png(panels({title: pixels[part] for title, pixels in shown.items()}, errors_below=True, scale=2))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Evaluate a trained denoiser: python scripts/evaluate.py RUN --data FOLDER --sigma 15 25 50."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from datamodules.denoising import DenoisingData
+from datamodules.image_folder import ImageFolder, list_images
+from models.dncnn import DnCNN
+from wconv.experiment.build import make
+from wconv.experiment.cli import make_quiet
+from wconv.experiment.denoising import Denoising
+from wconv.experiment.errors import ConfigError, while_building
+from wconv.experiment.evaluate import evaluate, markdown, means, record
+from wconv.experiment.trained import Denoiser, load_denoiser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="Without --data, the test images of the run. The results are added to the run's evaluation.json.",
+    )
+    parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="folder of a run, which train.py prints last")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="in place of RUN: weights of a DnCNN, named as in its port"
+    )
+    parser.add_argument("--data", nargs="+", type=Path, metavar="FOLDER", help="images; each folder is a set")
+    parser.add_argument(
+        "--sigma", nargs="+", type=float, metavar="S", help="noise levels of 255 (default: the one of the training)"
+    )
+    options = parser.parse_args(arguments)
+    make_quiet()
+    try:
+        with while_building():
+            denoiser = _denoiser(options)
+            sigmas = options.sigma or [denoiser.sigma]
+            for sigma in sigmas:
+                if not 0 <= sigma < float("inf"):
+                    raise ConfigError(f"--sigma {sigma:g}: a noise level is a number from 0")
+            # Of a run that came from elsewhere, nothing is written but evaluation.json.
+            with tempfile.TemporaryDirectory() as store_dir:
+                data = _data(denoiser, options.data, store_dir)
+                data.load_test()
+                rows = means(evaluate(denoiser, data, sigmas))
+            print(markdown(rows))
+            if options.run:
+                record(rows, options.run / "evaluation.json")
+    except ConfigError as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _denoiser(options: argparse.Namespace) -> Denoiser:
+    if (options.run is None) == (options.checkpoint is None):
+        raise ConfigError("name either the folder of a run or, with --checkpoint, a file of weights")
+    if options.run:
+        return load_denoiser(options.run)
+    if not options.data:
+        raise ConfigError("a file of weights says nothing of images: name some with --data")
+    path = options.checkpoint
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever PyTorch makes of a file that is something else
+        raise ConfigError(f"{path} cannot be read as a file of weights, saved with torch.save(state_dict)") from error
+    if not isinstance(state, dict):
+        raise ConfigError(f"{path} holds a {type(state).__name__}, and not the weights by their names")
+    try:
+        model = DnCNN.from_state(state)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    task = Denoising(model, None, None, 0, 25.0, clip_noisy=False, loss="l2", test_seed=0, max_pixels=1_000_000)
+    return Denoiser(task.eval(), model.dncnn[0].in_channels, path.name)
+
+
+def _data(denoiser: Denoiser, folders: list[Path] | None, store_dir: str) -> DenoisingData:
+    if folders:
+        for folder in folders:
+            list_images(folder, "--data")
+        tests = [str(folder) for folder in folders]
+        sizes = {"batch_size": 1, "patch_size": 1, "patches_per_epoch": 1}
+        return ImageFolder("", None, tests, store_dir, seed=0, channels=denoiser.channels, **sizes)
+    config = denoiser.config.datamodule
+    if "store_dir" in config:
+        config.store_dir = store_dir
+    return make(config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
