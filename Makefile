@@ -12,11 +12,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt -e ".[experiment,dev]"
 	@touch $@
 
-# The main job on drawn images, standard against weighted; see README.md.
+# The main jobs on drawn images: standard against weighted, and a picture denoised; see README.md.
 quickstart: install
 	$(BIN)/python train.py experiment=quickstart conv=standard
 	$(BIN)/python train.py experiment=quickstart conv=weighted
-	$(BIN)/python scripts/compare.py runs/quickstart --picture runs/quickstart/comparison.png
+	$(BIN)/python train.py experiment=quickstart_denoising conv=weighted
+	$(BIN)/python scripts/compare.py runs/quickstart/classification --picture runs/quickstart/comparison.png
+	@cp $$(ls -t runs/quickstart/denoising/*/images/dead_leaves-test0000.png | head -1) runs/quickstart/denoised.png
+	@echo "Now look at runs/quickstart/comparison.png and runs/quickstart/denoised.png."
 
 # One thread a test: what they compute is small, and two workers then share the cores evenly.
 test test-all: export OMP_NUM_THREADS = 1
