@@ -14,6 +14,7 @@ from wconv.experiment.cli import launch
 from wconv.experiment.errors import while_building
 from wconv.experiment.rules import check_values
 from wconv.experiment.run import Run
+from wconv.experiment.wandb_callback import wandb_closed
 
 ROOT = Path(__file__).resolve().parent
 
@@ -35,7 +36,7 @@ def train(composed: DictConfig) -> None:
         macs = build.count_macs(model, data.channels, data.image_size)
         task = build.build_task(config, model, **data.task_arguments)
         trainer = build.build_trainer(config, run, task)
-    with run.held() as to_do:
+    with wandb_closed(trainer), run.held() as to_do:
         if to_do:
             resume = outcome.resume_point(run, trainer)
             trainer.fit(task, data, ckpt_path=resume, weights_only=True)

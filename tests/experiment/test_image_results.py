@@ -74,15 +74,22 @@ def test_every_image_has_a_row(written, tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_loggers_that_take_pictures_get_them(written):
+def test_loggers_that_take_pictures_and_tables_get_them(written):
     calls = []
 
     class Log(pl.loggers.logger.DummyLogger):
         def log_image(self, key: str, images: list[Image.Image], caption: list[str]) -> None:
             calls.append((key, [image.mode for image in images], caption))
 
-    written(frames(2), [Log()])
-    assert calls == [("test/set", ["RGB"], ["0.png"]), ("test/set", ["RGB"], ["1.png"])]
+        def log_table(self, key: str, dataframe: pd.DataFrame) -> None:
+            calls.append((key, dataframe["image"].tolist()))
+
+    written(frames(2, "one") + frames(1, "two"), [Log()])
+    assert calls == [
+        ("test/one", ["RGB", "RGB"], ["0.png", "1.png"]),
+        ("test/two", ["RGB"], ["0.png"]),
+        ("test/images", ["0.png", "1.png", "0.png"]),
+    ]
 
 
 def test_other_tasks_have_none(tmp_path):

@@ -24,6 +24,7 @@ from wconv.experiment.progress import progress
 from wconv.experiment.run import Run
 from wconv.experiment.task import Task
 from wconv.experiment.timing import Timing
+from wconv.experiment.wandb_callback import wandb_parts_of
 
 
 def make(group: DictConfig, **more: Any) -> Any:
@@ -157,7 +158,9 @@ def build_trainer(config: DictConfig, run: Run, task: Task) -> pl.Trainer:
     ]
     if config.trainer.enable_progress_bar:
         callbacks.append(progress(config.callbacks.progress.every_seconds))
-    logger = MetricsCSV(run.directory / "metrics.csv")
+    wandb, its_callbacks = wandb_parts_of(config, run)
+    callbacks += its_callbacks
+    logger = [MetricsCSV(run.directory / "metrics.csv"), *wandb]
     trainer: pl.Trainer = make(config.trainer, callbacks=callbacks, logger=logger, default_root_dir=str(run.directory))
     if config.datamodule.batch_size % trainer.world_size:
         raise ConfigError(

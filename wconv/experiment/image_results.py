@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+from PIL import Image
 
 from wconv.experiment.denoising import Denoising, psnr
 from wconv.experiment.files import write_whole
@@ -22,6 +23,7 @@ class ImageResults(pl.Callback):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.pictures: dict[str, dict[str, Image.Image]] = {}  # by set and image
 
     def on_test_batch_end(
         self,
@@ -48,11 +50,15 @@ class ImageResults(pl.Callback):
             )
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, as_png(picture))
-            for logger in trainer.loggers:
-                if hasattr(logger, "log_image"):
-                    logger.log_image(key=f"test/{batch.set_name}", images=[picture], caption=[batch.name])
+            self.pictures.setdefault(batch.set_name, {})[batch.name] = picture
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write images.csv."""
+        """Write images.csv; loggers that show pictures and tables get those of a set together."""
         if isinstance(pl_module, Denoising) and trainer.is_global_zero:
             write_whole(self.directory / "images.csv", pl_module.images.to_csv(index=False).encode())
+            for logger in trainer.loggers:
+                if hasattr(logger, "log_image"):
+                    for name, pictures in self.pictures.items():
+                        logger.log_image(f"test/{name}", list(pictures.values()), caption=list(pictures))
+                if hasattr(logger, "log_table"):
+                    logger.log_table("test/images", dataframe=pl_module.images)

@@ -42,6 +42,8 @@ NOISE: Rule = (
 )
 LOSS: Rule = (lambda value: value in LOSSES, f"one of {', '.join(LOSSES)}")
 CHANNELS: Rule = (lambda value: _whole(value) and value in (1, 3), "3 for colour or 1 for grey")
+MODE: Rule = (lambda value: value in ("online", "offline"), "online or offline")
+NAME: Rule = (lambda value: isinstance(value, str) and value != "", "a name")
 PATH: Rule = (lambda value: value is not None, "a folder")
 
 RULES = {
@@ -81,6 +83,9 @@ RULES = {
     "task.max_pixels": COUNT,
     "model.width": POSITIVE,
     "callbacks.progress.every_seconds": POSITIVE,
+    "logger.project": NAME,
+    "logger.mode": MODE,
+    "logger.part_minutes": POSITIVE,
 }
 
 

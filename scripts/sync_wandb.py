@@ -1,0 +1,54 @@
+"""Upload what runs recorded for W&B without a network: python scripts/sync_wandb.py runs."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from wconv.experiment.wandb_server import obstacle
+from wconv.experiment.wandb_sync import find, upload
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 1 where something is left, 2 with one sentence on stderr."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="Runs that are going on are uploaded up to the last part they closed (logger.part_minutes). What is "
+        "uploaded is marked, so the same command goes on where it was stopped and uploads nothing twice.",
+    )
+    parser.add_argument("runs", nargs="?", type=Path, default=ROOT / "runs", metavar="RUNS", help="default: runs")
+    parser.add_argument("--entity", help="other than the one the runs were recorded for")
+    parser.add_argument("--project", help="likewise")
+    parser.add_argument("--batch", type=int, default=20, metavar="N", help="parts a process uploads (default: 20)")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be uploaded")
+    options = parser.parse_args(arguments)
+    try:
+        if options.batch < 1:
+            raise ValueError(f"--batch {options.batch}: expected a whole number from 1")
+        found = find(options.runs)
+        waiting = found.closed
+        print(f"{found.runs} runs; to upload: {len(waiting)} parts; still being written: {len(found.open)}", flush=True)
+        if options.dry_run or not waiting:
+            for part in waiting:
+                print(part.folder)
+            return 0
+        if reason := obstacle():
+            raise ValueError(f"nothing can be uploaded from here: {reason}")
+    except ValueError as error:
+        print(f"sync_wandb: {error}", file=sys.stderr)
+        return 2
+    wrong = upload(
+        waiting,
+        options.batch,
+        options.entity,
+        options.project,
+        tell=lambda count: print(f"uploaded {count} of {len(waiting)}", flush=True),
+    )
+    if wrong:
+        print(f"sync_wandb: {wrong}; the same command goes on", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

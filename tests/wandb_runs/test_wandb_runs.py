@@ -1,0 +1,182 @@
+"""train.py logger=wandb against a small server: what W&B shows of a run, and that no trouble with it stops one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from wconv.experiment.wandb_parts import parts
+
+ROOT = Path(__file__).resolve().parents[2]
+DEAD = "http://127.0.0.1:9"  # the discard port: nobody answers
+
+
+def metrics(directory: Path) -> dict:
+    return json.loads((directory / "results.json").read_text())["metrics"]
+
+
+def test_an_online_run_shows_what_its_folder_holds(program, arguments, online, server):
+    done = program("train.py", *arguments("conv=trainable"), **online, WCONV_SWEEP="night")
+    assert done.code == 0, done.err
+    shown = server.run
+    assert shown.epochs == [0, 1, 2]
+    table = pd.read_csv(done.directory / "metrics.csv")[:3]
+    for name in ("lr", "train/loss", "val/acc", "density/features.0/0"):
+        assert [row[name] for row in shown.history] == table[name].tolist()
+    timing = pd.read_csv(done.directory / "timing.csv")
+    for name in ("seconds", "images_per_second", "peak_memory_mb"):
+        assert [row[f"time/{name}"] for row in shown.history] == timing[name].tolist()
+    assert all(0 < row["lr/density"] <= 0.01 for row in shown.history)
+    assert shown.summary["val/acc"] == {"max": table["val/acc"].max()}
+    assert shown.summary["train/loss"] == {"min": table["train/loss"].min()}
+    assert shown.summary["test/acc"] == metrics(done.directory)["test/acc"]
+    assert shown.exit_codes == [0]
+    assert shown.facts["jobType"] == "conv"
+    assert shown.facts["groupName"] == "night"
+    assert shown.facts["tags"] == ["classification", "vgg", "synthetic_classes"]
+    assert shown.facts["displayName"] == done.directory.name
+    assert shown.config["conv"]["density"]["k3"] == [0.7]
+    assert shown.config["model"]["depth"] == 11
+    assert shown.config["data"]["dataset"] == "synthetic_classes"
+    assert list(server.runs) == [(done.directory / "wandb_id").read_text().strip()]
+    assert f"/us/wconv/runs/{(done.directory / 'wandb_id').read_text().strip()}" in done.out
+
+    # Nothing of the machine in what the server was told, no key in what stays.
+    assert str(done.directory.parents[2]) not in json.dumps(shown.facts) + "".join(shown.lines)
+    assert online["WANDB_API_KEY"] not in done.out + done.err
+    for path in done.directory.rglob("*"):
+        assert path.is_dir() or online["WANDB_API_KEY"].encode() not in path.read_bytes(), path
+
+
+def test_where_no_server_answers_a_run_is_recorded_and_uploaded_later_once(program, arguments, online, server):
+    start = time.monotonic()
+    done = program("train.py", *arguments("model=dncnn"), **online | {"WANDB_BASE_URL": DEAD})
+    assert time.monotonic() - start < 60
+    assert done.code == 0, done.err
+    assert f"W&B is offline: {DEAD} does not answer" in done.err
+    runs = str(done.directory.parents[1])
+    first = program("scripts/sync_wandb.py", runs, **online)
+    assert (first.code, first.err) == (0, "")
+    assert "uploaded 1 of 1" in first.out
+    shown = server.run
+    lines = list(shown.lines)
+    assert shown.epochs == [0, 1]
+    assert shown.exit_codes == [0]
+    assert shown.facts["tags"] == ["denoising", "dncnn", "synthetic_images", "sigma=25"]
+    assert shown.summary["test/psnr"] == metrics(done.directory)["test/psnr"]
+    assert shown.summary["val/psnr"] == {"max": metrics(done.directory)["val/psnr"]}
+    (pictures,) = [row["test/dead_leaves"] for row in shown.history if "test/dead_leaves" in row]
+    assert pictures["count"] == 8
+    assert pictures["captions"][0] == "test0000"
+    assert len([name for name in shown.files if name.startswith("media/images/test/dead_leaves")]) == 8
+    (table,) = [row["test/images"] for row in shown.history if "test/images" in row]
+    assert (table["nrows"], table["ncols"]) == (10, len(pd.read_csv(done.directory / "images.csv").columns))
+
+    again = program("scripts/sync_wandb.py", runs, **online)
+    assert again.code == 0
+    assert "to upload: 0 parts" in again.out
+    assert server.run.lines == lines
+
+
+KILLED = """
+import os, signal, sys
+sys.argv[0] = {program!r}
+sys.path.insert(0, {root!r})
+import train
+from wconv.experiment.wandb_callback import WandbEpochs
+original = WandbEpochs.on_train_epoch_end
+def killed(self, trainer, module):
+    original(self, trainer, module)
+    if trainer.current_epoch == {epoch}:
+        {wait}
+        os.kill(os.getpid(), signal.SIGKILL)
+WandbEpochs.on_train_epoch_end = killed
+sys.exit(train.main())
+"""
+
+
+@pytest.fixture
+def killed(tmp_path, environment):
+    """Run train.py and kill it, its W&B service too, right after the record of an epoch."""
+
+    def call(epoch: int, *line: str, wait: str = "", **more: str) -> None:
+        code = KILLED.format(program=str(ROOT / "train.py"), root=str(ROOT), epoch=epoch, wait=wait)
+        command = [sys.executable, "-c", code, *line]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment | more, stderr=subprocess.PIPE, start_new_session=True
+        )
+        _, err = process.communicate(timeout=180)
+        assert process.returncode == -signal.SIGKILL, err.decode()
+
+    return call
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("wait", ["", "import time; time.sleep(2)"], ids=["at once", "on the disk"])
+def test_a_requeued_offline_run_is_one_run_without_gaps_or_doubles(
+    wait, program, killed, arguments, online, server, tmp_path
+):
+    """Killed twice, once before the record reached the disk, and uploaded in between."""
+    line = arguments("trainer.max_epochs=6", "logger.mode=offline")
+    killed(1, *line, wait=wait)
+    killed(3, *line, wait=wait)
+    directory = next((tmp_path / "runs").glob("classification/*"))
+    assert len(parts(directory)) == 2
+    assert program("scripts/sync_wandb.py", str(tmp_path / "runs"), **online).code == 0
+    done = program("train.py", *line)
+    assert done.code == 0, done.err
+    synced = program("scripts/sync_wandb.py", str(tmp_path / "runs"), **online)
+    assert (synced.code, synced.err) == (0, "")
+    assert sorted(server.run.epochs) == list(range(6))
+    table = pd.read_csv(directory / "metrics.csv")[:6]
+    values = {row["epoch"]: row["val/loss"] for row in server.run.history}
+    assert [values[epoch] for epoch in range(6)] == table["val/loss"].tolist()
+    assert server.run.summary["val/acc"] == {"max": table["val/acc"].max()}
+    assert server.run.exit_codes[-1] == 0
+
+
+@pytest.mark.faults
+def test_a_requeued_online_run_is_one_run_without_gaps_or_doubles(killed, program, arguments, online, server):
+    line = arguments("trainer.max_epochs=6")
+    killed(1, *line, **online)
+    killed(3, *line, **online, wait="import time; time.sleep(2)")
+    done = program("train.py", *line, **online)
+    assert done.code == 0, done.err
+    assert sorted(server.run.epochs) == list(range(6))
+    table = pd.read_csv(done.directory / "metrics.csv")[:6]
+    assert server.run.summary["val/acc"] == {"max": table["val/acc"].max()}
+    assert server.run.exit_codes[-1] == 0
+    nothing = program("scripts/sync_wandb.py", str(done.directory), **online)
+    assert "to upload: 0 parts" in nothing.out
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("service", [False, True], ids=["server", "service"])
+def test_what_dies_in_the_middle_does_not_stop_the_run(service, program, arguments, online, server, tmp_path):
+    """The server, or W&B's own process on this machine; afterwards the rest is uploaded."""
+    other = f"paths.output_dir={tmp_path / 'other'}"
+    undisturbed = program("train.py", *arguments("logger=csv", "trainer.max_epochs=40", other))
+    server.die_after = 1
+    more = {} if not service else {}
+    done = program("train.py", *arguments("trainer.max_epochs=40"), **online | more)
+    assert done.code == 0, done.err
+    assert "the run goes on without it" in done.err
+    assert "Traceback" not in done.err
+    for name in ("metrics.csv",):
+        assert (done.directory / name).read_bytes() == (undisturbed.directory / name).read_bytes()
+    assert metrics(done.directory) == metrics(undisturbed.directory)
+    assert 0 < len(set(server.run.epochs)) < 40
+    server.die_after = None
+    synced = program("scripts/sync_wandb.py", str(tmp_path / "runs"), **online)
+    assert (synced.code, synced.err) == (0, "")
+    assert sorted(set(server.run.epochs)) == list(range(40))
+
+
+def test_unused() -> None:
+    assert os

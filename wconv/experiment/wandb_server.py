@@ -1,0 +1,46 @@
+"""Whether W&B can be reached: asked quickly, because a compute node may have no network."""
+
+import os
+import threading
+from contextlib import suppress
+from typing import Any
+
+PATIENCE = 5.0  # seconds, for name look-up, connection and answer together
+MODES = ("online", "offline", "disabled")
+
+
+def mode(configured: str) -> str:
+    """Return "online", "offline" or "disabled": WANDB_MODE if it is set, else what is configured."""
+    chosen = os.environ.get("WANDB_MODE", "")
+    chosen = {"dryrun": "offline", "run": "online"}.get(chosen, chosen)
+    return chosen if chosen in MODES else configured
+
+
+def obstacle() -> str:
+    """Return why nothing can be uploaded from here; empty where it can."""
+    import wandb
+    from wandb.sdk.lib import wbauth
+
+    url = wandb.setup(wandb.Settings(silent=True)).settings.base_url
+    try:
+        if wbauth.authenticate_session(host=url, source="wconv", prompt=False, update_session=False) is None:
+            return "there is no key (WANDB_API_KEY, or wandb login)"
+    except Exception as error:  # W&B's words about a key of the wrong form, without the key
+        return f"the key cannot be used ({error})"
+    return "" if _answers(url) else f"{url} does not answer"
+
+
+def _answers(url: str) -> bool:
+    """Ask for any answer; in a thread, because nothing limits how long a name is looked up."""
+    import requests
+
+    answers: list[Any] = []
+
+    def ask() -> None:
+        with suppress(requests.RequestException):
+            answers.append(requests.head(url, timeout=PATIENCE, allow_redirects=False))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PATIENCE)
+    return bool(answers)
