@@ -44,6 +44,29 @@ TINY_DENOISER = {
 }
 
 
+# train.py, in which something happens right after an epoch was recorded.
+DISTURBED = """
+import glob, os, signal, sys, time
+sys.path.insert(0, {root!r})
+sys.argv[0] = {root!r} + "/train.py"
+import train
+from wconv.experiment.wandb_callback import WandbEpochs
+original = WandbEpochs.on_train_epoch_end
+def on_train_epoch_end(self, trainer, module):
+    original(self, trainer, module)
+    if trainer.current_epoch == {epoch}:
+        {what}
+WandbEpochs.on_train_epoch_end = on_train_epoch_end
+def kill_service():
+    for path in glob.glob("/proc/self/task/*/children"):
+        for child in open(path).read().split():
+            if "wandb-core" in open(f"/proc/{{child}}/cmdline").read():
+                os.kill(int(child), signal.SIGKILL)
+                print("killed W&B", flush=True)
+sys.exit(train.main())
+"""
+
+
 @dataclass
 class Shown:
     """A run as the server has it."""
@@ -242,6 +265,21 @@ def program(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Done]:
         command = [sys.executable, str(ROOT / script), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, cwd=here, env=environment | more, timeout=180)
         assert list(here.iterdir()) == []  # nothing is left where one happens to be
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+@pytest.fixture
+def disturbed(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Done]:
+    """Run train.py with a disturbance at the end of an epoch."""
+
+    def call(epoch: int, what: str, *line: str, **more: str) -> Done:
+        code = DISTURBED.format(root=str(ROOT), epoch=epoch, what=what)
+        command = [sys.executable, "-c", code, *line]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment | more, capture_output=True, text=True, timeout=180
+        )
         return Done(done.returncode, done.stdout, done.stderr)
 
     return call

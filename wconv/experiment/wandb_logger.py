@@ -8,9 +8,11 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -25,6 +27,7 @@ from wconv.experiment.wandb_parts import Part, parts, recorded
 from wconv.experiment.wandb_rows import best_of, best_values, epoch_rows, test_scores
 
 PATIENCE = 20.0  # seconds, for a server that stopped answering: at the start, and again at the end
+LARGEST = 2048  # pixels, of a picture
 STAGED_BY_USER = "WANDB_DATA_DIR" in os.environ
 
 
@@ -70,7 +73,8 @@ class WandbRun(WandbLogger):
                     raise
                 self._go_offline(one_line(error))
                 self._experiment = self._begin()
-            print(f"W&B: {self._experiment.url or f'offline, in {self.run.directory}/wandb'}", flush=True)
+            where = self._experiment.url if self.mode == "online" else f"offline, in {self.run.directory}/wandb"
+            print(f"W&B: {where}", flush=True)
         return self._experiment
 
     @rank_zero_only
@@ -97,8 +101,8 @@ class WandbRun(WandbLogger):
 
     @rank_zero_only
     def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
-        """Log pictures."""
-        self._harmless(lambda: super(WandbRun, self).log_image(key, images, None, **kwargs))
+        """Log pictures, made smaller where they are very large: the run folder has all pixels."""
+        self._harmless(lambda: super(WandbRun, self).log_image(key, [_small(image) for image in images], **kwargs))
 
     @rank_zero_only
     def log_table(self, key: str, *args: Any, **kwargs: Any) -> None:
@@ -216,7 +220,17 @@ class WandbRun(WandbLogger):
         except Exception as error:
             self.is_over = True
             reason = f"{type(error).__name__}: {one_line(error)}"
-            warnings.warn(f"W&B gave up ({reason}); the run goes on without it", stacklevel=2)
+            told = f"W&B gave up ({reason}); the run goes on without it, and scripts/sync_wandb.py uploads the rest"
+            warnings.warn(told, stacklevel=2)
+            _let_go()
+
+
+def _let_go() -> None:
+    """End W&B's process, or it would be waited for, with a traceback if it is dead, when ours ends."""
+    import wandb
+
+    with suppress(Exception):
+        wandb.teardown(exit_code=1)
 
 
 def _identifier(path: Path) -> str:
@@ -232,6 +246,12 @@ def _config(run: Run) -> dict[str, Any]:
     """Return the configuration as it is nested on the command line, without folders, and with what data it is about."""
     shown = identity(run.config, run.data)
     return {**shown["config"], "data": shown["data"], "config_hash": run.hash, **provenance()}
+
+
+def _small(picture: Image.Image) -> Image.Image:
+    small = picture.copy()
+    small.thumbnail((LARGEST, LARGEST))
+    return small
 
 
 def _tags(run: Run) -> list[str]:

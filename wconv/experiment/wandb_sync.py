@@ -1,7 +1,7 @@
 """Upload what runs recorded without a network, from a machine that has one.
 
-`wandb sync` appends a part to its run, and appends all of it again when the part has grown: so a part is uploaded once it
-is closed, and never again.
+`wandb sync` appends a part to its run, and appends all of it again when the part has grown: so a part is uploaded once
+it is closed, and never again.
 """
 
 import json

@@ -1,0 +1,48 @@
+"""Build the W&B workspace of a comparison and save it: python scripts/wandb_dashboard.py --entity TEAM."""
+
+import argparse
+import json
+import os
+import sys
+
+os.environ.setdefault("WANDB_SILENT", "true")  # the address is all there is to say
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 1 if W&B refused, 2 with one sentence on stderr."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--entity", help="team or user (default: your own)")
+    parser.add_argument("--project", default="wconv", help="whose runs are shown (default: wconv)")
+    parser.add_argument("--name", default="standard against weighted", help="of the workspace")
+    parser.add_argument("--sweep", help="show the runs of this sweep alone")
+    parser.add_argument("--sets", nargs="+", metavar="SET", help="test sets whose pictures are shown")
+    parser.add_argument("--json", action="store_true", help="print it and save nothing; needs neither network nor key")
+    options = parser.parse_args(arguments)
+    try:
+        from wconv.experiment.wandb_dashboard import SETS, dashboard
+    except ModuleNotFoundError as error:
+        print(f'wandb_dashboard: needs {error.name}: pip install -e ".[experiment,dashboard]"', file=sys.stderr)
+        return 2
+    sets = options.sets or SETS
+    if options.json:
+        workspace = dashboard(options.entity or "", options.project, options.name, options.sweep, sets)
+        print(json.dumps(workspace._to_model().model_dump(by_alias=True, exclude_none=True), indent=2))
+        return 0
+    from wconv.experiment.wandb_server import obstacle
+
+    if reason := obstacle():
+        print(f"wandb_dashboard: cannot be saved: {reason}; --json prints it without", file=sys.stderr)
+        return 2
+    import wandb
+
+    try:
+        entity = options.entity or wandb.Api().default_entity
+        print(dashboard(entity, options.project, options.name, options.sweep, sets).save().url)
+    except Exception as error:  # whatever the server answers
+        print(f"wandb_dashboard: W&B refused it ({' '.join(str(error).split())})", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

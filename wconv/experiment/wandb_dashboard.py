@@ -1,0 +1,115 @@
+"""The W&B workspace of a comparison, as code: runs grouped by model and convolution, the seeds averaged."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.workspaces as ws
+
+# Test sets that come with the project; a folder of images is a set named by the folder.
+SETS = ("DIV2K_valid_HR", "dead_leaves", "bsd68", "set12")
+COLUMNS, ROWS = 3, 2  # panels that a section shows at a time
+
+
+def dashboard(
+    entity: str, project: str, name: str, sweep: str | None = None, sets: Sequence[str] = SETS
+) -> ws.Workspace:
+    """Build the workspace; no network is needed.
+
+    Args:
+        entity: team or user it is saved for.
+        project: whose runs it shows.
+        name: what it is called.
+        sweep: show the runs of this sweep alone.
+        sets: test sets whose pictures are shown.
+    """
+    by = [ws.Config("model.name"), ws.Config("conv.name")]
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name=name,
+        sections=[
+            _section("Result by model and convolution", _results()),
+            _section("Curves: mean over the seeds, and standard deviation", _curves()),
+            _section("Densities", _densities()),
+            _section("Cost", _cost()),
+            _section("Denoised images", _images(sets)),
+        ],
+        settings=ws.WorkspaceSettings(x_axis="epoch", max_runs=50),
+        runset_settings=ws.RunsetSettings(
+            groupby=by,
+            filters=[ws.Metric("Group") == sweep] if sweep else [],
+            pinned_columns=["summary:test/acc", "summary:test/psnr", "summary:test/ssim", "config:seed"],
+        ),
+    )
+
+
+def _section(name: str, panels: list[Any]) -> ws.Section:
+    return ws.Section(
+        name=name,
+        panels=panels,
+        is_open=True,
+        layout_settings=ws.SectionLayoutSettings(columns=COLUMNS, rows=-(-len(panels) // COLUMNS)),
+    )
+
+
+def _results() -> list[Any]:
+    shown = {
+        "test/acc": "test accuracy (top-1, a fraction)",
+        "test/psnr": "test PSNR (dB)",
+        "test/ssim": "test SSIM",
+        "val/acc.max": "best held-out accuracy",
+        "val/psnr.max": "best held-out PSNR (dB)",
+    }
+    return [_bars(title, name) for name, title in shown.items()]
+
+
+def _curves() -> list[Any]:
+    shown = {
+        "val/acc": "held-out accuracy",
+        "val/psnr": "held-out PSNR (dB)",
+        "val/loss": "held-out loss",
+        "train/loss": "training loss",
+        "lr": "learning rate",
+    }
+    return [_lines(title, [name]) for name, title in shown.items()]
+
+
+def _densities() -> list[Any]:
+    """The coefficients of all layers; the outermost has the number 0."""
+    return [
+        wr.LinePlot(title=f"trained coefficient {number} by layer", x="epoch", metric_regex=f"density/.*/{number}")
+        for number in range(3)
+    ] + [_lines("learning rate of the densities", ["lr/density"])]
+
+
+def _cost() -> list[Any]:
+    return [
+        _bars("seconds an epoch", "time/seconds"),
+        _bars("training images per second", "time/images_per_second"),
+        _bars("peak memory (MiB)", "time/peak_memory_mb"),
+        _against("time/seconds", "val/acc.max"),
+        _against("time/seconds", "val/psnr.max"),
+    ]
+
+
+def _images(sets: Sequence[str]) -> list[Any]:
+    pictures = [
+        wr.MediaBrowser(title=f"{name}: clean, noisy, denoised, difference", media_keys=[f"test/{name}"], num_columns=1)
+        for name in sets
+    ]
+    return [*pictures, wr.WeavePanelSummaryTable(table_name="test/images")]
+
+
+def _bars(title: str, name: str) -> wr.BarPlot:
+    return wr.BarPlot(
+        title=title, metrics=[wr.SummaryMetric(name)], groupby_aggfunc="mean", groupby_rangefunc="stddev"
+    )
+
+
+def _lines(title: str, names: list[str]) -> wr.LinePlot:
+    return wr.LinePlot(title=title, x="epoch", y=names, groupby_aggfunc="mean", groupby_rangefunc="stddev")
+
+
+def _against(x: str, y: str) -> wr.ScatterPlot:
+    return wr.ScatterPlot(title=f"{y} against {x}", x=wr.SummaryMetric(x), y=wr.SummaryMetric(y))
