@@ -16,16 +16,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--name", default="standard against weighted", help="of the workspace")
     parser.add_argument("--sweep", help="show the runs of this sweep alone")
     parser.add_argument("--sets", nargs="+", metavar="SET", help="test sets whose pictures are shown")
+    parser.add_argument(
+        "--by", nargs="+", metavar="KEY", help="what tells groups apart (default: model.name conv.name init.name)"
+    )
     parser.add_argument("--json", action="store_true", help="print it and save nothing; needs neither network nor key")
     options = parser.parse_args(arguments)
     try:
-        from wconv.experiment.wandb_dashboard import SETS, dashboard
+        from wconv.experiment.wandb_dashboard import BY, SETS, dashboard
     except ModuleNotFoundError as error:
         print(f'wandb_dashboard: needs {error.name}: pip install -e ".[experiment,dashboard]"', file=sys.stderr)
         return 2
-    sets = options.sets or SETS
+    chosen = (options.project, options.name, options.sweep, options.sets or SETS, options.by or BY)
     if options.json:
-        workspace = dashboard(options.entity or "", options.project, options.name, options.sweep, sets)
+        workspace = dashboard(options.entity or "", *chosen)
         print(json.dumps(workspace._to_model().model_dump(by_alias=True, exclude_none=True), indent=2))
         return 0
     from wconv.experiment.wandb_server import obstacle
@@ -37,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         entity = options.entity or wandb.Api().default_entity
-        print(dashboard(entity, options.project, options.name, options.sweep, sets).save().url)
+        print(dashboard(entity, *chosen).save().url)
     except Exception as error:  # whatever the server answers
         print(f"wandb_dashboard: W&B refused it ({' '.join(str(error).split())})", file=sys.stderr)
         return 1

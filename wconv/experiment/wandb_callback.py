@@ -18,10 +18,6 @@ class WandbEpochs(pl.Callback):
         self.logger = logger
         self.rates: dict[str, float] = {}
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the run before its first epoch ends."""
-        self.logger.start()
-
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:

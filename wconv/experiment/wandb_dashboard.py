@@ -8,11 +8,18 @@ import wandb_workspaces.workspaces as ws
 
 # Test sets that come with the project; a folder of images is a set named by the folder.
 SETS = ("DIV2K_valid_HR", "dead_leaves", "bsd68", "set12")
-COLUMNS, ROWS = 3, 2  # panels that a section shows at a time
+# What tells groups of runs apart; the seeds within one are averaged. Runs of two initialisations are not of one kind.
+BY = ("model.name", "conv.name", "init.name")
+COLUMNS = 3  # panels side by side
 
 
 def dashboard(
-    entity: str, project: str, name: str, sweep: str | None = None, sets: Sequence[str] = SETS
+    entity: str,
+    project: str,
+    name: str,
+    sweep: str | None = None,
+    sets: Sequence[str] = SETS,
+    by: Sequence[str] = BY,
 ) -> ws.Workspace:
     """Build the workspace; no network is needed.
 
@@ -22,8 +29,8 @@ def dashboard(
         name: what it is called.
         sweep: show the runs of this sweep alone.
         sets: test sets whose pictures are shown.
+        by: keys of the configuration that tell groups apart.
     """
-    by = [ws.Config("model.name"), ws.Config("conv.name")]
     return ws.Workspace(
         entity=entity,
         project=project,
@@ -37,8 +44,8 @@ def dashboard(
         ],
         settings=ws.WorkspaceSettings(x_axis="epoch", max_runs=50),
         runset_settings=ws.RunsetSettings(
-            groupby=by,
-            filters=[ws.Metric("Group") == sweep] if sweep else [],
+            groupby=[ws.Config(key) for key in by],
+            filters=ws.And(ws.Metric("Group") == sweep) if sweep else [],
             pinned_columns=["summary:test/acc", "summary:test/psnr", "summary:test/ssim", "config:seed"],
         ),
     )
@@ -102,12 +109,10 @@ def _images(sets: Sequence[str]) -> list[Any]:
 
 
 def _bars(title: str, name: str) -> wr.BarPlot:
-    return wr.BarPlot(
-        title=title, metrics=[wr.SummaryMetric(name)], groupby_aggfunc="mean", groupby_rangefunc="stddev"
-    )
+    return wr.BarPlot(title=title, metrics=[wr.SummaryMetric(name)], groupby_aggfunc="mean", groupby_rangefunc="stddev")
 
 
-def _lines(title: str, names: list[str]) -> wr.LinePlot:
+def _lines(title: str, names: list[Any]) -> wr.LinePlot:
     return wr.LinePlot(title=title, x="epoch", y=names, groupby_aggfunc="mean", groupby_rangefunc="stddev")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 from pytorch_lightning.loggers import WandbLogger
-from pytorch_lightning.loggers.logger import rank_zero_experiment
+from pytorch_lightning.loggers.logger import DummyLogger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from wconv.experiment import wandb_server
@@ -62,25 +62,10 @@ class WandbRun(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run of the wandb package."""
+        """The run of the wandb package, which begins here; something that does nothing once W&B gave up."""
         if self._experiment is None:
-            if self.mode == "online" and (obstacle := wandb_server.obstacle()):
-                self._go_offline(obstacle)
-            try:
-                self._experiment = self._begin()
-            except Exception as error:
-                if self.mode == "offline":
-                    raise
-                self._go_offline(one_line(error))
-                self._experiment = self._begin()
-            where = self._experiment.url if self.mode == "online" else f"offline, in {self.run.directory}/wandb"
-            print(f"W&B: {where}", flush=True)
-        return self._experiment
-
-    @rank_zero_only
-    def start(self) -> None:
-        """Begin, or go on with what an earlier process began."""
-        self._harmless(lambda: self.experiment)
+            self._harmless(self._start)
+        return DummyLogger().experiment if self._experiment is None else self._experiment
 
     @rank_zero_only
     def record(self, until: int | None = None, **more: float) -> None:
@@ -120,6 +105,19 @@ class WandbRun(WandbLogger):
             self.record()
             self._harmless(lambda: self._end_part(exit_code))
             self.is_over = True
+
+    def _start(self) -> None:
+        if self.mode == "online" and (obstacle := wandb_server.obstacle()):
+            self._go_offline(obstacle)
+        try:
+            self._experiment = self._begin()
+        except Exception as error:
+            if self.mode == "offline":
+                raise
+            self._go_offline(one_line(error))
+            self._experiment = self._begin()
+        where = self._experiment.url if self.mode == "online" else f"offline, in {self.run.directory}/wandb"
+        print(f"W&B: {where}", flush=True)
 
     def _begin(self) -> Any:
         import wandb

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+HEADER = 7  # bytes
+
 
 @dataclass(frozen=True)
 class Part:
@@ -32,6 +34,11 @@ class Part:
     def is_uploaded(self) -> bool:
         """Whether the server has all of it."""
         return self.mark.exists()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether its process was killed before anything was written behind the header."""
+        return self.file.stat().st_size <= HEADER
 
     @property
     def mark(self) -> Path:

@@ -50,7 +50,7 @@ def find(root: Path) -> Found:
             found.open += [newest] if newest.is_offline else []
             # A run that is online sends by itself what its earlier parts could not.
             waiting = [part for part in waiting if part.is_offline]
-        found.closed += waiting
+        found.closed += [part for part in waiting if not part.is_empty]
     if not found.runs:
         raise ValueError(f"{root} {'has no W&B record of any run' if root.is_dir() else 'is no folder'}")
     return found
@@ -73,10 +73,12 @@ def upload(
         tell: is called with the number of parts uploaded so far.
 
     Returns:
-        What went wrong, in W&B's words; empty if nothing did. What was uploaded until then stays so.
+        What went wrong, in W&B's words; empty if nothing did. What was uploaded stays so, and a batch of which nothing
+        could be uploaded is the last.
     """
     command = [sys.executable, "-m", "wandb", "sync", "--yes", "--include-online"]
     command += [*(["--entity", entity] if entity else []), *(["--project", project] if project else [])]
+    uploaded, wrong = 0, ""
     with tempfile.TemporaryDirectory() as scratch:  # W&B leaves logs where it is called
         for start in range(0, len(waiting), batch):
             some = waiting[start : start + batch]
@@ -94,10 +96,13 @@ def upload(
             except subprocess.TimeoutExpired:
                 said = f"wandb sync took more than {TIMEOUT:.0f} s"
             left = [part for part in some if not part.is_uploaded]
-            tell(start + len(some) - len(left))
+            uploaded += len(some) - len(left)
+            tell(uploaded)
             if left:
-                return f"{left[0].folder}: {_reason(said)}"
-    return ""
+                wrong = wrong or f"{left[0].folder}: {_reason(said)}"
+            if len(left) == len(some):
+                break
+    return wrong
 
 
 def _run_folders(root: Path) -> Iterator[Path]:

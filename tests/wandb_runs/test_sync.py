@@ -1,0 +1,107 @@
+"""scripts/sync_wandb.py: what it uploads, what it leaves, and what it says."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scripts import sync_wandb
+from wconv.experiment.wandb_parts import HEADER, parts
+
+
+@pytest.fixture
+def recorded(train, monkeypatch, tmp_path) -> Path:
+    """The folder of three runs that recorded without a network."""
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    for seed in range(3):
+        options = ("trainer.max_epochs=1", f"seed={seed}")
+        assert train("logger=wandb", "logger.mode=offline", *options).code == 0
+    return tmp_path / "runs"
+
+
+def test_runs_are_uploaded_in_batches_that_can_be_interrupted(recorded, program, online, server):
+    """The second run cannot be read; the others are uploaded all the same, and once."""
+    _, second, _ = sorted(recorded.glob("classification/*"))
+    (part,) = parts(second)
+    whole = part.file.read_bytes()
+    part.file.write_bytes(b"not a record of W&B")
+    done = program("scripts/sync_wandb.py", str(recorded), "--batch", "2", **online)
+    assert done.code == 1
+    assert done.out.splitlines() == ["3 runs; to upload: 3 parts; still being written: 0", *uploaded((1, 2), 3)]
+    assert str(part.folder) in done.err
+    assert done.err.endswith("the same command goes on\n")
+    assert done.err.count("\n") == 1
+    assert len(server.runs) == 2
+
+    part.file.write_bytes(whole)
+    done = program("scripts/sync_wandb.py", str(recorded), **online)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == ["3 runs; to upload: 1 parts; still being written: 0", *uploaded((1,), 1)]
+    assert sorted(server.runs) == sorted(path.read_text().strip() for path in recorded.glob("*/*/wandb_id"))
+    assert [run.epochs for run in server.runs.values()] == [[0]] * 3
+    assert {run.config["seed"] for run in server.runs.values()} == {0, 1, 2}
+
+
+def uploaded(counts: tuple[int, ...], of: int) -> list[str]:
+    return [f"uploaded {count} of {of}" for count in counts]
+
+
+def test_what_would_be_uploaded_is_only_named(recorded, capsys):
+    first, second, third = (parts(folder)[0] for folder in sorted(recorded.glob("classification/*")))
+    first.mark.touch()  # W&B's mark of a part it uploaded
+    second.file.write_bytes(second.file.read_bytes()[:HEADER])  # killed before anything was written
+    assert sync_wandb.main([str(recorded), "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "3 runs; to upload: 1 parts; still being written: 0",
+        str(third.folder),
+    ]
+
+
+def test_the_last_part_of_a_run_that_goes_on_is_left(recorded, capsys):
+    folder = min(recorded.glob("classification/*"))
+    results = folder / "results.json"
+    results.write_text(json.dumps(json.loads(results.read_text()) | {"status": "running"}))
+    (newest,) = parts(folder)
+    earlier = newest.folder.with_name(f"offline-run-20000101_000000-{newest.file.stem.removeprefix('run-')}")
+    shutil.copytree(newest.folder, earlier)
+    assert sync_wandb.main([str(folder), "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "1 runs; to upload: 1 parts; still being written: 1",
+        str(earlier),
+    ]
+
+
+def test_other_projects_can_be_named(recorded, program, online, server):
+    folder = min(recorded.glob("classification/*"))
+    done = program("scripts/sync_wandb.py", str(folder), "--project", "other", "--entity", "them", **online)
+    assert done.code == 0, done.err
+    assert (server.run.facts["project"], server.run.facts["entity"]) == ("other", "them")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"WANDB_BASE_URL": "http://127.0.0.1:9"}, "http://127.0.0.1:9 does not answer"),
+        ({"WANDB_API_KEY": ""}, "there is no key (WANDB_API_KEY, or wandb login)"),
+        ({"WANDB_API_KEY": "short"}, "the key cannot be used"),
+    ],
+)
+def test_what_is_in_the_way_is_said_in_one_sentence(more, message, program, online, tmp_path):
+    folder = tmp_path / "runs" / "run" / "wandb" / "offline-run-20260101_000000-abc"
+    folder.mkdir(parents=True)
+    (folder / "run-abc.wandb").write_bytes(b"some record of W&B")
+    (folder.parents[1] / "results.json").write_text('{"status": "completed"}')
+    done = program("scripts/sync_wandb.py", str(tmp_path / "runs"), **online | more)
+    assert done.code == 2
+    assert message in done.err
+    assert done.err.count("\n") == 1
+    assert "short" not in done.err
+
+
+def test_folders_without_a_record_are_refused(tmp_path, capsys):
+    assert sync_wandb.main([str(tmp_path / "none")]) == 2
+    assert "is no folder" in capsys.readouterr().err
+    assert sync_wandb.main([str(tmp_path)]) == 2
+    assert "has no W&B record of any run" in capsys.readouterr().err
+    assert sync_wandb.main([str(tmp_path), "--batch", "0"]) == 2
