@@ -45,20 +45,25 @@ class Part:
         """The empty file that says so: `wandb sync` leaves it, and so does a run that has uploaded all itself."""
         return self.file.with_suffix(".wandb.synced")
 
-    @cached_property
-    def history(self) -> list[dict[str, object]]:
-        """The rows in it, as far as they reached the disk; nested names are joined with dots.
+    @property
+    def is_readable(self) -> bool:
+        """Whether it is a record at all: one that is not keeps `wandb sync` from uploading the others."""
+        return self._inspected.returncode == 0
 
-        Raises:
-            OSError, subprocess.SubprocessError: W&B's reader cannot be run.
-        """
+    @property
+    def history(self) -> list[dict[str, object]]:
+        """The rows in it, as far as they reached the disk; nested names are joined with dots."""
+        lines = self._inspected.stdout.splitlines()
+        records = [json.loads(line) for line in lines if '"type":"history"' in line]
+        return [record["history"]["item"] for record in records]
+
+    @cached_property
+    def _inspected(self) -> subprocess.CompletedProcess[str]:
         from wandb.util import get_core_path
 
         # `wandb leet inspect` without its start of more than a second.
         command = [get_core_path(), "leet", "inspect", "--json", "--run-file", str(self.file), str(self.folder)]
-        lines = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.splitlines()
-        records = [json.loads(line) for line in lines if '"type":"history"' in line]
-        return [record["history"]["item"] for record in records]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 def parts(directory: Path) -> list[Part]:

@@ -81,7 +81,13 @@ def upload(
     uploaded, wrong = 0, ""
     with tempfile.TemporaryDirectory() as scratch:  # W&B leaves logs where it is called
         for start in range(0, len(waiting), batch):
-            some = waiting[start : start + batch]
+            together = waiting[start : start + batch]
+            some = [part for part in together if part.is_readable]
+            for part in together:
+                if part not in some:
+                    wrong = wrong or f"{part.file} is damaged"
+            if not some:
+                continue
             folders = [str(part.folder.resolve()) for part in some]
             try:
                 done = subprocess.run(
