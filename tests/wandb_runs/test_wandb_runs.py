@@ -158,3 +158,14 @@ def test_the_end_of_its_service_does_not_stop_the_run(mode, disturbed, arguments
     assert done.err.count("the run goes on without it") == 1
     assert "Traceback" not in done.err
     assert len(pd.read_csv(done.directory / "metrics.csv")) == 5
+
+
+@pytest.mark.faults
+def test_two_processes_are_one_run_of_wandb(program, arguments, online, server):
+    done = program("train.py", *arguments("model=dncnn", "trainer.devices=2", "trainer.strategy=ddp"), **online)
+    assert done.code == 0, done.err
+    assert server.run.epochs == [0, 1]
+    assert server.run.exit_codes == [0]
+    assert done.out.count("W&B: ") == 1
+    assert server.run.summary["test/psnr"] == metrics(done.directory)["test/psnr"]
+    assert len(parts(done.directory)) == 1
