@@ -127,8 +127,9 @@ def test_a_server_that_dies_in_the_middle_does_not_stop_the_run(
     program, disturbed, arguments, online, server, tmp_path
 ):
     """It dies after the first epochs, which W&B sends every 15 seconds, and what it missed is uploaded later."""
-    line = arguments("trainer.max_epochs=6")
-    undisturbed = program("train.py", *arguments("trainer.max_epochs=6", "logger=csv", f"paths.output_dir={tmp_path}"))
+    options = ("model=dncnn", "trainer.max_epochs=6")
+    line = arguments(*options)
+    undisturbed = program("train.py", *arguments(*options, "logger=csv", f"paths.output_dir={tmp_path}"))
     server.die_after = 1
     done = disturbed(1, "time.sleep(17)", *line, **online)
     assert done.code == 0, done.err
@@ -165,7 +166,7 @@ def test_two_processes_are_one_run_of_wandb(program, arguments, online, server):
     done = program("train.py", *arguments("model=dncnn", "trainer.devices=2", "trainer.strategy=ddp"), **online)
     assert done.code == 0, done.err
     assert server.run.epochs == [0, 1]
-    assert server.run.exit_codes == [0]
+    assert server.run.exit_codes == [0], done.err
     assert done.out.count("W&B: ") == 1
     assert server.run.summary["test/psnr"] == metrics(done.directory)["test/psnr"]
     assert len(parts(done.directory)) == 1

@@ -21,12 +21,14 @@ from wconv.experiment import wandb_server
 from wconv.experiment.errors import ConfigError, Interrupted, one_line
 from wconv.experiment.files import write_whole
 from wconv.experiment.identity import identity
+from wconv.experiment.in_time import in_time
 from wconv.experiment.provenance import provenance
 from wconv.experiment.run import Run
 from wconv.experiment.wandb_parts import Part, parts, recorded
 from wconv.experiment.wandb_rows import best_of, best_values, epoch_rows, test_scores
 
 PATIENCE = 20.0  # seconds, for a server that stopped answering: at the start, and again at the end
+LIMIT = 60.0  # seconds, for whatever W&B is asked to do: it must not hang a run
 LARGEST = 2048  # pixels, of a picture
 STAGED_BY_USER = "WANDB_DATA_DIR" in os.environ
 
@@ -192,8 +194,11 @@ class WandbRun(WandbLogger):
         experiment = self.experiment
         fresh = {name: value for name, value in media.items() if name not in self.media}
         if fresh:
-            experiment.log(fresh)
             self.media |= fresh.keys()
+            try:
+                experiment.log(fresh)  # of a table W&B asks the server first
+            except Exception as error:
+                warnings.warn(f"W&B does not show {', '.join(fresh)}: {one_line(error)}", stacklevel=2)
 
     def _end_part(self, exit_code: int) -> None:
         experiment: Any = self._experiment
@@ -214,7 +219,7 @@ class WandbRun(WandbLogger):
         if self.is_over:
             return
         try:
-            action()
+            in_time(action, LIMIT)
         except Exception as error:
             self.is_over = True
             reason = f"{type(error).__name__}: {one_line(error)}"
@@ -228,7 +233,7 @@ def _let_go() -> None:
     import wandb
 
     with suppress(Exception):
-        wandb.teardown(exit_code=1)
+        in_time(lambda: wandb.teardown(exit_code=1), LIMIT)
 
 
 def _identifier(path: Path) -> str:

@@ -1,9 +1,8 @@
 """Whether W&B can be reached: asked quickly, because a compute node may have no network."""
 
 import os
-import threading
-from contextlib import suppress
-from typing import Any
+
+from wconv.experiment.in_time import in_time
 
 PATIENCE = 5.0  # seconds, for name look-up, connection and answer together
 MODES = ("online", "offline", "disabled")
@@ -31,16 +30,11 @@ def obstacle() -> str:
 
 
 def _answers(url: str) -> bool:
-    """Ask for any answer; in a thread, because nothing limits how long a name is looked up."""
+    """Ask for any answer; nothing else limits how long a name is looked up."""
     import requests
 
-    answers: list[Any] = []
-
-    def ask() -> None:
-        with suppress(requests.RequestException):
-            answers.append(requests.head(url, timeout=PATIENCE, allow_redirects=False))
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(PATIENCE)
-    return bool(answers)
+    try:
+        in_time(lambda: requests.head(url, timeout=PATIENCE, allow_redirects=False), PATIENCE)
+    except (requests.RequestException, TimeoutError):
+        return False
+    return True
