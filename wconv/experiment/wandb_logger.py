@@ -12,24 +12,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import DummyLogger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from wconv.experiment import wandb_server
 from wconv.experiment.errors import ConfigError, Interrupted, one_line
-from wconv.experiment.files import write_whole
-from wconv.experiment.identity import identity
 from wconv.experiment.in_time import in_time
-from wconv.experiment.provenance import provenance
 from wconv.experiment.run import Run
+from wconv.experiment.wandb_facts import identifier, shown_config, smaller, tags
 from wconv.experiment.wandb_parts import Part, parts, recorded
 from wconv.experiment.wandb_rows import best_of, best_values, epoch_rows, test_scores
 
 PATIENCE = 20.0  # seconds, for a server that stopped answering: at the start, and again at the end
 LIMIT = 60.0  # seconds, for whatever W&B is asked to do: it must not hang a run
-LARGEST = 2048  # pixels, of a picture
 STAGED_BY_USER = "WANDB_DATA_DIR" in os.environ
 
 
@@ -89,7 +85,7 @@ class WandbRun(WandbLogger):
     @rank_zero_only
     def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
         """Log pictures, made smaller where they are very large: the run folder has all pixels."""
-        self._harmless(lambda: super(WandbRun, self).log_image(key, [_small(image) for image in images], **kwargs))
+        self._harmless(lambda: super(WandbRun, self).log_image(key, [smaller(image) for image in images], **kwargs))
 
     @rank_zero_only
     def log_table(self, key: str, *args: Any, **kwargs: Any) -> None:
@@ -131,12 +127,12 @@ class WandbRun(WandbLogger):
             project=self._project,
             entity=self.entity,
             dir=directory,
-            id=_identifier(directory / "wandb_id"),
+            id=identifier(directory / "wandb_id"),
             name=directory.name,
             group=os.environ.get("WCONV_SWEEP"),
             job_type="conv",
-            tags=_tags(run),
-            config=_config(run),
+            tags=tags(run),
+            config=shown_config(run),
             mode="online" if self.mode == "online" else "offline",
             resume="allow",
             reinit="finish_previous",
@@ -234,34 +230,3 @@ def _let_go() -> None:
 
     with suppress(Exception):
         in_time(lambda: wandb.teardown(exit_code=1), LIMIT)
-
-
-def _identifier(path: Path) -> str:
-    """Return the W&B id of a run, which is drawn once: W&B never takes an id again, even of a run it deleted."""
-    from wandb.sdk.lib.runid import generate_id
-
-    if not path.exists() or not path.read_text().strip():
-        write_whole(path, f"{generate_id()}\n".encode())
-    return path.read_text().strip()
-
-
-def _config(run: Run) -> dict[str, Any]:
-    """Return the configuration as it is nested on the command line, without folders, and with what data it is about."""
-    shown = identity(run.config, run.data)
-    return {**shown["config"], "data": shown["data"], "config_hash": run.hash, **provenance()}
-
-
-def _small(picture: Image.Image) -> Image.Image:
-    small = picture.copy()
-    small.thumbnail((LARGEST, LARGEST))
-    return small
-
-
-def _tags(run: Run) -> list[str]:
-    config = run.config
-    tags = [config.task.name, config.model.name, config.datamodule.name]
-    if "sigma" in config.task:
-        sigma = config.task.sigma
-        levels = [sigma] if isinstance(sigma, int | float) else sigma
-        tags.append("sigma=" + "-".join(f"{level:g}" for level in levels))
-    return tags

@@ -1,0 +1,46 @@
+"""What W&B is told of a run beside its numbers."""
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from wconv.experiment.files import write_whole
+from wconv.experiment.identity import identity
+from wconv.experiment.provenance import provenance
+from wconv.experiment.run import Run
+
+LARGEST = 2048  # pixels, of a picture
+
+
+def identifier(path: Path) -> str:
+    """Return the W&B id of a run, which is drawn once: W&B never takes an id again, even of a run it deleted."""
+    from wandb.sdk.lib.runid import generate_id
+
+    if not path.exists() or not path.read_text().strip():
+        write_whole(path, f"{generate_id()}\n".encode())
+    return path.read_text().strip()
+
+
+def shown_config(run: Run) -> dict[str, Any]:
+    """Return the configuration as it is nested on the command line, without folders, and with what data it is about."""
+    shown = identity(run.config, run.data)
+    return {**shown["config"], "data": shown["data"], "config_hash": run.hash, **provenance()}
+
+
+def smaller(picture: Image.Image) -> Image.Image:
+    """Return a picture of at most 2048 pixels each way."""
+    small = picture.copy()
+    small.thumbnail((LARGEST, LARGEST))
+    return small
+
+
+def tags(run: Run) -> list[str]:
+    """Return what one filters runs by: task, model, data set and noise level."""
+    config = run.config
+    names = [config.task.name, config.model.name, config.datamodule.name]
+    if "sigma" in config.task:
+        sigma = config.task.sigma
+        levels = [sigma] if isinstance(sigma, int | float) else sigma
+        names.append("sigma=" + "-".join(f"{level:g}" for level in levels))
+    return names
