@@ -3,8 +3,15 @@
 compose -> build -> convert -> fit -> test -> results.json
 """
 
+import signal
 import sys
 from pathlib import Path
+
+EARLY_SIGNALS: list[int] = []
+if __name__ == "__main__":
+    # The imports below take seconds. A signal that comes meanwhile is noted, and acted upon after them.
+    for stopping in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(stopping, lambda number, _: EARLY_SIGNALS.append(number))
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
@@ -46,7 +53,7 @@ def train(composed: DictConfig) -> None:
 
 def main() -> int:
     """Run what the command line asks for and return the exit code."""
-    return launch(train, ROOT / "configs")
+    return launch(train, ROOT / "configs", EARLY_SIGNALS)
 
 
 if __name__ == "__main__":

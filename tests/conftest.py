@@ -52,7 +52,10 @@ def train(
 
     def call(*arguments: str) -> Outcome:
         chosen = {argument.split("=")[0].lstrip("+") for argument in arguments}
-        foreign = SYNTHETIC_KEYS if "datamodule" in chosen else ()
+        foreign = (
+            *(SYNTHETIC_KEYS if "datamodule" in chosen else ()),
+            *(("model.depth",) if "model" in chosen else ()),
+        )
         tiny = [argument for argument in TINY if not argument.startswith((*(f"{key}=" for key in chosen), *foreign))]
         if "paths.output_dir" not in chosen:
             tiny.append(f"paths.output_dir={tmp_path / 'runs'}")

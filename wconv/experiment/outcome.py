@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 import wconv
+from wconv.experiment.checkpoint_files import load, newest_sound
 from wconv.experiment.curves import draw
 from wconv.experiment.errors import Stop
 from wconv.experiment.metrics_csv import MetricsCSV, shortest
@@ -22,25 +23,32 @@ from wconv.experiment.timing import peak_memory_mb, read_timing
 
 def resume_point(run: Run, trainer: pl.Trainer) -> Path | None:
     """Return the checkpoint to go on from, if there is one, with the log cut back to it."""
-    path = run.last_checkpoint
+    path = newest_sound(run.checkpoints, repair=trainer.is_global_zero)
     if path is None:
         return None
-    try:
-        step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
-    except Exception as error:
-        raise Stop(f"{path} cannot be read; remove it, or start over with force=true") from error
+    step = load(path)["global_step"]
     for logger in trainer.loggers:
         if isinstance(logger, MetricsCSV):
             logger.keep_until(step)
     if trainer.is_global_zero:
-        print(f"going on from step {step} of {run.directory}")
+        print(f"going on from step {step} of {run.directory}", flush=True)
     return path
 
 
 def best_checkpoint(run: Run) -> Path | None:
-    """Return the checkpoint to test; None (the weights as they are) for a run without validation."""
+    """Return the checkpoint to test; None (the weights as they are) for a run without validation.
+
+    Raises:
+        Stop: it is damaged.
+    """
     path = run.checkpoints / "best.ckpt"
-    return path if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        load(path)
+    except ValueError as error:
+        raise Stop(f"{path}, the best epoch of this run, {error}; start over with force=true") from error
+    return path
 
 
 @rank_zero_only

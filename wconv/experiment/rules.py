@@ -80,6 +80,7 @@ RULES = {
     "task.test_seed": SEED,
     "task.max_pixels": COUNT,
     "model.width": POSITIVE,
+    "callbacks.checkpoint.every_seconds": NOT_NEGATIVE,
     "callbacks.progress.every_seconds": POSITIVE,
 }
 

@@ -1,26 +1,22 @@
 """The folder of a run: found by what the run is, held by one process, and telling how the run stands."""
 
 import json
-import os
 import shutil
-import socket
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from wconv.experiment.errors import ConfigError, Interrupted, Stop, one_line
+from wconv.experiment.errors import ConfigError, Interrupted, Stop, failure
 from wconv.experiment.files import write_whole
 from wconv.experiment.identity import identity, run_hash
+from wconv.experiment.lock import LOCK, locked
 from wconv.experiment.provenance import provenance
-
-LOCK = ".lock"
 
 
 class Run:
@@ -37,8 +33,8 @@ class Run:
         self.data = data
         self.hash = run_hash(identity(config, data))
         name = f"{config.model.name}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
-        self.directory = output_dir / config.task.name / name
-        self.checkpoints = self.directory / "checkpoints"
+        self.directory: Path = output_dir / config.task.name / name
+        self.checkpoints: Path = self.directory / "checkpoints"
 
     @property
     def results(self) -> dict[str, Any]:
@@ -65,12 +61,6 @@ class Run:
         """Whether there is nothing left to do."""
         results = self.results
         return results.get("status") == "completed" and {"metrics", "versions"} <= results.keys()
-
-    @property
-    def last_checkpoint(self) -> Path | None:
-        """Where to go on, if the run was stopped."""
-        path = self.checkpoints / "last.ckpt"
-        return path if path.exists() else None
 
     def record(self, status: str, **more: Any) -> None:
         """Write results.json whole."""
@@ -110,13 +100,10 @@ class Run:
         with ExitStack() as stack:
             try:
                 self.directory.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(FileLock(self.directory / LOCK).acquire(timeout=0))
+                stack.enter_context(locked(self.directory))
                 to_do = self.config.force or not self.is_completed
                 if to_do:
                     self._make_ready()
-            except Timeout:
-                owner = _read(self.directory / f"{LOCK}.owner") or "an unknown process"
-                raise Interrupted(f"{self.directory} is held by {owner}; wait for it or stop it") from None
             except OSError as error:
                 raise ConfigError(
                     f"the run folder {self.directory} cannot be written ({error.strerror}); set paths.output_dir"
@@ -125,7 +112,6 @@ class Run:
                 yield to_do
 
     def _make_ready(self) -> None:
-        self._write(f"{LOCK}.owner", f"process {os.getpid()} on {socket.gethostname()}")
         if self.config.force:
             for path in self.directory.iterdir():
                 if path.is_dir() and not path.is_symlink():
@@ -141,13 +127,13 @@ class Run:
         try:
             with _told_apart(self.directory):
                 yield
-        except Interrupted:
-            self.record("interrupted")
-            raise
         except Stop as stop:
-            if stop.__cause__ is not None:
-                self._write("error.log", "".join(traceback.format_exception(stop.__cause__)))
-            self.record("failed", error=str(stop))
+            with suppress(OSError):  # no room for these either: then the folder still says that the run is not done
+                if isinstance(stop, Interrupted):
+                    self.record("interrupted")
+                else:
+                    self._write("error.log", "".join(traceback.format_exception(stop.__cause__ or stop)))
+                    self.record("failed", error=str(stop))
             raise
 
     def _write(self, name: str, text: str) -> None:
@@ -161,15 +147,7 @@ def _told_apart(directory: Path) -> Iterator[None]:
         yield
     except Stop:
         raise
-    except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C and SIGTERM into the latter
+    except (KeyboardInterrupt, SystemExit) as error:
         raise Interrupted(f"stopped; the same command goes on from {directory}") from error
     except Exception as error:
-        log = directory / "error.log"
-        raise Stop(f"the run failed with {type(error).__name__}: {one_line(error)} (see {log})") from error
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
+        raise Stop(failure(error, directory)) from error
