@@ -21,6 +21,7 @@ from wconv.experiment.files import write_whole
 
 LOCK, OWNER = ".lock", ".lock.owner"
 HEARTBEAT = 60.0  # seconds between two
+NAMED = 3.0  # seconds after which whoever has got the lock has certainly written its name
 STALE = 600.0  # seconds without one, after which a process on another host counts as dead
 
 
@@ -37,7 +38,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             stack.enter_context(FileLock(folder / LOCK).acquire(timeout=0))
         except Timeout:
-            raise _refusal(folder, _read(folder)) from None
+            raise _refusal(folder, _owner_to_come(folder)) from None
         except NotImplementedError:  # the file system has no flock
             has_flock = False
         owner = _read(folder)
@@ -98,6 +99,16 @@ def _read(folder: Path) -> dict[str, Any]:
         if isinstance(content, dict):
             return content
     return {}
+
+
+def _owner_to_come(folder: Path) -> dict[str, Any]:
+    """Return who holds the lock; a process that has only just got it has not written its name yet."""
+    deadline = time.monotonic() + NAMED
+    while not (owner := _read(folder)) or _is_stale(owner, has_flock=False):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    return owner
 
 
 def _refusal(folder: Path, owner: Mapping[str, Any]) -> Interrupted:
