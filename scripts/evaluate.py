@@ -15,6 +15,7 @@ from wconv.experiment.cli import make_quiet
 from wconv.experiment.denoising import Denoising
 from wconv.experiment.errors import ConfigError, while_building
 from wconv.experiment.evaluate import evaluate, markdown, means, record
+from wconv.experiment.text import visible
 from wconv.experiment.trained import Denoiser, load_denoiser
 
 
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
             if options.run:
                 record(rows, options.run / "evaluation.json")
     except ConfigError as error:
-        print(f"evaluate: {error}", file=sys.stderr)
+        print(f"evaluate: {visible(error)}", file=sys.stderr)
         return error.exit_code
     return 0
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from wconv.experiment.errors import ConfigError, Interrupted, Stop
 from wconv.experiment.overrides import CONFIG_NAME, checked
+from wconv.experiment.text import visible
 
 # From harmless to bad: of a grid, the worst one is the exit code.
 SEVERITY = (0, Interrupted.exit_code, ConfigError.exit_code, Stop.exit_code)
@@ -62,7 +63,7 @@ def report(stop: Stop) -> None:
     """Print why a run ended; with HYDRA_FULL_ERROR=1 also where."""
     if os.environ.get("HYDRA_FULL_ERROR"):
         logging.getLogger(__name__).error("", exc_info=stop)
-    print(f"train.py: {stop}", file=sys.stderr, flush=True)
+    print(f"train.py: {visible(stop)}", file=sys.stderr, flush=True)
 
 
 def make_quiet() -> None:
