@@ -76,4 +76,5 @@ def make_quiet() -> None:
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty")
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
     warnings.filterwarnings("ignore", message=".*sync_dist=True")  # torchmetrics has summed over the processes
+    warnings.filterwarnings("ignore", message=".*`srun` command is available")  # on a login node, to every run
     warnings.filterwarnings("ignore", message=".*LeafSpec")  # PyTorch's word to Lightning

@@ -101,7 +101,7 @@ def _history(run: SavedRun) -> pd.DataFrame:
     """Read the epochs of a run, counted from 1."""
     file = run.folder / "metrics.csv"
     try:
-        frame = pd.read_csv(file).apply(pd.to_numeric)
+        frame: pd.DataFrame = pd.read_csv(file).apply(pd.to_numeric)
         frame["epoch"] += 1
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} holds no epochs to draw ({error}); leave the run out") from error

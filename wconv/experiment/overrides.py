@@ -23,6 +23,7 @@ from hydra.core.override_parser.types import Override, QuotedString, RangeSweep
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from wconv.experiment.errors import ConfigError
+from wconv.experiment.rules import check_value
 from wconv.experiment.secrets import keep_secrets_out
 
 CONFIG_NAME = "train"
@@ -142,6 +143,9 @@ def _check(overrides: list[Override], multirun: bool) -> None:
                 raise ConfigError(f"{override.input_line!r}: {override.key_or_group} is there already, drop the +")
         for override in values:
             _check_type(override, base)
+            if override.is_sweep_override():  # the first runs of a grid would be done before the wrong one is met
+                for value in _values(override):
+                    check_value(override.key_or_group, value)
         OmegaConf.to_container(compose(CONFIG_NAME, overrides=lines + rest), resolve=True)
 
 
@@ -170,13 +174,14 @@ def _check_type(override: Override, base: DictConfig) -> None:
     """Refuse a value of another type than the one it replaces."""
     key = override.key_or_group
     default = OmegaConf.select(base, key)
-    for value in _values(override):
+    values = _values(override)
+    for value in values:
         if _holds_keys(value):
             raise ConfigError(f"{key}={_typed(value)}: keys are set one by one, as GROUP.KEY=VALUE")
     # Most of the trainer's keys take several types, and Lightning checks them; a null default says nothing.
     if default is None or (key.startswith("trainer.") and not isinstance(default, bool)):
         return
-    for value in _values(override):
+    for value in values:
         if "${" in str(value):
             continue
         if isinstance(default, DictConfig):

@@ -130,8 +130,19 @@ def check_values(config: DictConfig) -> None:
     Raises:
         ConfigError: the first value that breaks one.
     """
-    for key, (holds, expected) in RULES.items():
+    for key in RULES:
         missing = object()
         value = OmegaConf.select(config, key, default=missing)
-        if value is not missing and not holds(value):
-            raise ConfigError(f"{key}={value}: expected {expected}")
+        if value is not missing:
+            check_value(key, value)
+
+
+def check_value(key: str, value: Any) -> None:
+    """Check the value of a key, if that has a rule.
+
+    Raises:
+        ConfigError: the value breaks it.
+    """
+    holds, expected = RULES.get(key, (lambda _: True, ""))
+    if not holds(OmegaConf.create(value) if isinstance(value, list) else value):
+        raise ConfigError(f"{key}={value}: expected {expected}")

@@ -39,7 +39,7 @@ class Run:
         name = f"{config.model.name}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
         self.directory = output_dir / config.task.name / name
         self.checkpoints = self.directory / "checkpoints"
-        if self.directory.is_dir():
+        if os.path.isdir(self.directory):
             check_folder(self.directory)
 
     @property

@@ -1,7 +1,7 @@
 """The files of a run folder, read as if a stranger had made them and a disk had damaged them.
 
-config.yaml and results.json carry a checksum of themselves: a number that was altered by a fault, or by hand, is noticed.
-Files without one, from before, are read as they are.
+config.yaml and results.json carry a checksum of themselves: a number that was altered by a fault, or by hand, is
+noticed. Files without one, from before, are read as they are.
 """
 
 import hashlib
