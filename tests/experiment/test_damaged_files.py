@@ -51,7 +51,7 @@ def test_a_damaged_file_of_a_run_is_noticed(sealed, name):
             noticed += 1
         else:  # in the checksum's own words or in a space, which change no value
             assert found == whole, damage
-            assert read(sealed) == values, damage
+            assert read(sealed).items() >= values.items(), damage
     assert noticed > 0.9 * len(damages(content, 5))
 
 

@@ -78,7 +78,7 @@ def read_config(run: Path) -> dict[str, Any]:
         if isinstance(event, yaml.AliasEvent) or depth > DEEPEST or getattr(event, "tag", None):
             raise ValueError(f"has an alias, a tag or deep nesting in line {event.start_mark.line + 1}")
     content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not content:
         raise ValueError("holds no keys")
     if foreign := next(_interpolations(content), None):
         raise ValueError(f"holds {foreign}, which would be looked up here and now")
