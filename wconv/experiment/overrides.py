@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from itertools import islice, product
 from math import prod
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
@@ -23,6 +22,7 @@ from hydra.core.override_parser.types import Override, QuotedString, RangeSweep
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from wconv.experiment.errors import ConfigError
+from wconv.experiment.options import parse, refuse
 from wconv.experiment.rules import check_value
 from wconv.experiment.secrets import keep_secrets_out
 
@@ -43,11 +43,7 @@ OPTIONAL = ("experiment", "debug")
 QUOTES = "'\""
 LISTED = r"""\s*('[^']*'|"[^"]*"|[^,]+)"""  # an entry of a list: a comma within quotes belongs to it
 MISSING = object()
-LONGEST = 4000  # characters of an argument; the parser is slow on what nobody types
 MOST_RUNS = 10_000  # of a grid
-# Of Hydra's own options, those that show something; those with a value take it after "=", so that none is mistaken.
-FLAGS = ("help", "hydra_help", "version", "multirun", "resolve")
-WITH_VALUE = ("cfg", "info", "package")
 
 
 def checked(arguments: list[str], configs: Path) -> list[str]:
@@ -63,13 +59,8 @@ def checked(arguments: list[str], configs: Path) -> list[str]:
     Raises:
         ConfigError: an unknown group, key or choice, a value of another type, or a line that cannot be parsed.
     """
-    parser = get_args_parser()
-    parser.error = _refuse_option  # type: ignore[method-assign]
-    if longest := next((argument for argument in arguments if len(argument) > LONGEST), ""):
-        raise ConfigError(f"{longest[:40]!r}...: an argument of {len(longest)} characters; {LONGEST} are the most")
+    parsed, options = parse(arguments)
     keep_secrets_out()
-    parsed = parser.parse_intermixed_args(arguments)
-    options = _options(vars(parsed))
     overrides = [_with_absolute_paths(line, parsed.multirun) for line in parsed.overrides]
     with initialize_config_dir(str(configs), version_base="1.3"):
         try:
@@ -78,7 +69,7 @@ def checked(arguments: list[str], configs: Path) -> list[str]:
             if parsed.package:
                 plain = [str(line.input_line) for line in lines if not line.is_sweep_override()]
                 if OmegaConf.select(compose(CONFIG_NAME, overrides=plain), parsed.package) is None:
-                    _refuse_option(f"--package {parsed.package}: the configuration has no such part")
+                    refuse(f"--package {parsed.package}: the configuration has no such part")
         except ConfigError:
             raise
         except Exception as error:  # Hydra, OmegaConf and the parser raise many types on lines that make no sense
@@ -87,25 +78,6 @@ def checked(arguments: list[str], configs: Path) -> list[str]:
             text = " ".join(str(error).split()).split(" See https")[0] or type(error).__name__
             raise ConfigError(f"{text} (special characters need quotes: \"KEY='VALUE'\")") from error
     return options + overrides
-
-
-def _options(given: dict[str, Any]) -> list[str]:
-    """Return Hydra's options among the arguments, written so that none takes an override for its value."""
-    if given["config_name"] or given["config_path"] or given["config_dir"]:
-        _refuse_option("the configuration is the one beside train.py")
-    known = (*FLAGS, *WITH_VALUE, "overrides", "config_name", "config_path", "config_dir")
-    if foreign := [name for name, value in given.items() if value and name not in known]:
-        _refuse_option(f"--{foreign[0].replace('_', '-')} is an option of Hydra that train.py does not have")
-    if given["hydra_help"] and given["overrides"]:
-        _refuse_option("--hydra-help stands alone")
-    if (given["resolve"] or given["package"]) and not (given["cfg"] or given["help"]):
-        _refuse_option("--resolve and --package go with --cfg job")
-    flags = [f"--{name.replace('_', '-')}" for name in FLAGS if given.get(name)]
-    return flags + [f"--{name}={given[name]}" for name in WITH_VALUE if given.get(name)]
-
-
-def _refuse_option(message: str) -> NoReturn:
-    raise ConfigError(f"{message}; python train.py --help shows what there is")
 
 
 def _check(overrides: list[Override], multirun: bool) -> None:
