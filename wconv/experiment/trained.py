@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_STORED, ZipFile
+from zipfile import ZIP_STORED, ZipFile, is_zipfile
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -72,7 +72,7 @@ def load_denoiser(run: Path) -> Denoiser:
     path = run / "checkpoints" / "best.ckpt"
     path = path if path.exists() else path.with_name("last.ckpt")
     try:
-        state = _weights(path)
+        state = dict(read_weights(path)["state_dict"])
         arguments = {"channels": config.datamodule.channels}
         with torch.device("meta"):  # no memory is taken until it is known that the file fills it
             _check_shapes(make(config.model, **arguments), state)
@@ -89,14 +89,33 @@ def load_denoiser(run: Path) -> Denoiser:
     return Denoiser(task.eval().to(device), config.datamodule.channels, name, config)
 
 
-def _weights(path: Path) -> dict[str, Any]:
-    """Read the weights of a checkpoint: tensors and plain values, whatever else the file holds."""
-    with path.open("rb") as file, ZipFile(file) as archive:
-        # PyTorch compresses nothing; what is compressed may be a thousand times as large as its file.
-        if any(entry.compress_type != ZIP_STORED for entry in archive.infolist()):
-            raise ValueError("it is compressed, as PyTorch writes none")
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    return dict(state)
+def read_weights(path: Path) -> Any:
+    """Read a file of PyTorch, wherever it comes from: tensors and plain values, of no more memory than the file.
+
+    Raises:
+        Exception: whatever PyTorch makes of a file that is something else.
+    """
+    if is_zipfile(path):
+        with ZipFile(path) as archive:
+            # PyTorch compresses nothing; what is compressed may be a thousand times as large as its file.
+            if any(entry.compress_type != ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("it is compressed, as PyTorch writes none")
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    _check_filled(content)
+    if isinstance(content, dict):
+        _check_filled(content.get("state_dict"))
+    return content
+
+
+def _check_filled(state: Any) -> None:
+    """Refuse tensors that repeat a few values along large dimensions.
+
+    Raises:
+        ValueError: one of these tensors does; which.
+    """
+    for name, value in state.items() if isinstance(state, dict) else ():
+        if isinstance(value, Tensor) and value.untyped_storage().nbytes() < value.numel() * value.element_size():
+            raise ValueError(f"{name} is of shape {tuple(value.shape)}, but the file has fewer values")
 
 
 def _check_shapes(skeleton: nn.Module, state: Mapping[str, Any]) -> None:
@@ -106,8 +125,6 @@ def _check_shapes(skeleton: nn.Module, state: Mapping[str, Any]) -> None:
         if not isinstance(value, Tensor) or value.shape != parameter.shape:
             found = tuple(value.shape) if isinstance(value, Tensor) else "nothing"
             raise ValueError(f"{name} should be of shape {tuple(parameter.shape)}, found {found}")
-        if value.untyped_storage().nbytes() < value.numel() * value.element_size():
-            raise ValueError(f"{name} is of shape {tuple(value.shape)}, but the file has fewer values")
 
 
 def _config(run: Path) -> DictConfig:
