@@ -179,6 +179,26 @@ def test_the_right_parts_are_right(empty):
     assert ACCEPTED in call(list(RIGHT))[2]
 
 
+SHOWING = {
+    "--cfg job": "batch_size: 128",
+    "--cfg job --package optimizer seed=3": "lr: 0.05",
+    "-c job --resolve": "seed: 0",
+    "--info defaults": "model",
+    "--help": "Usage:",
+    "--hydra-help": "Hydra",
+}
+
+
+@pytest.mark.parametrize(("line", "text"), SHOWING.items())
+def test_the_options_that_show_something_do(line, text, empty, monkeypatch, capsys):
+    import train
+
+    monkeypatch.setattr(sys, "argv", ["train.py", *line.split()])
+    assert train.main() == 0
+    assert text in capsys.readouterr().out
+    assert list(empty.iterdir()) == []
+
+
 @pytest.mark.faults
 def test_each_right_part_is_right_alone(empty):
     for part in RIGHT:
