@@ -46,7 +46,7 @@ COUNTS = (
     "trainer.max_epochs",
     "trainer.accumulate_grad_batches",
     "trainer.log_every_n_steps",
-    "trainer.num_sanity_val_steps",
+    "trainer.min_epochs",
 )
 NUMBERS = ("optimizer.lr", "model.width", "callbacks.progress.every_seconds", "trainer.limit_train_batches")
 SWITCHES = ("force", "model.batch_norm", "datamodule.flip", "trainer.sync_batchnorm", "trainer.enable_progress_bar")

@@ -195,6 +195,18 @@ def test_a_network_larger_than_any_machine(run, use, values):
     refused_by_all_that_load_it(use())
 
 
+@pytest.mark.parametrize("value", [None, 3, "x", [1], {"a": 1}, True, float("nan"), 10**400, -1], ids=str)
+def test_values_of_other_kinds(run, use, value):
+    """For some keys some of these are right; none may end in a traceback."""
+    keys = ("task.sigma", "task.loss", "task.max_pixels", "model.depth", "datamodule.channels", "trainer.precision")
+    for key in (*keys, "trainer.accelerator", "conv.name", "model.name", "task.name", "model", "trainer", "seed"):
+        group, _, last = key.partition(".")
+        text = (run / "config.yaml").read_text()
+        change(run, lambda content: content.update({group: content[group] | {last: value} if last else value}))  # noqa: B023
+        use()
+        (run / "config.yaml").write_text(text)
+
+
 def test_a_nafnet_larger_than_any_machine(run, use):
     model = {"name": "nafnet", "_target_": "models.nafnet.NAFNet", "width": 4, "middle": 1, "decoder": [1]}
     change(run, lambda content: content.update(model=model | {"encoder": [10**9]}))

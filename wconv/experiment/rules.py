@@ -16,7 +16,8 @@ def _whole(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a number, and no whole one that a float cannot hold."""
+    return isinstance(value, float) or (_whole(value) and abs(value) < 1e300)
 
 
 def _pair(value: Any) -> bool:
@@ -31,7 +32,7 @@ OPTIONAL_COUNT: Rule = (
     lambda value: value is None or COUNT[0](value),
     "a whole number from 1, or null",
 )
-OPTIONAL_POSITIVE: Rule = (lambda value: value is None or POSITIVE[0](value), "a number above 0, or null")
+CLIP: Rule = (lambda value: value is None or NOT_NEGATIVE[0](value), "a number from 0, or null")
 # Lightning takes a time too, and checks it.
 INTERVAL: Rule = (
     lambda value: value is None or isinstance(value, str) or POSITIVE[0](value),
@@ -47,13 +48,17 @@ POSITIVE: Rule = (lambda value: _number(value) and 0 < value < float("inf"), "a 
 PART: Rule = (lambda value: _number(value) and 0 <= value < 1, "a number from 0 to below 1")
 NOT_NEGATIVE: Rule = (lambda value: _number(value) and 0 <= value < float("inf"), "a number from 0")
 AT_LEAST_ONE: Rule = (lambda value: _number(value) and 1 <= value < float("inf"), "a number from 1")
+SANITY: Rule = (lambda value: value == -1 or WHOLE[0](value), "a whole number from 0, or -1 for all")
 STEPS: Rule = (lambda value: _whole(value) and (value == -1 or value >= 1), "a whole number from 1, or -1 for no limit")
-PARTS: Rule = (lambda value: all(map(PART[0], value)), "numbers from 0 to below 1, parts of the run")
+PARTS: Rule = (
+    lambda value: OmegaConf.is_list(value) and all(map(PART[0], value)),
+    "numbers from 0 to below 1, parts of the run",
+)
 NOISE: Rule = (
     lambda value: NOT_NEGATIVE[0](value) or (_pair(value) and NOT_NEGATIVE[0](value[0]) and value[0] <= value[1]),
     "a standard deviation of 255 from 0, or a range [low, high]",
 )
-LOSS: Rule = (lambda value: value in LOSSES, f"one of {', '.join(LOSSES)}")
+LOSS: Rule = (lambda value: isinstance(value, str) and value in LOSSES, f"one of {', '.join(LOSSES)}")
 CHANNELS: Rule = (lambda value: _whole(value) and value in (1, 3), "3 for colour or 1 for grey")
 SIDE: Rule = (lambda value: _whole(value) and 1 <= value <= 16384, "a number of pixels from 1 to 16384")
 PADDING: Rule = (lambda value: _whole(value) and 0 <= value <= 16384, "a number of pixels from 0 to 16384")
@@ -77,11 +82,11 @@ RULES = {
     "trainer.limit_train_batches": POSITIVE,
     "trainer.limit_val_batches": NOT_NEGATIVE,
     "trainer.limit_test_batches": NOT_NEGATIVE,
-    "trainer.num_sanity_val_steps": WHOLE,
+    "trainer.num_sanity_val_steps": SANITY,
     "trainer.log_every_n_steps": COUNT,
     "trainer.min_epochs": OPTIONAL_COUNT,
     "trainer.min_steps": OPTIONAL_COUNT,
-    "trainer.gradient_clip_val": OPTIONAL_POSITIVE,
+    "trainer.gradient_clip_val": CLIP,
     "trainer.check_val_every_n_epoch": OPTIONAL_COUNT,
     "trainer.val_check_interval": INTERVAL,
     "trainer.max_time": DURATION,

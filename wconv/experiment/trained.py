@@ -135,8 +135,11 @@ def _config(run: Path) -> DictConfig:
     file = run / "config.yaml"
     try:
         parts = read_config(run)
-        if missing := {"model", "conv", "datamodule", "task", "trainer"} - set(parts):
+        groups = ("model", "conv", "datamodule", "task", "trainer")
+        if missing := set(groups) - set(parts):
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+        if plain := [name for name in groups if not isinstance(parts[name], dict)]:
+            raise ValueError(f"{plain[0]} is no group of keys")
         task = parts["task"]["name"]
         called = {name: parts[name] for name in ("model", "datamodule", "task")}
         config = OmegaConf.create(parts)
@@ -153,7 +156,7 @@ def _config(run: Path) -> DictConfig:
         for name, group in called.items():
             _check_group(name, group)
         check_values(config)
-    except (ValueError, ConfigError) as error:
+    except Exception as error:  # whatever OmegaConf makes of groups that are none
         raise ConfigError(f"{file}: {one_line(error)}") from error
     for key in NEUTRAL_DATA:
         value = config.datamodule.get(key)
@@ -176,7 +179,7 @@ def _targets(part: Any) -> Iterator[str]:
 
 def _check_group(name: str, group: Any) -> None:
     """Refuse what Hydra would take for an instruction, besides the one `_target_` of a group, and nested keys."""
-    if not isinstance(group, dict) or "_target_" not in group:
+    if "_target_" not in group:
         raise ValueError(f"{name} has no _target_")
     for key, value in group.items():
         special = str(key).startswith("_") and key != "_target_"
