@@ -1,5 +1,6 @@
 """Run folders that somebody made to attack: nothing of theirs is executed, nothing outside is touched, exit code 2."""
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -10,6 +11,9 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+
+from wconv.experiment.errors import ConfigError
+from wconv.experiment.trained import load_denoiser
 
 ROOT = Path(__file__).resolve().parents[2]
 DENOISER = (
@@ -195,16 +199,18 @@ def test_a_network_larger_than_any_machine(run, use, values):
     refused_by_all_that_load_it(use())
 
 
-@pytest.mark.parametrize("value", [None, 3, "x", [1], {"a": 1}, True, float("nan"), 10**400, -1], ids=str)
-def test_values_of_other_kinds(run, use, value):
-    """For some keys some of these are right; none may end in a traceback."""
-    keys = ("task.sigma", "task.loss", "task.max_pixels", "model.depth", "datamodule.channels", "trainer.precision")
-    for key in (*keys, "trainer.accelerator", "conv.name", "model.name", "task.name", "model", "trainer", "seed"):
+@pytest.mark.parametrize("value", [None, 3, "x", [1], {"a": 1}, float("nan"), 10**400], ids=type)
+def test_values_of_other_kinds(run, value):
+    """For some keys some of these are right; none may end in another error."""
+    keys = ("task.sigma", "task.loss", "task.max_pixels", "model.depth", "datamodule.channels", "conv.name")
+    text = (run / "config.yaml").read_text()
+    for key in (*keys, "model", "trainer", "optimizer", "scheduler.milestones"):
         group, _, last = key.partition(".")
-        text = (run / "config.yaml").read_text()
-        change(run, lambda content: content.update({group: content[group] | {last: value} if last else value}))  # noqa: B023
-        use()
-        (run / "config.yaml").write_text(text)
+        content = yaml.safe_load(text.partition("\n")[2])
+        content[group] = content[group] | {last: value} if last else value
+        (run / "config.yaml").write_text(yaml.safe_dump(content))
+        with contextlib.suppress(ConfigError):
+            load_denoiser(run)
 
 
 def test_a_nafnet_larger_than_any_machine(run, use):
