@@ -16,7 +16,7 @@ if __name__ == "__main__":
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
-from wconv.experiment import build, outcome
+from wconv.experiment import build, outcome, preflight
 from wconv.experiment.cli import launch
 from wconv.experiment.errors import while_building
 from wconv.experiment.rules import check_values
@@ -38,6 +38,7 @@ def train(composed: DictConfig) -> None:
             outcome.show_again(run)
             return
         data.load()
+        preflight.check(config, run, data)
         model = build.build_model(config, **data.model_arguments)
         macs = build.count_macs(model, data.channels, data.image_size)
         task = build.build_task(config, model, **data.task_arguments)

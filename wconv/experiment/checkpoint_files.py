@@ -52,9 +52,7 @@ def load(path: Path) -> dict[str, Any]:
         ValueError: it is damaged; in words that go on from its name.
         OSError: it cannot be read.
     """
-    digests = recorded(path)
-    if digests and checksum(path) not in digests:
-        raise ValueError("is damaged: it does not match its checksum")
+    verify(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except OSError:
@@ -64,6 +62,18 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not {"global_step", "state_dict"} <= content.keys():
         raise ValueError("is no checkpoint of a run")
     return content
+
+
+def verify(path: Path) -> None:
+    """Check a file against what is on record for it; without a record there is nothing to check.
+
+    Raises:
+        ValueError: it does not match; in words that go on from its name.
+        OSError: it cannot be read.
+    """
+    digests = recorded(path)
+    if digests and checksum(path) not in digests:
+        raise ValueError("is damaged: it does not match its checksum")
 
 
 def newest_sound(folder: Path, repair: bool) -> Path | None:

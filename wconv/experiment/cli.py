@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from wconv.experiment.errors import ConfigError, Interrupted, Stop
 from wconv.experiment.overrides import CONFIG_NAME, checked
 from wconv.experiment.signals import noted, stop_asked
+from wconv.experiment.text import visible
 
 # From harmless to bad: of a grid, the worst one is the exit code.
 SEVERITY = (0, Interrupted.exit_code, ConfigError.exit_code, Stop.exit_code)
@@ -66,7 +67,7 @@ def report(stop: Stop) -> None:
     """Print why a run ended; with HYDRA_FULL_ERROR=1 also where."""
     if os.environ.get("HYDRA_FULL_ERROR"):
         logging.getLogger(__name__).error("", exc_info=stop)
-    print(f"train.py: {stop}", file=sys.stderr, flush=True)
+    print(f"train.py: {visible(stop)}", file=sys.stderr, flush=True)
 
 
 def make_quiet() -> None:
@@ -79,6 +80,6 @@ def make_quiet() -> None:
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty")
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
     warnings.filterwarnings("ignore", message=".*sync_dist=True")  # torchmetrics has summed over the processes
-    warnings.filterwarnings("ignore", message=".*`srun` command is available")
+    warnings.filterwarnings("ignore", message=".*`srun` command is available")  # on a login node, to every run
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")  # its data module is
     warnings.filterwarnings("ignore", message=".*LeafSpec")  # PyTorch's word to Lightning

@@ -10,6 +10,8 @@ from hydra.errors import InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from wconv.experiment.text import visible
+
 
 class Stop(Exception):
     """A run ends; the message is one sentence for the user."""
@@ -70,4 +72,4 @@ def failure(error: Exception, directory: Path) -> str:
 
 def one_line(error: BaseException) -> str:
     """Return the message of an error as one line, or its kind where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return visible(" ".join(str(error).split())) or type(error).__name__

@@ -18,6 +18,7 @@ from wconv.experiment.provenance import device_name
 from wconv.experiment.run import Run
 from wconv.experiment.saved import read_run
 from wconv.experiment.task import Task
+from wconv.experiment.text import visible
 from wconv.experiment.timing import peak_memory_mb, read_timing
 
 
@@ -86,7 +87,8 @@ def show(run: Run) -> None:
     if not picture.exists() and (saved := read_run(run.directory)).status == "completed":
         draw([saved], picture)
     metrics = run.results["metrics"]
-    print("  ".join(f"{name} {'nan' if value is None else f'{value:.4g}'}" for name, value in sorted(metrics.items())))
+    texts = (f"{name} {'nan' if value is None else f'{value:.4g}'}" for name, value in sorted(metrics.items()))
+    print("  ".join(map(visible, texts)))
     print(run.directory, flush=True)
 
 
@@ -95,7 +97,7 @@ def show_again(run: Run) -> None:
     """Print the result of a run that was completed before."""
     made_with = run.results["versions"]
     print(
-        f"this run was completed before, with wconv {made_with['wconv']} and torch {made_with['torch']} "
-        "(force=true starts it over)"
+        visible(f"this run was completed before, with wconv {made_with['wconv']} and torch {made_with['torch']} ")
+        + "(force=true starts it over)"
     )
     show(run)

@@ -1,6 +1,5 @@
 """The folder of a run: found by what the run is, held by one process, and telling how the run stands."""
 
-import json
 import shutil
 import time
 import traceback
@@ -17,6 +16,7 @@ from wconv.experiment.files import write_whole
 from wconv.experiment.identity import identity, run_hash
 from wconv.experiment.lock import LOCK, locked
 from wconv.experiment.provenance import provenance
+from wconv.experiment.stored import check_folder, results_as_they_are, sealed_config, sealed_results
 
 
 class Run:
@@ -35,6 +35,8 @@ class Run:
         name = f"{config.model.name}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
         self.directory: Path = output_dir / config.task.name / name
         self.checkpoints: Path = self.directory / "checkpoints"
+        if self.directory.is_dir():
+            check_folder(self.directory)
 
     @property
     def results(self) -> dict[str, Any]:
@@ -44,17 +46,17 @@ class Run:
             ConfigError: the folder belongs to another run.
         """
         try:
-            content = json.loads((self.directory / "results.json").read_text())
+            content, sound = results_as_they_are(self.directory)
         except (OSError, ValueError):
             return {}
-        if not isinstance(content, dict) or "config_hash" not in content:
+        if "config_hash" not in content:
             return {}
         if content.get("config_hash") != self.hash:
             raise ConfigError(
                 f"{self.directory} holds another run, of hash {content.get('config_hash')}; "
                 "choose another paths.output_dir"
             )
-        return content
+        return content if sound else {}
 
     @property
     def is_completed(self) -> bool:
@@ -79,7 +81,7 @@ class Run:
             **more,
             **provenance(),
         }
-        self._write("results.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+        self._write("results.json", sealed_results(content))
 
     @contextmanager
     def held(self) -> Iterator[bool]:
@@ -119,7 +121,7 @@ class Run:
                 elif not path.name.startswith(LOCK):
                     path.unlink()
         (self.directory / "error.log").unlink(missing_ok=True)
-        self._write("config.yaml", OmegaConf.to_yaml(self.config, resolve=True))
+        self._write("config.yaml", sealed_config(OmegaConf.to_yaml(self.config, resolve=True)))
         self.record("running", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
 
     @contextmanager
