@@ -3,13 +3,20 @@
 compose -> build -> convert -> fit -> test -> results.json
 """
 
+import signal
 import sys
 from pathlib import Path
+
+EARLY_SIGNALS: list[int] = []
+if __name__ == "__main__":
+    # The imports below take seconds. A signal that comes meanwhile is noted, and acted upon after them.
+    for stopping in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(stopping, lambda number, _: EARLY_SIGNALS.append(number))
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
-from wconv.experiment import build, outcome
+from wconv.experiment import build, outcome, preflight
 from wconv.experiment.cli import launch
 from wconv.experiment.errors import while_building
 from wconv.experiment.rules import check_values
@@ -32,6 +39,7 @@ def train(composed: DictConfig) -> None:
             outcome.show_again(run)
             return
         data.load()
+        preflight.check(config, run, data)
         model = build.build_model(config, **data.model_arguments)
         macs = build.count_macs(model, data.channels, data.image_size)
         task = build.build_task(config, model, **data.task_arguments)
@@ -47,7 +55,7 @@ def train(composed: DictConfig) -> None:
 
 def main() -> int:
     """Run what the command line asks for and return the exit code."""
-    return launch(train, ROOT / "configs")
+    return launch(train, ROOT / "configs", EARLY_SIGNALS)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from datamodules.resumable import EpochDraws
 from datamodules.streams import stream
 
 
@@ -30,7 +31,7 @@ class Draw(NamedTuple):
     flip: Tensor | None = None
 
 
-class TrainingDraws(Sampler[Draw]):
+class TrainingDraws(EpochDraws[Draw]):
     """Shuffled batches with random crops and flips, another draw each epoch.
 
     Args:
@@ -54,6 +55,7 @@ class TrainingDraws(Sampler[Draw]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        super().__init__()
         self.count = count
         self.batch_size = min(batch_size, count)
         self.seed = seed
@@ -61,20 +63,15 @@ class TrainingDraws(Sampler[Draw]):
         self.flip = flip
         self.rank = rank
         self.world_size = world_size
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose batches come next; Lightning calls it."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         """Return the number of steps of an epoch."""
         return self.count // self.batch_size
 
-    def __iter__(self) -> Iterator[Draw]:
-        """Yield this process's share of every batch of the epoch."""
-        order = torch.randperm(self.count, generator=stream(self.seed, "order", self.epoch))
-        augmentation = stream(self.seed, "augmentation", self.epoch)
+    def draw(self, epoch: int) -> Iterator[Draw]:
+        """Yield this process's share of every batch of an epoch."""
+        order = torch.randperm(self.count, generator=stream(self.seed, "order", epoch))
+        augmentation = stream(self.seed, "augmentation", epoch)
         shift = torch.randint(2 * self.crop_padding + 1, (self.count, 2), generator=augmentation)
         mirrored = torch.rand(self.count, generator=augmentation) < 0.5
         for start in range(0, len(self) * self.batch_size, self.batch_size):

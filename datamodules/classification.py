@@ -4,12 +4,12 @@ import math
 from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.batches import EvaluationDraws, LabelledImages, TrainingDraws
+from datamodules.resumable import ResumableData
 from datamodules.split import draw_subset, hold_out
 
 
@@ -33,7 +33,7 @@ class Splits(NamedTuple):
     classes: list[str]
 
 
-class ClassificationData(pl.LightningDataModule):
+class ClassificationData(ResumableData):
     """Base of the classification data sets; they implement `read` and `fingerprint`.
 
     Args:
@@ -136,7 +136,7 @@ class ClassificationData(pl.LightningDataModule):
         draws = TrainingDraws(
             len(self.train.labels), self.batch_size, self.seed, self.crop_padding, self.flip, rank, world_size
         )
-        return DataLoader(self._on_device(self.train), sampler=draws, batch_size=None)
+        return self.resumable(self._on_device(self.train), draws)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Return the validation batches."""

@@ -4,13 +4,13 @@ import warnings
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.images import Images
 from datamodules.patches import Frame, Frames, PatchDraws, Patches, RandomPatches, symmetric
+from datamodules.resumable import ResumableData
 from datamodules.split import SPLIT_KEY
 from datamodules.streams import stream
 
@@ -18,7 +18,7 @@ MOST_HELD_OUT = 20  # images, where no number is given: every epoch ends with al
 SSIM_WINDOW = 11
 
 
-class DenoisingData(pl.LightningDataModule):
+class DenoisingData(ResumableData):
     """Base of the denoising data sets; they implement `read_train`, `read_test` and `fingerprint`.
 
     Their images are clean: the task adds the noise.
@@ -139,7 +139,7 @@ class DenoisingData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Patches]:
         """Return the batches of the next epoch."""
         draws = PatchDraws(len(self.train), self.patches_per_epoch, self.batch_size, self.seed, *self._share())
-        return DataLoader(RandomPatches(self.train, self.patch_size), sampler=draws, batch_size=None)
+        return self.resumable(RandomPatches(self.train, self.patch_size), draws)
 
     def val_dataloader(self) -> DataLoader[Frame]:
         """Return the held-out images."""

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from datamodules.images import Images
+from datamodules.resumable import EpochDraws
 from datamodules.streams import stream
 
 
@@ -49,7 +50,7 @@ class Frame(NamedTuple):
     name: str
 
 
-class PatchDraws(Sampler[PatchDraw]):
+class PatchDraws(EpochDraws[PatchDraw]):
     """Random patches, others each epoch: every image is as likely as any other, every place in it too.
 
     Args:
@@ -64,25 +65,21 @@ class PatchDraws(Sampler[PatchDraw]):
     def __init__(
         self, images: int, patches: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
     ) -> None:
+        super().__init__()
         self.images = images
         self.patches = patches
         self.batch_size = min(batch_size, patches)
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose batches come next; Lightning calls it."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         """Return the number of steps of an epoch."""
         return self.patches // self.batch_size
 
-    def __iter__(self) -> Iterator[PatchDraw]:
-        """Yield this process's share of every batch of the epoch."""
-        order, augmentation = (stream(self.seed, name, self.epoch) for name in ("order", "augmentation"))
+    def draw(self, epoch: int) -> Iterator[PatchDraw]:
+        """Yield this process's share of every batch of an epoch."""
+        order, augmentation = (stream(self.seed, name, epoch) for name in ("order", "augmentation"))
         indices = torch.randint(self.images, (self.patches,), generator=order)
         place = torch.rand(self.patches, 2, generator=order, dtype=torch.float64)
         symmetry = torch.randint(8, (self.patches,), generator=augmentation)

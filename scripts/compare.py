@@ -5,9 +5,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from wconv.experiment.compare import markdown, table
+from wconv.experiment.compare import csv, markdown
 from wconv.experiment.files import write_whole
 from wconv.experiment.saved import find_runs
+from wconv.experiment.text import visible
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,13 +29,13 @@ def main(arguments: list[str] | None = None) -> int:
         if options.markdown:
             write(options.markdown, lambda path: write_whole(path, f"{text}\n".encode()))
         if options.csv:
-            write(options.csv, lambda path: write_whole(path, table(runs).to_csv(index=False).encode()))
+            write(options.csv, lambda path: write_whole(path, csv(runs).encode()))
         if options.picture:
             from wconv.experiment.curves import draw  # here, because it takes a second to import
 
             write(options.picture, lambda path: draw(runs, path))
     except ValueError as error:
-        print(f"compare: {error}", file=sys.stderr)
+        print(f"compare: {visible(error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -14,6 +14,7 @@ from wconv.experiment.errors import ConfigError, while_building
 from wconv.experiment.files import write_whole
 from wconv.experiment.noise import GaussianNoise
 from wconv.experiment.panels import as_png, panels
+from wconv.experiment.text import visible
 from wconv.experiment.tiles import restore
 from wconv.experiment.trained import load_denoiser
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.out.parent.mkdir(parents=True, exist_ok=True)
             write_whole(options.out, picture)
     except ConfigError as error:
-        print(f"crops: {error}", file=sys.stderr)
+        print(f"crops: {visible(error)}", file=sys.stderr)
         return error.exit_code
     print(options.out)
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from wconv.experiment.cleaning import clean_all
 from wconv.experiment.errors import ConfigError
 from wconv.experiment.picture_paths import plan
+from wconv.experiment.text import visible
 from wconv.experiment.trained import load_denoiser
 
 HINT = """
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         denoiser = load_denoiser(options.run)
         make_room(next(iter(places)).parent if len(places) == 1 else options.out)
     except ConfigError as error:
-        print(f"denoise: {error}", file=sys.stderr)
+        print(f"denoise: {visible(error)}", file=sys.stderr)
         return 2
     print(f"{denoiser.name}: trained for noise of sigma {denoiser.sigma:g}", flush=True)
     tally = clean_all(places, denoiser, options.sigma)

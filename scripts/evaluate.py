@@ -5,8 +5,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
-
 from datamodules.denoising import DenoisingData
 from datamodules.image_folder import ImageFolder, list_images
 from models.dncnn import DnCNN
@@ -15,7 +13,8 @@ from wconv.experiment.cli import make_quiet
 from wconv.experiment.denoising import Denoising
 from wconv.experiment.errors import ConfigError, while_building
 from wconv.experiment.evaluate import evaluate, markdown, means, record
-from wconv.experiment.trained import Denoiser, load_denoiser
+from wconv.experiment.text import visible
+from wconv.experiment.trained import Denoiser, load_denoiser, read_weights
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
             if options.run:
                 record(rows, options.run / "evaluation.json")
     except ConfigError as error:
-        print(f"evaluate: {error}", file=sys.stderr)
+        print(f"evaluate: {visible(error)}", file=sys.stderr)
         return error.exit_code
     return 0
 
@@ -64,7 +63,7 @@ def _denoiser(options: argparse.Namespace) -> Denoiser:
         raise ConfigError("a file of weights says nothing of images: name some with --data")
     path = options.checkpoint
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_weights(path)
     except Exception as error:  # whatever PyTorch makes of a file that is something else
         raise ConfigError(f"{path} cannot be read as a file of weights, saved with torch.save(state_dict)") from error
     if not isinstance(state, dict):

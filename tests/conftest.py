@@ -1,4 +1,4 @@
-"""What all tests share: one thread, and a way to call train.py within the process."""
+"""What all tests share: one thread, a way to call train.py within the process, and the table of injected faults."""
 
 import os
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -52,7 +53,10 @@ def train(
 
     def call(*arguments: str) -> Outcome:
         chosen = {argument.split("=")[0].lstrip("+") for argument in arguments}
-        foreign = SYNTHETIC_KEYS if "datamodule" in chosen else ()
+        foreign = (
+            *(SYNTHETIC_KEYS if "datamodule" in chosen else ()),
+            *(("model.depth",) if "model" in chosen else ()),
+        )
         tiny = [argument for argument in TINY if not argument.startswith((*(f"{key}=" for key in chosen), *foreign))]
         if "paths.output_dir" not in chosen:
             tiny.append(f"paths.output_dir={tmp_path / 'runs'}")
@@ -63,3 +67,41 @@ def train(
         return Outcome(code, captured.out, captured.err)
 
     return call
+
+
+HEADER = "# Faults that were injected, and what they cost\n\nMade by `{command}`.\n\n"
+COMMAND = "python -m pytest -m faults --faults-table results/faults.md"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults-table", type=Path, metavar="FILE", help="write the table of injected faults to a file")
+
+
+class FaultsTable:
+    """Gather what tests say with the fixture `injected`."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.rows: list[dict[str, object]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call":
+            return
+        for name, value in report.user_properties:
+            if name == "fault":
+                fault, times, lost = value
+                survived = "yes" if report.passed else "NO"
+                self.rows.append({"fault": fault, "times": times, "survived": survived, "lost": lost})
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self.rows:
+            return
+        text = pd.DataFrame(self.rows).sort_values("fault").to_markdown(index=False)
+        terminalreporter.write_sep("=", "injected faults")
+        terminalreporter.write_line(text)
+        if self.path:
+            self.path.write_text(HEADER.format(command=COMMAND) + text + "\n")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(FaultsTable(config.getoption("--faults-table")))

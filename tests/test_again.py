@@ -122,14 +122,44 @@ def test_results_that_cannot_be_read_are_none(train, content):
     assert results(directory)["status"] == "completed"
 
 
-def test_a_damaged_checkpoint_is_named(train):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(train):
+    directory = train().directory
+    undisturbed = results(directory)["metrics"]
+    (directory / "results.json").unlink()
+    last = directory / "checkpoints" / "last.ckpt"
+    last.write_bytes(b"not a checkpoint")
+    done = train()
+    assert done.code == 0
+    assert f"{last} is damaged" in done.err
+    assert "going on from step 5 " in done.out  # of two epochs of five steps
+    assert last.with_name("last.ckpt.damaged").read_bytes() == b"not a checkpoint"
+    assert results(directory)["metrics"] == undisturbed
+
+
+def test_without_any_sound_checkpoint_a_run_starts_over_and_says_so(train):
+    directory = train().directory
+    undisturbed = results(directory)["metrics"]
+    (directory / "results.json").unlink()
+    for name in ("last.ckpt", "previous.ckpt"):
+        (directory / "checkpoints" / name).write_bytes(b"")
+    done = train()
+    assert done.code == 0
+    assert "no sound checkpoint is left" in done.err
+    assert results(directory)["metrics"] == undisturbed
+
+
+def test_a_best_epoch_that_is_damaged_is_not_tested(train):
     directory = train().directory
     (directory / "results.json").unlink()
-    (directory / "checkpoints" / "last.ckpt").write_bytes(b"not a checkpoint")
+    best = directory / "checkpoints" / "best.ckpt"
+    content = bytearray(best.read_bytes())
+    content[len(content) // 2] ^= 1
+    best.write_bytes(content)
     done = train()
     assert done.code == 1
-    assert "last.ckpt cannot be read; remove it, or start over with force=true" in done.err
-    assert train("force=true").code == 0
+    assert f"{best}, the best epoch of this run, is damaged" in done.err
+    assert "force=true" in done.err
+    assert results(directory)["status"] == "failed"
 
 
 def test_a_failing_run_says_so(train, monkeypatch):
@@ -157,7 +187,7 @@ def test_a_failed_run_keeps_its_traceback_and_can_be_run_again(train, tmp_path):
 def test_a_run_that_another_process_holds_is_left_alone(train):
     directory = train().directory
     (directory / "results.json").unlink()
-    (directory / ".lock.owner").write_text("process 1234 on elsewhere")
+    (directory / ".lock.owner").write_text('{"host": "elsewhere", "pid": 1234}')
     with FileLock(directory / ".lock"):
         done = train()
     assert done.code == 75

@@ -1,6 +1,7 @@
 """train.py from end to end, on drawn images."""
 
 import json
+import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -89,11 +90,22 @@ def test_a_relative_output_folder_is_below_the_current_one(train, tmp_path, monk
     assert train("paths.output_dir=here").directory.is_relative_to(tmp_path / "here")
 
 
-def test_a_diverged_run_shows_that_it_has(train):
-    done = train("model.batch_norm=false", "optimizer.lr=1e20", "trainer.max_epochs=1")
-    text = (done.directory / "results.json").read_text()
-    assert json.loads(text, parse_constant=pytest.fail)["metrics"]["test/loss"] is None
-    assert "test/loss nan" in done.out
+@pytest.mark.parametrize("every_seconds", [0, 600])
+def test_a_diverged_run_ends_at_once_and_names_the_last_good_checkpoint(every_seconds, train, tmp_path):
+    options = ("model.batch_norm=false", "optimizer.lr=1e20", "scheduler=constant")
+    done = train(*options, f"callbacks.checkpoint.every_seconds={every_seconds}")
+    assert done.code == 1
+    assert re.search(r"the loss is infinite or no number \(NaN\) at step [23]; ", done.err)
+    directory = next((tmp_path / "runs").glob("classification/*"))
+    assert results(directory)["status"] == "failed"
+    last = directory / "checkpoints" / "last.ckpt"
+    if every_seconds:
+        assert "no checkpoint was made before it" in done.err
+        assert not last.exists()
+    else:
+        assert f"the last good checkpoint is {last};" in done.err
+        saved = torch.load(last, weights_only=True)
+        assert saved["global_step"] == 1  # the step that took the weights away had a finite loss itself
 
 
 def test_timing_has_a_row_for_every_epoch(train):

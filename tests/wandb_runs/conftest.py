@@ -57,7 +57,11 @@ def on_train_epoch_end(self, trainer, module):
 WandbEpochs.on_train_epoch_end = on_train_epoch_end
 def kill_service():
     for path in glob.glob("/proc/self/task/*/children"):
-        for child in open(path).read().split():
+        try:
+            children = open(path).read().split()
+        except OSError:  # a thread that has ended meanwhile
+            continue
+        for child in children:
             if "wandb-core" in open(f"/proc/{{child}}/cmdline").read():
                 os.kill(int(child), signal.SIGKILL)
                 print("killed W&B", flush=True)

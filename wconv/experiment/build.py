@@ -14,10 +14,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import wconv
+from wconv.experiment.batch_stream import BatchStream
 from wconv.experiment.checkpoint import Checkpoint
+from wconv.experiment.checkpoint_files import CheckpointFiles
 from wconv.experiment.density_recipe import DensityRecipe
-from wconv.experiment.epoch_stream import EpochStream
 from wconv.experiment.errors import ConfigError, one_line
+from wconv.experiment.guard import Guard
 from wconv.experiment.image_results import ImageResults
 from wconv.experiment.metrics_csv import MetricsCSV
 from wconv.experiment.progress import progress
@@ -152,16 +154,26 @@ def build_trainer(config: DictConfig, run: Run, task: Task) -> pl.Trainer:
     callbacks: list[pl.Callback] = [
         Checkpoint(run.checkpoints, "best", monitor=task.monitor, mode=task.mode),
         Checkpoint(run.checkpoints, "last"),
-        EpochStream(config.seed),
+        BatchStream(config.seed),
         Timing(run.directory / "timing.csv"),
         ImageResults(run.directory),
+        Guard(run.checkpoints, config.callbacks.checkpoint.every_seconds),
     ]
     if config.trainer.enable_progress_bar:
         callbacks.append(progress(config.callbacks.progress.every_seconds))
     wandb, its_callbacks = wandb_parts_of(config, run)
     callbacks += its_callbacks
     logger = [MetricsCSV(run.directory / "metrics.csv"), *wandb]
-    trainer: pl.Trainer = make(config.trainer, callbacks=callbacks, logger=logger, default_root_dir=str(run.directory))
+    trainer: pl.Trainer = make(
+        config.trainer,
+        callbacks=callbacks,
+        logger=logger,
+        plugins=[CheckpointFiles()],
+        default_root_dir=str(run.directory),
+    )
+    # Lightning wraps SIGTERM with a handler that broadcasts in the middle of whatever goes on, and with several
+    # processes that hangs. Our handlers (see `signals`) stay; there is no public way to say so.
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     if config.datamodule.batch_size % trainer.world_size:
         raise ConfigError(
             f"datamodule.batch_size={config.datamodule.batch_size} is for all {trainer.world_size} devices "

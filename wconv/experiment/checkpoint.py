@@ -31,4 +31,5 @@ class Checkpoint(ModelCheckpoint):
         super().load_state_dict(state)
 
     def _here(self, path: str) -> str:
-        return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+        # Whatever a foreign checkpoint calls it: what is there is deleted when a better epoch comes.
+        return str(Path(str(self.dirpath)) / f"{self.filename}{self.FILE_EXTENSION}") if path else path

@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import hydra
@@ -13,17 +13,20 @@ from omegaconf import DictConfig
 
 from wconv.experiment.errors import ConfigError, Interrupted, Stop
 from wconv.experiment.overrides import CONFIG_NAME, checked
+from wconv.experiment.signals import noted, stop_asked
+from wconv.experiment.text import visible
 
 # From harmless to bad: of a grid, the worst one is the exit code.
 SEVERITY = (0, Interrupted.exit_code, ConfigError.exit_code, Stop.exit_code)
 
 
-def launch(train: Callable[[DictConfig], None], configs: Path) -> int:
+def launch(train: Callable[[DictConfig], None], configs: Path, earlier_signals: Iterable[int] = ()) -> int:
     """Run what the command line asks for: one configuration, or with -m a grid, one after the other.
 
     Args:
         train: trains one configuration; raises `Stop` where it cannot.
         configs: folder of the configuration.
+        earlier_signals: that came while the program was still being imported.
 
     Returns:
         The exit code: of the run, or the worst one of the grid.
@@ -33,12 +36,14 @@ def launch(train: Callable[[DictConfig], None], configs: Path) -> int:
 
     def job(config: DictConfig) -> None:
         try:
+            if stop_asked():
+                raise Interrupted(f"stopped by {stop_asked()} before the run had started")
             train(config)
         except Stop as stop:
             codes.append(stop.exit_code)
             report(stop)
-            if isinstance(stop.__cause__, KeyboardInterrupt | SystemExit):
-                raise SystemExit(stop.exit_code) from stop  # stopped by a signal: the rest of a grid too
+            if stop_asked() or isinstance(stop.__cause__, KeyboardInterrupt | SystemExit):
+                raise SystemExit(stop.exit_code) from stop  # the rest of a grid is stopped, too
 
     try:
         sys.argv[1:] = checked(sys.argv[1:], configs)
@@ -46,7 +51,7 @@ def launch(train: Callable[[DictConfig], None], configs: Path) -> int:
         report(error)
         return error.exit_code
     # Hydra insists on writing multirun.yaml somewhere.
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, noted(earlier_signals):
         sys.argv.append(f"hydra.sweep.dir={scratch}")
         try:
             hydra.main(version_base="1.3", config_path=str(configs), config_name=CONFIG_NAME)(job)()
@@ -62,7 +67,7 @@ def report(stop: Stop) -> None:
     """Print why a run ended; with HYDRA_FULL_ERROR=1 also where."""
     if os.environ.get("HYDRA_FULL_ERROR"):
         logging.getLogger(__name__).error("", exc_info=stop)
-    print(f"train.py: {stop}", file=sys.stderr, flush=True)
+    print(f"train.py: {visible(stop)}", file=sys.stderr, flush=True)
 
 
 def make_quiet() -> None:
@@ -75,4 +80,6 @@ def make_quiet() -> None:
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty")
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
     warnings.filterwarnings("ignore", message=".*sync_dist=True")  # torchmetrics has summed over the processes
+    warnings.filterwarnings("ignore", message=".*`srun` command is available")  # on a login node, to every run
+    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")  # its data module is
     warnings.filterwarnings("ignore", message=".*LeafSpec")  # PyTorch's word to Lightning

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from wconv.experiment.saved import SavedRun
+from wconv.experiment.text import in_markdown, in_spreadsheet
 
 ALWAYS = ("model", "conv", "init", "density")
 CONVOLUTIONS = ("standard", "weighted")  # in this order, before the others
@@ -128,11 +129,12 @@ def markdown(runs: Sequence[SavedRun]) -> str:
     groups = group_runs(runs)
     raw = table(runs)
     statistics = [name for name in raw if str(name).endswith((" mean", " std"))]
-    shown = raw.drop(columns=statistics).map(as_typed)
+    shown = raw.drop(columns=statistics).map(lambda value: in_markdown(as_typed(value)))
+    shown.columns = shown.columns.map(in_markdown)
     for name, (heading, factor, decimals) in _shown(raw).items():
         pairs = zip(raw[f"{name} mean"] * factor, raw[f"{name} std"] * factor, strict=True)
         values = ["-" if mean != mean else _with_spread(mean, std, decimals) for mean, std in pairs]
-        shown.insert(shown.shape[1] - 1, heading, values)
+        shown.insert(shown.shape[1] - 1, in_markdown(heading), values)
     numbers = shown.columns.get_loc("n")
     assert isinstance(numbers, int)
     align = ["left"] * numbers + ["right"] * (shown.shape[1] - numbers)
@@ -140,14 +142,24 @@ def markdown(runs: Sequence[SavedRun]) -> str:
     left_out = [run for run in runs if run.status != "completed"]
     notes = [_basis(groups), *(note for group in groups for note in group.notes), *_tiled(groups)]
     notes += [f"Not in the table: {run.folder}: {run.status}{run.reason and f' ({run.reason})'}" for run in left_out]
-    return "\n".join([text, "", *(f"- {note}" for note in notes)])
+    return "\n".join([text, "", *(f"- {in_markdown(note)}" for note in notes)])
+
+
+def csv(runs: Iterable[SavedRun]) -> str:
+    """Return the table with unrounded values, of which a spreadsheet takes none for a formula.
+
+    Raises:
+        ValueError: there is no completed run.
+    """
+    raw = table(runs).map(in_spreadsheet)
+    return raw.rename(columns=in_spreadsheet).to_csv(index=False)
 
 
 def _shown(raw: pd.DataFrame) -> dict[str, tuple[str, float, int]]:
     """Choose the metrics for readers: of test images in several sets, those of each set in place of those of all."""
     measured = [str(name).removesuffix(" mean") for name in raw if str(name).endswith(" mean")]
-    of_sets = [name for name in measured if name.count("/") == 2]  # test/<set>/psnr
-    pooled = {f"test/{name.rpartition('/')[2]}" for name in of_sets}
+    of_sets = [name for name in measured if name.count("/") == 2 and _pooled(name) in METRICS]  # test/<set>/psnr
+    pooled = set(map(_pooled, of_sets))
     shown: dict[str, tuple[str, float, int]] = {
         name: METRICS[name] for name in METRICS if name in measured and name not in pooled
     }
@@ -156,6 +168,12 @@ def _shown(raw: pd.DataFrame) -> dict[str, tuple[str, float, int]]:
         heading, factor, decimals = METRICS[f"test/{metric}"]
         shown[name] = (f"{test_set} {heading.removeprefix('test ')}", factor, decimals)
     return shown
+
+
+def _pooled(name: str) -> str:
+    """Return the name of a metric of all test images for that of one set."""
+    split, _, metric = name.split("/")
+    return f"{split}/{metric}"
 
 
 def _tiled(groups: Sequence[Group]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from wconv.density import density_function
 from wconv.experiment.compare import Group, as_typed, differing, group_runs
 from wconv.experiment.files import write_whole
 from wconv.experiment.saved import SavedRun, Taps, density_text
+from wconv.experiment.text import in_picture
 
 # Okabe & Ito's colours, told apart with any colour vision: cold ones for standard, warm ones for weighted arms.
 COLOURS = {
@@ -100,9 +101,9 @@ def _history(run: SavedRun) -> pd.DataFrame:
     """Read the epochs of a run, counted from 1."""
     file = run.folder / "metrics.csv"
     try:
-        frame = pd.read_csv(file)
+        frame: pd.DataFrame = pd.read_csv(file).apply(pd.to_numeric)
         frame["epoch"] += 1
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} holds no epochs to draw ({error}); leave the run out") from error
     return frame.replace([np.inf, -np.inf], np.nan)
 
@@ -131,7 +132,7 @@ def _labels(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
         values = {key: as_typed(group.features[key]) for key in keys if group.features.get(key, "-") != "-"}
         return ", ".join(f"{headings[key]} {value}" if key in headings else value for key, value in values.items())
 
-    return [text(group, backbone) for group in groups], [text(group, arm) for group in groups]
+    return [in_picture(text(group, backbone)) for group in groups], [in_picture(text(group, arm)) for group in groups]
 
 
 def _tells_apart(key: str, groups: Sequence[Group]) -> bool:
@@ -198,7 +199,7 @@ def _draw_densities(
 def _title(groups: Sequence[Group]) -> str:
     """Say what all have in common."""
     common = [{group.features[key] for group in groups} for key in ("model", "init")]
-    facts = [str(values.pop()) for values in common if len(values) == 1]
+    facts = [in_picture(values.pop()) for values in common if len(values) == 1]
     seeds = {tuple(sorted(group.runs)) for group in groups}
     if len(seeds) > 1:
         return ", ".join([*facts, f"{min(map(len, seeds))} to {max(map(len, seeds))} seeds"])

@@ -13,6 +13,7 @@ from wconv.experiment.files import write_whole
 from wconv.experiment.metrics_csv import shortest
 from wconv.experiment.noise import GaussianNoise
 from wconv.experiment.progress import progress
+from wconv.experiment.text import in_markdown
 from wconv.experiment.trained import Denoiser
 
 METRICS = ("psnr", "ssim", "noisy_psnr")
@@ -53,7 +54,7 @@ def markdown(rows: pd.DataFrame) -> str:
     """Return the table for readers."""
     shown = pd.DataFrame(
         {
-            "set": rows["set"],
+            "set": rows["set"].map(in_markdown),
             "sigma": rows["sigma"].map("{:g}".format),
             "images": rows["images"],
             "noisy PSNR (dB)": rows["noisy_psnr"].map("{:.2f}".format),
@@ -79,7 +80,7 @@ def record(rows: pd.DataFrame, path: Path) -> None:
 
 def _recorded(path: Path) -> dict[str, dict[str, object]]:
     """Return what evaluation.json says; nothing where there is none, or a damaged one: it is written anew."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         content = json.loads(path.read_text())
         if isinstance(content, dict) and all(isinstance(levels, dict) for levels in content.values()):
             return content

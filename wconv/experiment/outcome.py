@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 import wconv
+from wconv.experiment.checkpoint_files import load, newest_sound
 from wconv.experiment.curves import draw
 from wconv.experiment.errors import Stop
 from wconv.experiment.metrics_csv import MetricsCSV, shortest
@@ -17,30 +18,38 @@ from wconv.experiment.provenance import device_name
 from wconv.experiment.run import Run
 from wconv.experiment.saved import read_run
 from wconv.experiment.task import Task
+from wconv.experiment.text import visible
 from wconv.experiment.timing import peak_memory_mb, read_timing
 
 
 def resume_point(run: Run, trainer: pl.Trainer) -> Path | None:
     """Return the checkpoint to go on from, if there is one, with the log cut back to it."""
-    path = run.last_checkpoint
+    path = newest_sound(run.checkpoints, repair=trainer.is_global_zero)
     if path is None:
         return None
-    try:
-        step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
-    except Exception as error:
-        raise Stop(f"{path} cannot be read; remove it, or start over with force=true") from error
+    step = load(path)["global_step"]
     for logger in trainer.loggers:
         if isinstance(logger, MetricsCSV):
             logger.keep_until(step)
     if trainer.is_global_zero:
-        print(f"going on from step {step} of {run.directory}")
+        print(f"going on from step {step} of {run.directory}", flush=True)
     return path
 
 
 def best_checkpoint(run: Run) -> Path | None:
-    """Return the checkpoint to test; None (the weights as they are) for a run without validation."""
+    """Return the checkpoint to test; None (the weights as they are) for a run without validation.
+
+    Raises:
+        Stop: it is damaged.
+    """
     path = run.checkpoints / "best.ckpt"
-    return path if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        load(path)
+    except ValueError as error:
+        raise Stop(f"{path}, the best epoch of this run, {error}; start over with force=true") from error
+    return path
 
 
 @rank_zero_only
@@ -78,7 +87,8 @@ def show(run: Run) -> None:
     if not picture.exists() and (saved := read_run(run.directory)).status == "completed":
         draw([saved], picture)
     metrics = run.results["metrics"]
-    print("  ".join(f"{name} {'nan' if value is None else f'{value:.4g}'}" for name, value in sorted(metrics.items())))
+    texts = (f"{name} {'nan' if value is None else f'{value:.4g}'}" for name, value in sorted(metrics.items()))
+    print("  ".join(map(visible, texts)))
     print(run.directory, flush=True)
 
 
@@ -87,7 +97,7 @@ def show_again(run: Run) -> None:
     """Print the result of a run that was completed before."""
     made_with = run.results["versions"]
     print(
-        f"this run was completed before, with wconv {made_with['wconv']} and torch {made_with['torch']} "
-        "(force=true starts it over)"
+        visible(f"this run was completed before, with wconv {made_with['wconv']} and torch {made_with['torch']} ")
+        + "(force=true starts it over)"
     )
     show(run)

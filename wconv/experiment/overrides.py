@@ -8,22 +8,23 @@ import difflib
 import os
 import re
 from collections.abc import Iterator
-from itertools import product
+from itertools import islice, product
+from math import prod
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import Override, QuotedString, RangeSweep
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from wconv.experiment.errors import ConfigError
+from wconv.experiment.options import parse, refuse
+from wconv.experiment.rules import check_value
+from wconv.experiment.secrets import keep_secrets_out
 
 CONFIG_NAME = "train"
 PATH_KEYS = (
@@ -42,6 +43,7 @@ OPTIONAL = ("experiment", "debug")
 QUOTES = "'\""
 LISTED = r"""\s*('[^']*'|"[^"]*"|[^,]+)"""  # an entry of a list: a comma within quotes belongs to it
 MISSING = object()
+MOST_RUNS = 10_000  # of a grid
 
 
 def checked(arguments: list[str], configs: Path) -> list[str]:
@@ -57,37 +59,43 @@ def checked(arguments: list[str], configs: Path) -> list[str]:
     Raises:
         ConfigError: an unknown group, key or choice, a value of another type, or a line that cannot be parsed.
     """
-    parser = get_args_parser()
-    parser.error = _refuse_option  # type: ignore[method-assign]
-    parsed = parser.parse_intermixed_args(arguments)
-    if parsed.config_name or parsed.config_path or parsed.config_dir:
-        _refuse_option("the configuration is the one beside train.py")
-    options = [argument for argument in arguments if argument not in parsed.overrides]
+    parsed, options = parse(arguments)
+    keep_secrets_out()
     overrides = [_with_absolute_paths(line, parsed.multirun) for line in parsed.overrides]
     with initialize_config_dir(str(configs), version_base="1.3"):
         try:
-            _check(OverridesParser.create().parse_overrides(overrides), parsed.multirun)
-        except (HydraException, OmegaConfBaseException) as error:
-            text = " ".join(str(error).split()).split(" See https")[0]
+            lines = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(overrides)
+            _check(lines, parsed.multirun)
+            if parsed.package:
+                plain = [str(line.input_line) for line in lines if not line.is_sweep_override()]
+                if OmegaConf.select(compose(CONFIG_NAME, overrides=plain), parsed.package) is None:
+                    refuse(f"--package {parsed.package}: the configuration has no such part")
+        except ConfigError:
+            raise
+        except Exception as error:  # Hydra, OmegaConf and the parser raise many types on lines that make no sense
+            if isinstance(error.__cause__, ConfigError):  # of an interpolation
+                raise error.__cause__ from None
+            text = " ".join(str(error).split()).split(" See https")[0] or type(error).__name__
             raise ConfigError(f"{text} (special characters need quotes: \"KEY='VALUE'\")") from error
     return options + overrides
 
 
-def _refuse_option(message: str) -> NoReturn:
-    raise ConfigError(f"{message}; python train.py --help shows what there is")
-
-
 def _check(overrides: list[Override], multirun: bool) -> None:
     groups = _groups(GlobalHydra.instance().config_loader())
-    ours = [override for override in overrides if not override.key_or_group.startswith("hydra")]
-    choices = [override for override in ours if override.key_or_group in groups]
-    values = [override for override in ours if override not in choices]
+    choices = [override for override in overrides if override.key_or_group in groups]
+    values = [override for override in overrides if override not in choices]
     for override in overrides:
         line = override.input_line
         if override.is_delete() or override.package is not None or override.key_or_group == "hydra.mode":
             raise ConfigError(f"{line!r}: only GROUP=CHOICE and KEY=VALUE are understood")
+        if override.key_or_group.split("/")[0].split(".")[0] == "hydra":
+            raise ConfigError(f"{line!r}: Hydra's own settings are those of train.py and cannot be set")
         if override.is_sweep_override() and not multirun:
             raise ConfigError(f"{line!r} names several values: add -m to run them all, or quote the value")
+        if override.is_sweep_override() and not _values(override):
+            raise ConfigError(f"{line!r} names no value at all: there would be nothing to run")
+    if prod(len(_values(override)) for override in overrides) > MOST_RUNS:
+        raise ConfigError(f"the grid is of more than {MOST_RUNS} runs; name fewer values")
     for override in choices:
         _check_choice(override, groups[override.key_or_group])
     rest = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
@@ -102,12 +110,15 @@ def _check(overrides: list[Override], multirun: bool) -> None:
                 names,
                 [line for line, override in zip(lines, choices, strict=True) if override.is_sweep_override()],
             )
-        for override in ours:
+        for override in overrides:
             if override.is_add() and not override.is_force_add():
                 raise ConfigError(f"{override.input_line!r}: {override.key_or_group} is there already, drop the +")
         for override in values:
             _check_type(override, base)
-        compose(CONFIG_NAME, overrides=lines + rest, return_hydra_config=True)
+            if override.is_sweep_override():  # the first runs of a grid would be done before the wrong one is met
+                for value in _values(override):
+                    check_value(override.key_or_group, value)
+        OmegaConf.to_container(compose(CONFIG_NAME, overrides=lines + rest), resolve=True)
 
 
 def _check_choice(override: Override, options: list[str]) -> None:
@@ -135,21 +146,30 @@ def _check_type(override: Override, base: DictConfig) -> None:
     """Refuse a value of another type than the one it replaces."""
     key = override.key_or_group
     default = OmegaConf.select(base, key)
+    values = _values(override)
+    for value in values:
+        if _holds_keys(value):
+            raise ConfigError(f"{key}={_typed(value)}: keys are set one by one, as GROUP.KEY=VALUE")
     # Most of the trainer's keys take several types, and Lightning checks them; a null default says nothing.
     if default is None or (key.startswith("trainer.") and not isinstance(default, bool)):
         return
-    for value in _values(override):
+    for value in values:
         if "${" in str(value):
             continue
-        if isinstance(default, DictConfig) != isinstance(value, dict):
+        if isinstance(default, DictConfig):
             raise ConfigError(f"{key}={_typed(value)} puts a value where there is a group of keys, or the reverse")
         # The layers say what they expect of a density, and null leaves a size standard; a noise level may be a range.
         if key.startswith("conv.density.") or key == "task.sigma":
             continue
         if isinstance(default, ListConfig) != isinstance(value, list):
-            raise ConfigError(f"{key}={_typed(value)}: expected a list, e.g. {default}")
+            what = "a list" if isinstance(default, ListConfig) else _kind(default)
+            raise ConfigError(f"{key}={_typed(value)}: expected {what}, e.g. {_typed(default)}")
         if not _same_kind(default, value):
             raise ConfigError(f"{key}={_typed(value)}: expected {_kind(default)}, e.g. {_typed(default)}")
+
+
+def _holds_keys(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_holds_keys, value)))
 
 
 def _same_kind(default: Any, value: Any) -> bool:
@@ -174,8 +194,18 @@ def _kind(default: Any) -> str:
 def _values(override: Override) -> list[Any]:
     """Return the values an override stands for: one, or those of its sweep."""
     if override.is_sweep_override():
-        return [_plain(value) for value in override.sweep_iterator()]
+        sweep = override.value()
+        # A range is refused before it is counted out.
+        if isinstance(sweep, RangeSweep) and not _length(sweep) <= MOST_RUNS:
+            raise ConfigError(f"{override.input_line!r}: a grid has at most {MOST_RUNS} runs; name fewer values")
+        return [_plain(value) for value in islice(override.sweep_iterator(), MOST_RUNS + 1)]
     return [_plain(override.value())]
+
+
+def _length(sweep: RangeSweep) -> float:
+    if sweep.start is None or sweep.stop is None or not sweep.step:
+        return float("inf")
+    return (sweep.stop - sweep.start) / sweep.step
 
 
 def _plain(value: Any) -> Any:

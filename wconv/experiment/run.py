@@ -1,26 +1,22 @@
 """The folder of a run: found by what the run is, held by one process, and telling how the run stands."""
 
-import json
-import os
 import shutil
-import socket
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from wconv.experiment.errors import ConfigError, Interrupted, Stop, one_line
+from wconv.experiment.errors import ConfigError, Interrupted, Stop, failure
 from wconv.experiment.files import write_whole
 from wconv.experiment.identity import identity, run_hash
+from wconv.experiment.lock import LOCK, locked
 from wconv.experiment.provenance import provenance
-
-LOCK = ".lock"
+from wconv.experiment.stored import check_folder, results_as_they_are, sealed_config, sealed_results
 
 
 class Run:
@@ -37,8 +33,10 @@ class Run:
         self.data = data
         self.hash = run_hash(identity(config, data))
         name = f"{config.model.name}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
-        self.directory = output_dir / config.task.name / name
-        self.checkpoints = self.directory / "checkpoints"
+        self.directory: Path = output_dir / config.task.name / name
+        self.checkpoints: Path = self.directory / "checkpoints"
+        if self.directory.is_dir():
+            check_folder(self.directory)
 
     @property
     def results(self) -> dict[str, Any]:
@@ -48,29 +46,23 @@ class Run:
             ConfigError: the folder belongs to another run.
         """
         try:
-            content = json.loads((self.directory / "results.json").read_text())
+            content, sound = results_as_they_are(self.directory)
         except (OSError, ValueError):
             return {}
-        if not isinstance(content, dict) or "config_hash" not in content:
+        if "config_hash" not in content:
             return {}
         if content.get("config_hash") != self.hash:
             raise ConfigError(
                 f"{self.directory} holds another run, of hash {content.get('config_hash')}; "
                 "choose another paths.output_dir"
             )
-        return content
+        return content if sound else {}
 
     @property
     def is_completed(self) -> bool:
         """Whether there is nothing left to do."""
         results = self.results
         return results.get("status") == "completed" and {"metrics", "versions"} <= results.keys()
-
-    @property
-    def last_checkpoint(self) -> Path | None:
-        """Where to go on, if the run was stopped."""
-        path = self.checkpoints / "last.ckpt"
-        return path if path.exists() else None
 
     def record(self, status: str, **more: Any) -> None:
         """Write results.json whole."""
@@ -89,7 +81,7 @@ class Run:
             **more,
             **provenance(),
         }
-        self._write("results.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+        self._write("results.json", sealed_results(content))
 
     @contextmanager
     def held(self) -> Iterator[bool]:
@@ -110,13 +102,10 @@ class Run:
         with ExitStack() as stack:
             try:
                 self.directory.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(FileLock(self.directory / LOCK).acquire(timeout=0))
+                stack.enter_context(locked(self.directory))
                 to_do = self.config.force or not self.is_completed
                 if to_do:
                     self._make_ready()
-            except Timeout:
-                owner = _read(self.directory / f"{LOCK}.owner") or "an unknown process"
-                raise Interrupted(f"{self.directory} is held by {owner}; wait for it or stop it") from None
             except OSError as error:
                 raise ConfigError(
                     f"the run folder {self.directory} cannot be written ({error.strerror}); set paths.output_dir"
@@ -125,7 +114,6 @@ class Run:
                 yield to_do
 
     def _make_ready(self) -> None:
-        self._write(f"{LOCK}.owner", f"process {os.getpid()} on {socket.gethostname()}")
         if self.config.force:
             for path in self.directory.iterdir():
                 if path.is_dir() and not path.is_symlink():
@@ -133,7 +121,7 @@ class Run:
                 elif not path.name.startswith(LOCK):
                     path.unlink()
         (self.directory / "error.log").unlink(missing_ok=True)
-        self._write("config.yaml", OmegaConf.to_yaml(self.config, resolve=True))
+        self._write("config.yaml", sealed_config(OmegaConf.to_yaml(self.config, resolve=True)))
         self.record("running", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
 
     @contextmanager
@@ -141,13 +129,13 @@ class Run:
         try:
             with _told_apart(self.directory):
                 yield
-        except Interrupted:
-            self.record("interrupted")
-            raise
         except Stop as stop:
-            if stop.__cause__ is not None:
-                self._write("error.log", "".join(traceback.format_exception(stop.__cause__)))
-            self.record("failed", error=str(stop))
+            with suppress(OSError):  # no room for these either: then the folder still says that the run is not done
+                if isinstance(stop, Interrupted):
+                    self.record("interrupted")
+                else:
+                    self._write("error.log", "".join(traceback.format_exception(stop.__cause__ or stop)))
+                    self.record("failed", error=str(stop))
             raise
 
     def _write(self, name: str, text: str) -> None:
@@ -161,15 +149,7 @@ def _told_apart(directory: Path) -> Iterator[None]:
         yield
     except Stop:
         raise
-    except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C and SIGTERM into the latter
+    except (KeyboardInterrupt, SystemExit) as error:
         raise Interrupted(f"stopped; the same command goes on from {directory}") from error
     except Exception as error:
-        log = directory / "error.log"
-        raise Stop(f"the run failed with {type(error).__name__}: {one_line(error)} (see {log})") from error
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
+        raise Stop(failure(error, directory)) from error

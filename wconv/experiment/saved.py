@@ -3,19 +3,21 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from wconv.experiment.errors import ConfigError
 from wconv.experiment.identity import NEUTRAL, NEUTRAL_DATA, NEUTRAL_TRAINER
+from wconv.experiment.stored import check_folder, read_config, read_results
 
+MOST_TAPS = 50  # coefficients an axis
 Taps = tuple[tuple[float, ...], ...]
 
 # The seed is what a group averages over; the density shown is the one that the layers have.
@@ -55,10 +57,7 @@ def find_runs(paths: Iterable[Path]) -> list[SavedRun]:
     """
     runs: dict[Path, SavedRun] = {}
     for path in paths:
-        start = path.parent if path.name == "results.json" else path
-        folders = sorted(
-            Path(folder) for folder, _, files in os.walk(start, followlinks=True) if "results.json" in files
-        )
+        folders = sorted(_run_folders(path.parent if path.name == "results.json" else path))
         if not folders:
             kind = "holds no results.json, at no depth" if path.is_dir() else "is no folder"
             raise ValueError(f"no run in {path}: it {kind}; name a run folder, or a folder of runs")
@@ -67,14 +66,28 @@ def find_runs(paths: Iterable[Path]) -> list[SavedRun]:
     return list(runs.values())
 
 
+def _run_folders(start: Path) -> Iterator[Path]:
+    """Yield the run folders in and below a folder; links are followed, but not in circles and not out of a run."""
+    seen = set()
+    for folder, folders, files in os.walk(start, followlinks=True):
+        folders.sort()
+        place = os.path.realpath(folder)
+        if "results.json" in files and place not in seen:
+            yield Path(folder)
+        if "results.json" in files or place in seen:
+            folders.clear()
+        seen.add(place)
+
+
 def read_run(folder: Path) -> SavedRun:
     """Read results.json and config.yaml of a run folder; what cannot be used is "unreadable" and says why."""
     try:
-        results = _read_object(folder / "results.json")
+        check_folder(folder)
+        results = _read("results.json", read_results, folder)
         status = str(results["status"])
         if status != "completed":
             return SavedRun(folder, status, reason=str(results.get("error", "")))
-        config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=False)
+        config = _read("config.yaml", read_config, folder)
         densities = _densities(results["layers"], results["conv"], results["density"] or {})
         features = {"density": "; ".join(map(density_text, densities)) or "-"}
         features |= _features(config) | {"parameters": int(results["parameters"])}
@@ -88,7 +101,7 @@ def read_run(folder: Path) -> SavedRun:
         reason = f"results.json lacks {error}"
     except OSError as error:
         reason = f"{Path(error.filename or folder).name}: {error.strerror}"
-    except (ValueError, TypeError, AttributeError, YAMLError, OmegaConfBaseException) as error:
+    except (ValueError, TypeError, AttributeError, ArithmeticError, ConfigError) as error:
         reason = " ".join(str(error).split())
     return SavedRun(folder, "unreadable", reason)
 
@@ -110,14 +123,11 @@ def _features(config: Any) -> dict[str, Any]:
     return features
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read(name: str, read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path.name} is not JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.name} holds no JSON object")
-    return content
+        return read(folder)
+    except (ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise ValueError(f"{name} {error}") from error
 
 
 def _densities(layers: Any, conv: str, configured: Mapping[str, Any]) -> list[tuple[str, Taps]]:
@@ -129,7 +139,10 @@ def _densities(layers: Any, conv: str, configured: Mapping[str, Any]) -> list[tu
         if conv in ("scaled_init", "trainable"):
             density = [configured[name]] * len(sizes) if configured.get(name) else None
         if density:
-            found.add((name, tuple(tuple(map(float, axis)) for axis in density)))
+            taps = tuple(tuple(map(float, axis)) for axis in density)
+            if len(taps) > 3 or any(len(axis) > MOST_TAPS or not all(map(math.isfinite, axis)) for axis in taps):
+                raise ValueError(f"results.json has a density that no layer can have, {name}")
+            found.add((name, taps))
     return sorted(found)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric
 
 from wconv.experiment.density_recipe import DensityRecipe, trained_densities
 from wconv.experiment.schedules import per_group
@@ -65,6 +66,27 @@ class Task(pl.LightningModule):
         """Note the learning rate of the step."""
         # What this step takes: at the end of an epoch the schedule is a step ahead, at the end of a run beyond its end.
         self.rate = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the metrics of an unfinished epoch have summed up so far, in every process."""
+        sums = {name: metric.metric_state for name, metric in self._metrics().items()}
+        gathered: list[Any] = [sums]
+        if self.trainer.world_size > 1:
+            gathered = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(gathered, sums)
+        checkpoint["metrics"] = gathered
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the sums of this process."""
+        if not self.trainer.training:
+            return
+        sums = checkpoint["metrics"][self.trainer.global_rank]
+        for name, metric in self._metrics().items():
+            for key, value in sums[name].items():
+                setattr(metric, key, value.clone())
+
+    def _metrics(self) -> dict[str, Metric]:
+        return {name: module for name, module in self.named_modules() if isinstance(module, Metric)}
 
     def log_epoch(self, scores: Mapping[str, Tensor]) -> None:
         """Log training and validation together: one row an epoch, written before the checkpoint is."""

@@ -22,13 +22,18 @@ class Timing(pl.Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.images = 0
+        self.trained: float | None = None
+        self.before = {"seconds": 0.0, "training": 0.0}  # of the epoch, in processes that were stopped
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock; going on inside an epoch, Lightning does not start that epoch again."""
+        self._start(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
-        self.epoch = trainer.current_epoch
-        self.start = time.monotonic()
-        self.trained: float | None = None
+        """Start the clock of the epoch."""
         self.images = 0
+        self.before = {"seconds": 0.0, "training": 0.0}
+        self._start(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -44,15 +49,34 @@ class Timing(pl.Callback):
         """Write the row of the epoch."""
         # Going on from a checkpoint, Lightning first ends the epoch that the checkpoint was made in.
         if self.images and trainer.is_global_zero:
-            now = time.monotonic()
+            passed = self._passed()
             row = {
                 "epoch": self.epoch,
-                "seconds": now - self.start,
-                "images_per_second": self.images / ((self.trained or now) - self.start),
+                "seconds": passed["seconds"],
+                "images_per_second": self.images / passed["training"],
                 "peak_memory_mb": peak_memory_mb(),
             }
             rows = pd.concat([read_timing(self.path), pd.DataFrame([row])]).drop_duplicates("epoch", keep="last")
             write_whole(self.path, rows.to_csv(index=False).encode())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was measured of the epoch so far."""
+        return {"images": self.images, **self._passed()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on measuring the epoch."""
+        self.images = state["images"]
+        self.before = {name: state[name] for name in self.before}
+
+    def _start(self, trainer: pl.Trainer) -> None:
+        self.epoch = trainer.current_epoch
+        self.start = time.monotonic()
+        self.trained = None
+
+    def _passed(self) -> dict[str, float]:
+        now = time.monotonic()
+        seconds, training = now - self.start, (self.trained or now) - self.start
+        return {"seconds": self.before["seconds"] + seconds, "training": self.before["training"] + training}
 
 
 def read_timing(path: Path) -> pd.DataFrame:

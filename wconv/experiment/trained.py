@@ -1,18 +1,23 @@
 """A trained denoiser, read back from the folder of its run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile, is_zipfile
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
 from wconv.experiment.build import apply_conv, make
+from wconv.experiment.checkpoint_files import verify
 from wconv.experiment.denoising import Denoising
 from wconv.experiment.errors import ConfigError, one_line
 from wconv.experiment.identity import NEUTRAL_DATA
+from wconv.experiment.rules import check_values
+from wconv.experiment.stored import check_folder, read_config
+from wconv.experiment.text import visible
 
 ROOT = Path(__file__).resolve().parents[2]
 # Somebody else's config.yaml makes nothing but these.
@@ -59,7 +64,7 @@ class Denoiser:
 
 
 def load_denoiser(run: Path) -> Denoiser:
-    """Read the network of the best epoch of a run.
+    """Read the network of the best epoch of a run; whoever made its folder, nothing in it is executed.
 
     Raises:
         ConfigError: the folder is no denoising run, or has no checkpoint; in one sentence.
@@ -68,43 +73,93 @@ def load_denoiser(run: Path) -> Denoiser:
     path = run / "checkpoints" / "best.ckpt"
     path = path if path.exists() else path.with_name("last.ckpt")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        state = checkpoint["state_dict"]
+        verify(path)
+        state = dict(read_weights(path)["state_dict"])
+        arguments = {"channels": config.datamodule.channels}
+        with torch.device("meta"):  # no memory is taken until it is known that the file fills it
+            _check_shapes(make(config.model, **arguments), state)
         with torch.random.fork_rng(devices=[]):
-            model = make(config.model, channels=config.datamodule.channels)
-            model = apply_conv(model, config.conv)
+            model = apply_conv(make(config.model, **arguments), config.conv)
             task: Denoising = make(config.task, model=model, optimizer=None, scheduler=None)
         task.load_state_dict(state)
     except FileNotFoundError as error:
         raise ConfigError(f"{run} holds no checkpoint; let the run come to the end of an epoch first") from error
     except Exception as error:  # whatever PyTorch and the constructors make of a damaged file
-        raise ConfigError(f"{path} does not hold the network of {run}/config.yaml: {one_line(error)}") from error
+        raise ConfigError(f"{path} does not hold the network of {run}/config.yaml: {one_line(error)[:300]}") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    name = f"{config.model.name}, {config.conv.name}"
+    name = visible(f"{config.model.name}, {config.conv.name}")[:60]
     return Denoiser(task.eval().to(device), config.datamodule.channels, name, config)
+
+
+def read_weights(path: Path) -> Any:
+    """Read a file of PyTorch, wherever it comes from: tensors and plain values, of no more memory than the file.
+
+    Raises:
+        Exception: whatever PyTorch makes of a file that is something else.
+    """
+    if is_zipfile(path):
+        with ZipFile(path) as archive:
+            # PyTorch compresses nothing; what is compressed may be a thousand times as large as its file.
+            if any(entry.compress_type != ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("it is compressed, as PyTorch writes none")
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    _check_filled(content)
+    if isinstance(content, dict):
+        _check_filled(content.get("state_dict"))
+    return content
+
+
+def _check_filled(state: Any) -> None:
+    """Refuse tensors that repeat a few values along large dimensions.
+
+    Raises:
+        ValueError: one of these tensors does; which.
+    """
+    for name, value in state.items() if isinstance(state, dict) else ():
+        if isinstance(value, Tensor) and value.untyped_storage().nbytes() < value.numel() * value.element_size():
+            raise ValueError(f"{name} is of shape {tuple(value.shape)}, but the file has fewer values")
+
+
+def _check_shapes(skeleton: nn.Module, state: Mapping[str, Any]) -> None:
+    """Refuse weights that are not those of a network, before that is made."""
+    for name, parameter in skeleton.state_dict(prefix="model.").items():
+        value = state.get(name)
+        if not isinstance(value, Tensor) or value.shape != parameter.shape:
+            found = tuple(value.shape) if isinstance(value, Tensor) else "nothing"
+            raise ValueError(f"{name} should be of shape {tuple(parameter.shape)}, found {found}")
 
 
 def _config(run: Path) -> DictConfig:
     """Return the configuration of a denoising run, with absolute paths."""
     if not run.is_dir():
         raise ConfigError(f"{run} is no folder; name the folder of a run, as train.py prints it")
+    check_folder(run)
     file = run / "config.yaml"
     try:
-        config = OmegaConf.load(file)
-        assert isinstance(config, DictConfig)
-        if missing := {"model", "conv", "datamodule", "task", "trainer"} - set(config):
+        parts = read_config(run)
+        groups = ("model", "conv", "datamodule", "task", "trainer")
+        if missing := set(groups) - set(parts):
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
-        task = config.task.name
-        parts = OmegaConf.to_container(OmegaConf.masked_copy(config, ["model", "datamodule", "task"]), resolve=True)
+        if plain := [name for name in groups if not isinstance(parts[name], dict)]:
+            raise ValueError(f"{plain[0]} is no group of keys")
+        task = parts["task"]["name"]
+        called = {name: parts[name] for name in ("model", "datamodule", "task")}
+        config = OmegaConf.create(parts)
     except FileNotFoundError as error:
         raise ConfigError(f"{run} holds no config.yaml; name the folder of a run, as train.py prints it") from error
     except Exception as error:  # whatever OmegaConf makes of a file that is something else
         raise ConfigError(f"{file} is not the configuration of a run: {one_line(error)}") from error
     if task != "denoising":
-        raise ConfigError(f"{run} is a run of task={task}; name one of task=denoising")
-    if foreign := set(_targets(parts)) - ALLOWED:
-        names = ", ".join(sorted(foreign))
+        raise ConfigError(visible(f"{run} is a run of task={task}; name one of task=denoising"))
+    if foreign := set(_targets(called)) - ALLOWED:
+        names = visible(", ".join(sorted(foreign)))
         raise ConfigError(f"{file} names {names}: none of this project's models and data, and so not run")
+    try:
+        for name, group in called.items():
+            _check_group(name, group)
+        check_values(config)
+    except Exception as error:  # whatever OmegaConf makes of groups that are none
+        raise ConfigError(f"{file}: {one_line(error)}") from error
     for key in NEUTRAL_DATA:
         value = config.datamodule.get(key)
         if value is not None:
@@ -122,5 +177,13 @@ def _targets(part: Any) -> Iterator[str]:
     elif isinstance(part, list):
         for value in part:
             yield from _targets(value)
-    elif isinstance(part, str) and "${" in part:  # was escaped: Hydra would resolve it once more, to anything at all
-        yield part
+
+
+def _check_group(name: str, group: Any) -> None:
+    """Refuse what Hydra would take for an instruction, besides the one `_target_` of a group, and nested keys."""
+    if "_target_" not in group:
+        raise ValueError(f"{name} has no _target_")
+    for key, value in group.items():
+        special = str(key).startswith("_") and key != "_target_"
+        if special or isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value)):
+            raise ValueError(f"{name}.{key} is no argument of a model, a data set or a task")

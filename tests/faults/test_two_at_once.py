@@ -1,0 +1,34 @@
+"""Two processes that start the same run at the same instant: one trains, one says who does."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fault_harness import DEADLINE, ROOT
+
+pytestmark = pytest.mark.faults
+TIMES = 20
+
+
+def test_two_processes_at_once(tmp_path, injected):
+    """Both are forks of one process that has imported everything, so that they start within a millisecond."""
+    harness = Path(__file__).with_name("forks.py")
+    done = subprocess.run(
+        [sys.executable, str(harness), str(tmp_path), str(TIMES)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=2 * DEADLINE,
+        check=True,
+    )
+    starts = done.stdout.split("\n\n")[:-1]
+    assert len(starts) == TIMES
+    for start in starts:
+        assert re.search(r"^codes \[0, 75\]$", start, re.M), start
+        (trainer,) = re.findall(r"^process (\d+) ends with 0$", start, re.M)
+        assert re.search(rf"is held by process {trainer} on ", start), start
+    injected(
+        "two processes started at once on one run", TIMES, "nothing: one trained, the other named it and left with 75"
+    )
