@@ -130,7 +130,7 @@ class WandbRun(WandbLogger):
             id=identifier(directory / "wandb_id"),
             name=directory.name,
             group=os.environ.get("WCONV_SWEEP"),
-            job_type="conv",
+            job_type=run.config.conv.name,
             tags=tags(run),
             config=shown_config(run),
             mode="online" if self.mode == "online" else "offline",
