@@ -229,3 +229,32 @@ def _absolute(paths: list[str]) -> str:
     plain = [path[1:-1] if path[:1] in QUOTES and path[-1:] == path[:1] else path for path in map(str.strip, paths)]
     absolute = [os.path.abspath(os.path.expanduser(path)).replace("'", "\\'") for path in plain if path]
     return ",".join(f"'{path}'" for path in absolute)
+
+
+def absolute_paths(lines: list[str]) -> list[str]:
+    """Return overrides with the paths among them made absolute and quoted; relative ones start at the current folder."""
+    return [_with_absolute_paths(line, multirun=False) for line in lines]
+
+
+def parse_values(lines: list[str], base: DictConfig, choices: list[str]) -> dict[str, Any]:
+    """Check plain overrides against a composed configuration, as `checked` does, and return the value of each key.
+
+    Args:
+        lines: KEY=VALUE, no choices of a group.
+        base: the composed configuration.
+        choices: the GROUP=CHOICE it was composed with, for messages.
+
+    Raises:
+        ConfigError: as `checked`.
+    """
+    try:
+        overrides = OverridesParser.create().parse_overrides(lines)
+    except HydraException as error:
+        raise ConfigError(" ".join(str(error).split()).split(" See https")[0]) from error
+    names = [name for name in _flatten(base) if name.rsplit(".", 1)[-1] not in FIXED]
+    for override in overrides:
+        if override.is_delete() or override.is_add() or override.is_sweep_override() or override.package is not None:
+            raise ConfigError(f"{override.input_line!r}: a sweep has one KEY=VALUE a key; its grid lists several values")
+        _check_key(override, base, names, choices)
+        _check_type(override, base)
+    return {override.key_or_group: override.value() for override in overrides}

@@ -1,0 +1,77 @@
+"""How a sweep stands, on a terminal or in a file."""
+
+import math
+import time
+from collections.abc import Callable
+from itertools import groupby
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from wconv.experiment.sweep.state import KINDS, State, counts, seconds_left
+
+COLOURS = {"done": "green", "running": "cyan", "failed": "red", "stopped": "yellow", "pending": "dim"}
+SHOWN = 25  # rows of a kind; the rest is counted
+
+
+def show(name: str, found: list[State]) -> None:
+    """Print how a sweep stands."""
+    Console(soft_wrap=False).print(picture(name, found, SHOWN))
+
+
+def watch(name: str, look: Callable[[], list[State]], every_seconds: float = 5) -> None:
+    """Show how a sweep stands until nothing of it is at work; on what is no terminal, print it once."""
+    console = Console()
+    found = look()
+    if not console.is_terminal or not any(state.queued for state in found):
+        console.print(picture(name, found, SHOWN))
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            rows = max(2, (console.height - 8) // len(KINDS))
+            live.update(picture(name, found, rows), refresh=True)
+            if not any(state.queued for state in found):
+                return
+            time.sleep(every_seconds)
+            found = look()
+
+
+def picture(name: str, found: list[State], most: int) -> RenderableType:
+    """Return the table, with so many rows of a kind, and a line that sums up."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("run", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("epoch", justify="right", no_wrap=True)
+    table.add_column("metric", no_wrap=True)
+    table.add_column("time left", justify="right", no_wrap=True)
+    table.add_column("note", overflow="fold")
+    ordered = sorted(found, key=lambda state: KINDS.index(state.kind))
+    for kind, group in groupby(ordered, key=lambda state: state.kind):
+        rows = list(group)
+        for state in rows[:most]:
+            epoch = f"{state.epoch}/{state.row.epochs}" if state.epoch else ""
+            left = (state.row.epochs - state.epoch) * state.epoch_seconds if kind == "running" else math.nan
+            mark = Text(kind, style=COLOURS[kind])
+            table.add_row(state.row.directory.name, mark, epoch, state.metric, duration(left), Text(state.note))
+        if len(rows) > most:
+            table.add_row(f"... and {len(rows) - most:,} more", Text(kind, style=COLOURS[kind]))
+    return Group(table, Text(summary(name, found)))
+
+
+def summary(name: str, found: list[State]) -> str:
+    """Return one line on all runs."""
+    left = duration(seconds_left(found))
+    return f"{name}: {len(found):,} runs: {counts(found)}" + (f"; about {left} left" if left else "")
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as people say it; nothing if it is not known, or nothing is left."""
+    if math.isnan(seconds) or seconds <= 0:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
