@@ -88,6 +88,8 @@ def _check(overrides: list[Override], multirun: bool) -> None:
             raise ConfigError(f"{line!r}: only GROUP=CHOICE and KEY=VALUE are understood")
         if override.is_sweep_override() and not multirun:
             raise ConfigError(f"{line!r} names several values: add -m to run them all, or quote the value")
+        if override.key_or_group == "sweep":
+            raise ConfigError(f"{line!r}: a sweep is many runs: python scripts/sweep.py {override.value()} --local 2")
     for override in choices:
         _check_choice(override, groups[override.key_or_group])
     rest = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
@@ -192,7 +194,7 @@ def _typed(value: Any) -> str:
 
 def _groups(loader: ConfigLoader) -> dict[str, list[str]]:
     names = loader.get_group_options("", results_filter=ObjectType.GROUP)
-    return {name: sorted(loader.get_group_options(name)) for name in names if name != "hydra"}
+    return {name: sorted(loader.get_group_options(name)) for name in names if name not in ("hydra", "sweep")}
 
 
 def _flatten(config: DictConfig, prefix: str = "") -> Iterator[str]:
@@ -232,7 +234,7 @@ def _absolute(paths: list[str]) -> str:
 
 
 def absolute_paths(lines: list[str]) -> list[str]:
-    """Return overrides with the paths among them made absolute and quoted; relative ones start at the current folder."""
+    """Return overrides with the paths among them made absolute and quoted; relative ones start where one is."""
     return [_with_absolute_paths(line, multirun=False) for line in lines]
 
 
@@ -254,7 +256,9 @@ def parse_values(lines: list[str], base: DictConfig, choices: list[str]) -> dict
     names = [name for name in _flatten(base) if name.rsplit(".", 1)[-1] not in FIXED]
     for override in overrides:
         if override.is_delete() or override.is_add() or override.is_sweep_override() or override.package is not None:
-            raise ConfigError(f"{override.input_line!r}: a sweep has one KEY=VALUE a key; its grid lists several values")
+            raise ConfigError(
+                f"{override.input_line!r}: a sweep has one KEY=VALUE a key; its grid lists several values"
+            )
         _check_key(override, base, names, choices)
         _check_type(override, base)
     return {override.key_or_group: override.value() for override in overrides}

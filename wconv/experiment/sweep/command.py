@@ -22,8 +22,10 @@ def run(options: Namespace, root: Path) -> int:
     chosen = {name for name in ACTIONS if getattr(options, name) not in (None, False)}
     try:
         if len(chosen) != 1 and not (len(chosen) == 2 and "retry" in chosen and chosen & WHERE):
-            raise ValueError("choose one of --list, --status, --check, --local N, --submit, --retry failed, "
-                             "--dry-run and --cancel; --retry goes with --local, --submit or --dry-run")
+            raise ValueError(
+                "choose one of --list, --status, --check, --local N, --submit, --retry failed, "
+                "--dry-run and --cancel; --retry goes with --local, --submit or --dry-run"
+            )
         if options.local is not None and options.local < 1:
             raise ValueError(f"--local {options.local}: at least one process is needed")
         sweep = load(options.sweep, options.overrides, root, anew=not chosen & {"status", "cancel"})

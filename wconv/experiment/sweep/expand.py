@@ -92,7 +92,9 @@ def _settings(config: DictConfig) -> Settings:
     if config.force:
         raise ConfigError("force=true in a sweep would start every run over each time it goes on; remove the folders")
     key = {name: OmegaConf.select(config, name) for name in SETTINGS}
-    plain = {name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for name, value in key.items()}
+    plain = {
+        name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for name, value in key.items()
+    }
     return Settings(plain)
 
 

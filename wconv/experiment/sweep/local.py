@@ -126,7 +126,7 @@ class _Workers:
             lines.append(f"[{over}/{self.count}] {row.directory.name} {words}{more}")
         return lines
 
-    def _stop(self, *_: object) -> None:
+    def _stop(self, *_signal: object) -> None:
         self.stopping = True
-        for process, _, _ in self.at_work.values():
+        for process, *_ in self.at_work.values():
             process.terminate()

@@ -130,7 +130,7 @@ def read_sweep(name: str, folder: Path, key: str) -> Sweep | None:
 
 
 def key_of(overrides: list[list[str]], configs: Path) -> str:
-    """Return what changes when a sweep could expand to other runs: its overrides, and the files of the configuration."""
+    """Return what changes when a sweep could expand to other runs, from its overrides and the configuration files."""
     digest = sha256(json.dumps(overrides).encode())
     for path in sorted(configs.rglob("*.yaml")):
         if path.parent.name != "sweep":

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from itertools import groupby
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,6 +14,13 @@ from rich.text import Text
 from wconv.experiment.sweep.state import KINDS, State, counts, seconds_left
 
 COLOURS = {"done": "green", "running": "cyan", "failed": "red", "stopped": "yellow", "pending": "dim"}
+COLUMNS: dict[str, dict[str, Any]] = {
+    "run": {"no_wrap": True},
+    "state": {"no_wrap": True},
+    "epoch": {"justify": "right", "no_wrap": True},
+    "left": {"justify": "right", "no_wrap": True},
+    "": {"overflow": "fold"},
+}
 SHOWN = 25  # rows of a kind; the rest is counted
 
 
@@ -41,22 +49,18 @@ def watch(name: str, look: Callable[[], list[State]], every_seconds: float = 5) 
 def picture(name: str, found: list[State], most: int) -> RenderableType:
     """Return the table, with so many rows of a kind, and a line that sums up."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("run", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("epoch", justify="right", no_wrap=True)
-    table.add_column("metric", no_wrap=True)
-    table.add_column("time left", justify="right", no_wrap=True)
-    table.add_column("note", overflow="fold")
+    for heading, options in COLUMNS.items():
+        table.add_column(heading, **options)
     ordered = sorted(found, key=lambda state: KINDS.index(state.kind))
     for kind, group in groupby(ordered, key=lambda state: state.kind):
-        rows = list(group)
+        rows, mark = list(group), Text(kind, style=COLOURS[kind])
         for state in rows[:most]:
             epoch = f"{state.epoch}/{state.row.epochs}" if state.epoch else ""
             left = (state.row.epochs - state.epoch) * state.epoch_seconds if kind == "running" else math.nan
-            mark = Text(kind, style=COLOURS[kind])
-            table.add_row(state.row.directory.name, mark, epoch, state.metric, duration(left), Text(state.note))
+            words = "  ".join(filter(None, (state.metric, state.note)))
+            table.add_row(state.row.directory.name, mark, epoch, duration(left), Text(words))
         if len(rows) > most:
-            table.add_row(f"... and {len(rows) - most:,} more", Text(kind, style=COLOURS[kind]))
+            table.add_row(f"... and {len(rows) - most:,} more", mark)
     return Group(table, Text(summary(name, found)))
 
 

@@ -13,8 +13,9 @@ PLACE = re.compile(r"@([a-z_]+)@")
 
 
 def rows_per_task(sweep: Sweep, count: int) -> int:
-    """Return how many runs a task of the array has: those it does at once, or more where the array would be too long."""
-    return max(sweep.settings.resources["runs_at_once"], -(-count // sweep.settings.cluster["max_array_size"]))
+    """Return how many runs a task has: those it does at once, or more where the array would be too long."""
+    at_once, most = int(sweep.settings.resources["runs_at_once"]), int(sweep.settings.cluster["max_array_size"])
+    return max(at_once, -(-count // most))
 
 
 def fill(sweep: Sweep, launch: Launch, root: Path) -> str:

@@ -26,17 +26,33 @@ SETTINGS = {
 }
 
 
+# Why a task waits, as squeue says it, in words.
+REASONS = {
+    "None": "in the queue",
+    "Priority": "in the queue behind others",
+    "Resources": "in the queue, next when there is room",
+    "JobArrayTaskLimit": "in the queue, held back by cluster.max_running",
+    "Dependency": "in the queue, after the job before it",
+    "BeginTime": "in the queue again, in a moment",
+}
+
+
 @dataclass(frozen=True)
 class Queued:
     """A task of a job that is in the queue or runs.
 
     Attributes:
         state: as SLURM calls it.
-        reason: why it waits.
+        reason: why it waits, as SLURM calls it.
     """
 
     state: str
     reason: str
+
+    @property
+    def words(self) -> str:
+        """Why it waits."""
+        return REASONS.get(self.reason, f"in the queue ({self.reason})")
 
     @property
     def waits(self) -> bool:
@@ -103,7 +119,9 @@ def check_time(cluster: dict[str, object], resources: dict[str, object]) -> None
         )
     limits = {}
     if partition := cluster["partition"]:
-        limits["cluster.partition", partition] = _field(r"\bMaxTime=(\S+)", "scontrol", "show", "partition", f"{partition}")
+        limits["cluster.partition", partition] = _field(
+            r"\bMaxTime=(\S+)", "scontrol", "show", "partition", f"{partition}"
+        )
     if qos := cluster["qos"]:
         # A QOS may be allowed more than its partition.
         shown = _field(r"^([^|\n]*\|[^|\n]*)", "sacctmgr", "-nP", "show", "qos", f"{qos}", "format=maxwall,flags")

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import shutil
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ def states(sweep: Sweep) -> list[State]:
 
 def _places(found: list[Launch]) -> dict[str, _Place]:
     on_cluster = [launch for launch in found if launch.jobs]
-    queue = slurm.queue() if on_cluster else {}
+    # A folder that was copied to a machine without SLURM can be looked at, too.
+    queue = slurm.queue() if on_cluster and shutil.which("squeue") else {}
     gone = [job for launch in on_cluster for job in launch.jobs if not any(job == queued for queued, _ in queue)]
     fates = slurm.fates(gone)
     places = {}
@@ -83,7 +85,7 @@ def _state(row: Row, place: _Place | None) -> State:
     if at_work:
         assert place is not None
         if place.task is not None and place.task.waits:
-            return _progress(State(row, "pending", f"in the queue: {place.task.reason}", True))
+            return _progress(State(row, "pending", place.task.words, True))
         if status == "running":
             return _progress(State(row, "running", "", True))
         return _progress(State(row, "pending", "its job has begun", True))
