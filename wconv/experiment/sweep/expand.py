@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
@@ -84,7 +85,8 @@ def _composed(choices: list[str], configs: Path) -> DictConfig:
     try:
         return compose(CONFIG_NAME, overrides=choices)
     except HydraException:
-        checked(choices, configs)  # which says it in our words
+        GlobalHydra.instance().clear()  # for `checked`, which starts Hydra itself and says it in our words
+        checked(choices, configs)
         raise
 
 
