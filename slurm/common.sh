@@ -1,9 +1,9 @@
-# What the job files share; sweep.py puts it in the place of @common@.
+# What the job files share: slurm/common.sh.
 
-root=@root@         # of the checkout
-python=@python@     # interpreter of the runs
-folder=@folder@     # of this launch: rows.tsv, ended/, logs/, jobs, stop
-restart=@restart@   # what follows when the time ends before the runs do: requeue or chain
+root=@root@ # of the checkout
+python=@python@ # interpreter of the runs
+folder=@folder@ # of this launch: rows.tsv, ended/, logs/, jobs, stop
+restart=@restart@ # what follows when the time ends before the runs do: requeue or chain
 max_restarts=@max_restarts@
 
 cd "$root" || exit 1
@@ -25,6 +25,7 @@ again= # there is something left to do
 failed= # some run has failed; the others go on
 declare -A row_of=() # of each process at work
 
+# shellcheck disable=SC2317 # the traps call it
 pass_on() {
     local process
     for process in "${!row_of[@]}"; do kill -s "$1" "$process" 2>/dev/null; done

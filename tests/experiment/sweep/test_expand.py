@@ -16,16 +16,14 @@ def test_train_finds_the_same_folder(write, train):
     file = write(
         """
 runs:
-  - [conv=standard, trainer.max_epochs=1]
   - [conv=weighted, "conv.density.k3=[0.5]", trainer.max_epochs=1]
-  - [conv=weighted, "conv.density={k3: [0.6]}", trainer.max_epochs=1]
-  - [conv=weighted, optimizer=adam, optimizer.lr=1.0e-3, trainer.max_epochs=1]
+  - [conv=standard, optimizer=adam, optimizer.lr=1.0e-3, trainer.max_epochs=1]
 grid:
   seed: [3]
 """
     )
     rows = load(str(file), [], ROOT, anew=True).rows
-    assert len({row.directory for row in rows}) == 4
+    assert len({row.directory for row in rows}) == 2
     for row in rows:
         done = train(*row.overrides)
         assert done.code == 0, done.err

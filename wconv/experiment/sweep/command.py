@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from wconv.experiment.sweep import local, screen, slurm, submit
 from wconv.experiment.sweep.launch import launches
 from wconv.experiment.sweep.load import load
-from wconv.experiment.sweep.manifest import Row, Sweep
+from wconv.experiment.sweep.manifest import UNKNOWN, Row, Sweep
 from wconv.experiment.sweep.script import fill
 from wconv.experiment.sweep.state import State, counts, states
 
@@ -28,7 +28,9 @@ def run(options: Namespace, root: Path) -> int:
             )
         if options.local is not None and options.local < 1:
             raise ValueError(f"--local {options.local}: at least one process is needed")
-        sweep = load(options.sweep, options.overrides, root, anew=not chosen & {"status", "cancel"})
+        looks = bool(chosen & {"status", "cancel"})
+        without = looks or bool(chosen & {"list", "dry_run"})
+        sweep = load(options.sweep, options.overrides, root, anew=not looks, without_data=without)
         return _do(chosen, options, sweep, root)
     except ValueError as error:
         message = str(error)
@@ -47,10 +49,13 @@ def _do(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> int:
         jobs = submit.cancel(sweep)
         print(f"cancelled {', '.join(jobs)}; --submit goes on with what is left" if jobs else "no job is at work")
     elif "list" in chosen:
-        sweep.write()
+        unknown = sum(UNKNOWN in row.directory.name for row in sweep.rows)
+        if not unknown:
+            sweep.write()
         for state in states(sweep):
             print(f"{state.kind}\t{state.row.directory}\tpython train.py {state.row.arguments}")
-        print(f"{len(sweep.rows)} runs; {sweep.folder / 'manifest.csv'}")
+        where = f"data is missing, which {unknown} folders follow from" if unknown else sweep.folder / "manifest.csv"
+        print(f"{len(sweep.rows)} runs; {where}")
     elif "check" in chosen:
         from wconv.experiment.sweep.check import check
 

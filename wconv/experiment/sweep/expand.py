@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from wconv.experiment import build
@@ -16,12 +16,12 @@ from wconv.experiment.errors import ConfigError, while_building
 from wconv.experiment.overrides import CONFIG_NAME, checked, parse_values
 from wconv.experiment.rules import check_values
 from wconv.experiment.run import Run
-from wconv.experiment.sweep.manifest import Row, Settings
+from wconv.experiment.sweep.manifest import UNKNOWN, Row, Settings
 
 SETTINGS = ("cluster", "resources", "trainer.accelerator", "trainer.devices", "trainer.num_nodes")
 
 
-def expand(lines: list[list[str]], root: Path) -> tuple[list[Row], Settings]:
+def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) -> tuple[list[Row], Settings]:
     """Find out what each run of a sweep is.
 
     Hydra composes once for every combination of group choices (some 150 ms); plain values are then put into a copy.
@@ -29,6 +29,7 @@ def expand(lines: list[list[str]], root: Path) -> tuple[list[Row], Settings]:
     Args:
         lines: overrides of each run, paths absolute.
         root: folder of train.py.
+        without_data: go on where data is not there; the folders of its runs, which follow from it, are then not known.
 
     Returns:
         The runs, each folder once, and what they share.
@@ -37,7 +38,7 @@ def expand(lines: list[list[str]], root: Path) -> tuple[list[Row], Settings]:
         ConfigError: as for train.py, or the runs share no cluster or resources.
     """
     configs = root / "configs"
-    found: list[Row | None] = [None] * len(lines)
+    found: list[tuple[Path, Row] | None] = [None] * len(lines)
     shared: dict[str, Settings] = {}
     fingerprints: dict[str, dict[str, Any]] = {}
     with initialize_config_dir(str(configs), version_base="1.3"), while_building():
@@ -62,15 +63,21 @@ def expand(lines: list[list[str]], root: Path) -> tuple[list[Row], Settings]:
                     check_values(config)
                     settings = _settings(config)
                     shared.setdefault(json.dumps(settings.values, sort_keys=True), settings)
-                data = _data(config, root, fingerprints)
+                data = _data(config, root, fingerprints, without_data)
                 directory = Run(config, data, Path(config.paths.output_dir)).directory
-                found[number] = Row(directory, config.model.name, config.trainer.max_epochs, shlex.join(lines[number]))
+                shown = directory
+                if UNKNOWN in data:
+                    shown = directory.with_name(f"{directory.name[:-8]}{UNKNOWN}")
+                row = Row(shown, config.model.name, config.trainer.max_epochs, shlex.join(lines[number]))
+                found[number] = directory, row
     if len(shared) > 1:
         kinds = [settings.values for settings in shared.values()]
         key = next(key for key in kinds[0] if any(kind[key] != kinds[0][key] for kind in kinds))
         raise ConfigError(f"the runs of a sweep share {key}: set it for all of them, or make two sweeps")
-    rows = {row.directory: row for row in reversed(found) if row is not None}
-    return list(reversed(rows.values())), next(iter(shared.values()))
+    rows: dict[Path, Row] = {}
+    for directory, row in filter(None, found):
+        rows.setdefault(directory, row)
+    return list(rows.values()), next(iter(shared.values()))
 
 
 def _by_choices(lines: list[list[str]], configs: Path) -> dict[tuple[str, ...], list[int]]:
@@ -100,13 +107,18 @@ def _settings(config: DictConfig) -> Settings:
     return Settings(plain)
 
 
-def _data(config: DictConfig, root: Path, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _data(config: DictConfig, root: Path, known: dict[str, dict[str, Any]], without: bool) -> dict[str, Any]:
     """Return the fingerprint of the data, taken once for all runs that use the same."""
     content = OmegaConf.to_container(config.datamodule, resolve=True)
     assert isinstance(content, dict)
     key = json.dumps({name: value for name, value in content.items() if name != "seed"}, sort_keys=True)
     if key not in known:
-        known[key] = build.make(build.with_absolute_paths(config, root).datamodule).fingerprint()
+        try:
+            known[key] = build.make(build.with_absolute_paths(config, root).datamodule).fingerprint()
+        except (ValueError, OSError, InstantiationException):
+            if not without:
+                raise
+            known[key] = {UNKNOWN: True}
     return known[key]
 
 

@@ -13,13 +13,14 @@ from wconv.experiment.sweep.spec import Spec, read_spec
 OUTPUT = "paths.output_dir"
 
 
-def load(name: str, more: list[str], root: Path, *, anew: bool) -> Sweep:
+def load(name: str, more: list[str], root: Path, *, anew: bool, without_data: bool = False) -> Sweep:
     """Return a sweep; the file system stays as it is.
 
     Args:
         name: of a file in configs/sweep, or the path of a file.
         more: overrides that hold for every run; relative paths among them start at the current folder.
         root: folder of train.py.
+        without_data: see `expand`.
         anew: expand it even where a manifest tells what it is; the data may have changed.
 
     Raises:
@@ -40,7 +41,7 @@ def load(name: str, more: list[str], root: Path, *, anew: bool) -> Sweep:
     lines = spec.lines([*absolute_paths(more), f"{OUTPUT}='{output_dir}'"])
     with chdir(root):
         lines = [[_unquoted(entry) for entry in absolute_paths(line)] for line in lines]
-    rows, settings = expand(lines, root)
+    rows, settings = expand(lines, root, without_data=without_data)
     return Sweep(spec.name, folder, rows, settings, key)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from wconv.experiment.files import write_whole
 
 HEADER = ("directory", "model", "epochs", "command")
+UNKNOWN = "????????"  # in place of the hash of a run whose data is not there
 PROGRAM = "python train.py "
 
 
