@@ -70,7 +70,6 @@ go_on() { # see to it that what is left is done, unless somebody wants it to sto
     elif [ "$restart" = requeue ]; then
         trap '' TERM # it ends this script, too
         scontrol requeue "$job"
-        sleep 60
     else
         (
             for name in $(compgen -e); do # a job would inherit what this one was given
