@@ -1,5 +1,6 @@
 """Sweeps on a real SLURM of one node: as arrays, cancelled, retried, and refused."""
 
+import sys
 import time
 
 import pytest
@@ -22,7 +23,7 @@ def test_smoke_as_an_array_gives_the_table(tmp_path):
     until(over, 300)
     assert most == 2
     assert "smoke: 4 runs: 4 done" in sweep.call("--status")
-    table = run("python", ROOT / "scripts" / "compare.py", tmp_path).stdout
+    table = run(sys.executable, ROOT / "scripts" / "compare.py", tmp_path).stdout
     assert [line.split("|")[2].strip() for line in table.splitlines()[2:4]] == ["standard", "weighted"]
     assert "nothing to start: 4 done" in sweep.call("--submit")
     grown = OnCluster("smoke", tmp_path, "seed=2", "conv=weighted")
@@ -81,7 +82,7 @@ def test_cancel_ends_the_chain_first(tmp_path):
 
 def test_four_runs_of_one_node_have_a_gpu_each(tmp_path):
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/bash\necho "GPU $CUDA_VISIBLE_DEVICES of $HOSTNAME"\nexec "{run_python()}" "$@"\n')
+    python.write_text(f'#!/bin/bash\necho "GPU $CUDA_VISIBLE_DEVICES of $HOSTNAME"\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     sweep = OnCluster(
         "smoke",
@@ -100,10 +101,6 @@ def test_four_runs_of_one_node_have_a_gpu_each(tmp_path):
     assert sorted(gpus) == ["0", "1", "2", "3"]
 
 
-def run_python() -> str:
-    return run("bash", "-c", "command -v python").stdout.strip()
-
-
 @pytest.mark.parametrize(
     ("overrides", "setting"),
     [
@@ -111,7 +108,10 @@ def run_python() -> str:
         (["cluster.partition=nowhere"], "cluster.partition=nowhere"),
         (["cluster.qos=never"], "cluster.qos=never"),
         (["resources.walltime=25:00:00"], "resources.walltime=25:00:00"),
-        (["cluster.partition=lrd_all_serial", "resources.walltime=05:00:00"], "cluster.partition=lrd_all_serial allows"),
+        (
+            ["cluster.partition=lrd_all_serial", "resources.walltime=05:00:00"],
+            "cluster.partition=lrd_all_serial allows",
+        ),
         (["cluster.qos=boost_qos_dbg", "resources.walltime=01:00:00"], "cluster.qos=boost_qos_dbg allows"),
         (["resources.walltime=soon"], "resources.walltime=soon is no time"),
         (["resources.gpus=5"], "resources.gpus"),
@@ -127,7 +127,11 @@ def test_what_slurm_would_refuse_is_refused_before_anything_runs(tmp_path, overr
 
 def test_a_qos_may_allow_more_than_its_partition(tmp_path):
     sweep = OnCluster(
-        "smoke", tmp_path, "cluster.partition=boost_usr_prod", "cluster.qos=boost_qos_lprod", "resources.walltime=3-00:00:00"
+        "smoke",
+        tmp_path,
+        "cluster.partition=boost_usr_prod",
+        "cluster.qos=boost_qos_lprod",
+        "resources.walltime=3-00:00:00",
     )
     assert "sbatch would take it" in sweep.call("--check")
 
@@ -139,7 +143,7 @@ def test_check_says_what_it_tried(tmp_path):
         assert words in said
     assert "on a compute node: torch" in said
     wrong = OnCluster("smoke", tmp_path, "cluster.account=NOBODY", "cluster.python=/bin/false")
-    done = run("python", ROOT / "scripts" / "sweep.py", *wrong.words, "--check")
+    done = run(sys.executable, ROOT / "scripts" / "sweep.py", *wrong.words, "--check")
     assert done.returncode == 2
     assert "WRONG: /bin/false cannot import" in done.stdout
     assert "WRONG: cluster.account=NOBODY" in done.stdout

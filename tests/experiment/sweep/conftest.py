@@ -1,5 +1,6 @@
 """Sweeps of tiny runs, and the command around them."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,9 +37,11 @@ def write(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
-def sweep(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+def sweep(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Said]:
     """Call scripts/sweep.py within the process, on a machine without SLURM."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/nowhere")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "bash").symlink_to(str(shutil.which("bash")))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{tmp_path / 'bin'}")
 
     def call(*arguments: object) -> Said:
         capsys.readouterr()

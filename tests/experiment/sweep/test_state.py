@@ -156,7 +156,7 @@ def test_ten_thousand_runs_are_looked_at_within_five_seconds(tmp_path, capsys):
     start = time.monotonic()
     screen.show("many", states(sweep))
     assert time.monotonic() - start < 4  # and one for the imports
-    assert "many: 10,000 runs: 8000 done, 2000 stopped" in capsys.readouterr().out
+    assert "many: 10,000 runs: 8000 done, 2000 pending" in capsys.readouterr().out
 
 
 def test_the_picture_counts_what_it_does_not_show(capsys):

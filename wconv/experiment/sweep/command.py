@@ -19,7 +19,7 @@ WHERE = {"local", "submit", "dry_run"}  # may go with retry
 
 def run(options: Namespace, root: Path) -> int:
     """Do what the options ask for and return the exit code; what is wrong is said in one sentence."""
-    chosen = {name for name in ACTIONS if getattr(options, name) not in (None, False)}
+    chosen = {name for name in ACTIONS if getattr(options, name) is not None and getattr(options, name) is not False}
     try:
         if len(chosen) != 1 and not (len(chosen) == 2 and "retry" in chosen and chosen & WHERE):
             raise ValueError(

@@ -21,17 +21,18 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "left": {"justify": "right", "no_wrap": True},
     "": {"overflow": "fold"},
 }
+WIDE = 200
 SHOWN = 25  # rows of a kind; the rest is counted
 
 
 def show(name: str, found: list[State]) -> None:
     """Print how a sweep stands."""
-    Console(soft_wrap=False).print(picture(name, found, SHOWN))
+    _console().print(picture(name, found, SHOWN))
 
 
 def watch(name: str, look: Callable[[], list[State]], every_seconds: float = 5) -> None:
     """Show how a sweep stands until nothing of it is at work; on what is no terminal, print it once."""
-    console = Console()
+    console = _console()
     found = look()
     if not console.is_terminal or not any(state.queued for state in found):
         console.print(picture(name, found, SHOWN))
@@ -44,6 +45,12 @@ def watch(name: str, look: Callable[[], list[State]], every_seconds: float = 5) 
                 return
             time.sleep(every_seconds)
             found = look()
+
+
+def _console() -> Console:
+    """Return the terminal, or what it is redirected to, where a line may be long."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDE)
 
 
 def picture(name: str, found: list[State], most: int) -> RenderableType:

@@ -99,7 +99,7 @@ def _state(row: Row, place: _Place | None) -> State:
     fate = f"its job ended ({place.fate})" if place and place.fate else "its process is gone"
     if status == "running":
         return _progress(State(row, "stopped", f"{fate}; can go on"))
-    if place is not None:
+    if place is not None and place.launch.jobs:
         return State(row, "stopped", f"{fate} before it began")
     return State(row, "pending", "not started")
 
