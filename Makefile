@@ -29,7 +29,7 @@ test: install
 # with_cluster.sh starts a SLURM of one node, where it is installed.
 test-all: install
 	$(BIN)/python -m pytest -n 2 -m "not slurm"
-	tests/slurm/with_cluster.sh $(BIN)/python -m pytest -n 2 -m slurm
+	tests/slurm/with_cluster.sh $(BIN)/python -m pytest -n 2 tests/slurm
 
 lint: install
 	$(BIN)/ruff check .
