@@ -82,6 +82,15 @@ RULES = {
     "model.width": POSITIVE,
     "callbacks.checkpoint.every_seconds": NOT_NEGATIVE,
     "callbacks.progress.every_seconds": POSITIVE,
+    "cluster.max_restarts": WHOLE,
+    "cluster.warn_seconds": COUNT,
+    "cluster.max_array_size": COUNT,
+    "cluster.max_running": OPTIONAL_COUNT,
+    "cluster.cores_per_gpu": COUNT,
+    "resources.gpus": WHOLE,
+    "resources.cpus": COUNT,
+    "resources.memory_gb": COUNT,
+    "resources.runs_at_once": COUNT,
 }
 
 

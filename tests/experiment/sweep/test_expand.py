@@ -70,6 +70,7 @@ def test_a_manifest_is_read_back_until_the_sweep_or_the_configuration_changes(wr
         ('runs: [["seed=0,1"]]', "its grid lists several values"),
         ("grid: {force: [true]}", "force=true in a sweep"),
         ("grid: {resources: [cpu, gpu1]}", "share resources"),
+        ("grid: {resources.runs_at_once: [0]}", "resources.runs_at_once=0: expected a whole number from 1"),
         ("grid: {task.name: [other]}", "task.name follows from"),
     ],
 )

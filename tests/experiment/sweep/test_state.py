@@ -78,7 +78,7 @@ def test_running_with_epoch_metric_and_time(some, queue):
     (some.rows[0].directory / "timing.csv").write_text("epoch,seconds\n0,3\n1,5\n")
     found = states(some)
     assert (found[0].kind, found[0].epoch, found[0].metric, found[0].epoch_seconds) == ("running", 2, "val/acc 0.5", 4)
-    assert (found[1].kind, found[1].note) == ("pending", "its job has begun")
+    assert (found[1].kind, found[1].note) == ("pending", "starts, or waits for its turn")
     assert seconds_left(found) == 8 * 4 + 10 * 4
 
 

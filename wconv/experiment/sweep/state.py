@@ -88,7 +88,7 @@ def _state(row: Row, place: _Place | None) -> State:
             return _progress(State(row, "pending", place.task.words, True))
         if status == "running":
             return _progress(State(row, "running", "", True))
-        return _progress(State(row, "pending", "its job has begun", True))
+        return _progress(State(row, "pending", "starts, or waits for its turn", True))
     code = place.code if place else None
     if status == "failed" or code:
         words = place.launch.last_words(row.directory) if place else ""
