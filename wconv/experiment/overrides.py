@@ -64,6 +64,7 @@ def checked(arguments: list[str], configs: Path) -> list[str]:
         _refuse_option("the configuration is the one beside train.py")
     options = [argument for argument in arguments if argument not in parsed.overrides]
     overrides = [_with_absolute_paths(line, parsed.multirun) for line in parsed.overrides]
+    overrides += _cluster_of_launcher(overrides, configs)
     with initialize_config_dir(str(configs), version_base="1.3"):
         try:
             _check(OverridesParser.create().parse_overrides(overrides), parsed.multirun)
@@ -231,6 +232,14 @@ def _absolute(paths: list[str]) -> str:
     plain = [path[1:-1] if path[:1] in QUOTES and path[-1:] == path[:1] else path for path in map(str.strip, paths)]
     absolute = [os.path.abspath(os.path.expanduser(path)).replace("'", "\\'") for path in plain if path]
     return ",".join(f"'{path}'" for path in absolute)
+
+
+def _cluster_of_launcher(overrides: list[str], configs: Path) -> list[str]:
+    """Return cluster=NAME for hydra/launcher=NAME, unless a cluster is named: Hydra lets no launcher bring it along."""
+    chosen = dict(override.split("=", 1) for override in overrides if "=" in override)
+    name = chosen.get("hydra/launcher")
+    is_ours = name is not None and (configs / "cluster" / f"{name}.yaml").exists()
+    return [f"cluster={name}"] if is_ours and "cluster" not in chosen else []
 
 
 def absolute_paths(lines: list[str]) -> list[str]:
