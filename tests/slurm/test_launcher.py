@@ -29,5 +29,5 @@ def test_a_grid_is_an_array_and_a_failure_is_told(tmp_path):
     assert sorted(results["status"] for results in found) == ["completed", "failed"]
     assert all(results["slurm"]["SLURM_JOB_PARTITION"] == "boost_usr_prod" for results in found)
     batch = next(tmp_path.glob("submitit/*/*_submission.sh")).read_text()
-    for option in ("--account=MYACC", "--time=00:10:00", "--array=0-1%32", "--cpus-per-task=2", "--signal=USR2@300"):
+    for option in ("--account=MYACC", "--time=00:10:00", "--array=0-1%2", "--job-name=wconv", "--signal=USR2@300"):
         assert f"#SBATCH {option}\n" in batch
