@@ -85,7 +85,7 @@ def test_ten_thousand_runs_expand_within_a_minute(write):
     axes = "model: [vgg, resnet], conv: [weighted, trainable], seed: [0, 1, 2, 3, 4], optimizer.lr: [1, 2, 3, 4, 5]"
     file = write(f"grid: {{{axes}, conv.density.k3: [{densities}]}}", overrides=("model.depth=20",))
     file.write_text(file.read_text().replace("  - model.depth=20\n", "").replace("  - model.depth=11\n", ""))
-    start = time.monotonic()
+    start = time.process_time()  # what else runs on the machine does not count
     rows = load(str(file), [], ROOT, anew=True).rows
     assert len(rows) == 10_000
-    assert time.monotonic() - start < 60
+    assert time.process_time() - start < 60
