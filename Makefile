@@ -26,8 +26,10 @@ test test-all: export OMP_NUM_THREADS = 1
 test: install
 	$(BIN)/python -m pytest -n 2 -m "not faults and not slurm and not browser"
 
+# with_cluster.sh starts a SLURM of one node, where it is installed.
 test-all: install
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not slurm"
+	tests/slurm/with_cluster.sh $(BIN)/python -m pytest -n 2 tests/slurm
 
 lint: install
 	$(BIN)/ruff check .

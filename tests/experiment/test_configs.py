@@ -18,7 +18,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 CHOICES = [
     (folder.name, file.stem)
     for folder in sorted(CONFIGS.iterdir())
-    if folder.is_dir() and folder.name != "hydra"
+    if folder.is_dir() and folder.name not in ("hydra", "sweep")
     for file in sorted(folder.glob("*.yaml"))
 ]
 PROMISED = [

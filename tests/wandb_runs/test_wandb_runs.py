@@ -33,7 +33,7 @@ def test_an_online_run_shows_what_its_folder_holds(program, arguments, online, s
     assert shown.summary["train/loss"] == {"min": table["train/loss"].min()}
     assert shown.summary["test/acc"] == metrics(done.directory)["test/acc"]
     assert shown.exit_codes == [0]
-    assert shown.facts["jobType"] == "conv"
+    assert shown.facts["jobType"] == "trainable"
     assert shown.facts["groupName"] == "night"
     assert shown.facts["tags"] == ["classification", "vgg", "synthetic_classes"]
     assert shown.facts["displayName"] == done.directory.name

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import hydra
+from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
 from wconv.experiment.errors import ConfigError, Interrupted, Stop
@@ -34,7 +35,17 @@ def launch(train: Callable[[DictConfig], None], configs: Path, earlier_signals: 
     make_quiet()
     codes = [0]
 
+    here = os.getpid()
+
     def job(config: DictConfig) -> None:
+        if os.getpid() != here:  # a launcher of Hydra runs it elsewhere, and tells this process how it ended
+            make_quiet()
+            try:
+                with noted():
+                    train(config)
+            except Stop as stop:
+                raise CompactHydraException(f"train.py: {stop}") from stop  # of which Hydra prints the sentence alone
+            return
         try:
             if stop_asked():
                 raise Interrupted(f"stopped by {stop_asked()} before the run had started")

@@ -5,8 +5,6 @@ a +, and the nearest right one is named.
 """
 
 import difflib
-import os
-import re
 from collections.abc import Iterator
 from itertools import islice, product
 from math import prod
@@ -19,29 +17,21 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString, RangeSweep
+from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from wconv.experiment.errors import ConfigError
 from wconv.experiment.options import parse, refuse
+from wconv.experiment.override_paths import with_absolute_paths
 from wconv.experiment.rules import check_value
 from wconv.experiment.secrets import keep_secrets_out
 
 CONFIG_NAME = "train"
-PATH_KEYS = (
-    "paths.data_dir",
-    "paths.output_dir",
-    "datamodule.train_dir",
-    "datamodule.val_dir",
-    "datamodule.test_dirs",
-    "datamodule.store_dir",
-)
 # What a choice brings and nobody sets by hand.
 FIXED = ("name", "_target_", "_partial_")
 DERIVED = {"datamodule.seed": "seed", "task.seed": "seed"}
 # Groups that need no choice.
 OPTIONAL = ("experiment", "debug")
-QUOTES = "'\""
-LISTED = r"""\s*('[^']*'|"[^"]*"|[^,]+)"""  # an entry of a list: a comma within quotes belongs to it
 MISSING = object()
 MOST_RUNS = 10_000  # of a grid
 
@@ -61,7 +51,8 @@ def checked(arguments: list[str], configs: Path) -> list[str]:
     """
     parsed, options = parse(arguments)
     keep_secrets_out()
-    overrides = [_with_absolute_paths(line, parsed.multirun) for line in parsed.overrides]
+    overrides = [with_absolute_paths(line, parsed.multirun) for line in parsed.overrides]
+    overrides += _cluster_of_launcher(overrides, configs)
     with initialize_config_dir(str(configs), version_base="1.3"):
         try:
             lines = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(overrides)
@@ -88,7 +79,7 @@ def _check(overrides: list[Override], multirun: bool) -> None:
         line = override.input_line
         if override.is_delete() or override.package is not None or override.key_or_group == "hydra.mode":
             raise ConfigError(f"{line!r}: only GROUP=CHOICE and KEY=VALUE are understood")
-        if override.key_or_group.split("/")[0].split(".")[0] == "hydra":
+        if override.key_or_group.split("/")[0].split(".")[0] == "hydra" and override.key_or_group != "hydra/launcher":
             raise ConfigError(f"{line!r}: Hydra's own settings are those of train.py and cannot be set")
         if override.is_sweep_override() and not multirun:
             raise ConfigError(f"{line!r} names several values: add -m to run them all, or quote the value")
@@ -96,6 +87,8 @@ def _check(overrides: list[Override], multirun: bool) -> None:
             raise ConfigError(f"{line!r} names no value at all: there would be nothing to run")
     if prod(len(_values(override)) for override in overrides) > MOST_RUNS:
         raise ConfigError(f"the grid is of more than {MOST_RUNS} runs; name fewer values")
+        if override.key_or_group == "sweep":
+            raise ConfigError(f"{line!r}: a sweep is many runs: python scripts/sweep.py {override.value()} --local 2")
     for override in choices:
         _check_choice(override, groups[override.key_or_group])
     rest = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
@@ -222,7 +215,7 @@ def _typed(value: Any) -> str:
 
 def _groups(loader: ConfigLoader) -> dict[str, list[str]]:
     names = loader.get_group_options("", results_filter=ObjectType.GROUP)
-    return {name: sorted(loader.get_group_options(name)) for name in names if name != "hydra"}
+    return {name: sorted(loader.get_group_options(name)) for name in names if name not in ("hydra", "sweep")}
 
 
 def _flatten(config: DictConfig, prefix: str = "") -> Iterator[str]:
@@ -243,19 +236,35 @@ def _nearest(name: str, names: list[str]) -> str:
     return f": did you mean {match[0]!r}?" if match else ""
 
 
-def _with_absolute_paths(line: str, multirun: bool) -> str:
-    """Quote the value of a path and make it absolute; in a grid, each of its values."""
-    key, _, value = line.partition("=")
-    if key not in PATH_KEYS or value in ("", "null", "auto") or "${" in value:
-        return line
-    if value[0] == "[" and value[-1] == "]":
-        return f"{key}=[{_absolute(re.findall(LISTED, value[1:-1]))}]"
-    quoted = value[0] in QUOTES and value[-1] == value[0] and len(value) > 1
-    return f"{key}=" + _absolute([value] if quoted else value.split(",") if multirun else [value])
+def _cluster_of_launcher(overrides: list[str], configs: Path) -> list[str]:
+    """Return cluster=NAME for hydra/launcher=NAME, unless a cluster is named: Hydra lets no launcher bring it along."""
+    chosen = dict(override.split("=", 1) for override in overrides if "=" in override)
+    name = chosen.get("hydra/launcher")
+    is_ours = name is not None and (configs / "cluster" / f"{name}.yaml").exists()
+    return [f"cluster={name}"] if is_ours and "cluster" not in chosen else []
 
 
-def _absolute(paths: list[str]) -> str:
-    """Make paths absolute and quote them."""
-    plain = [path[1:-1] if path[:1] in QUOTES and path[-1:] == path[:1] else path for path in map(str.strip, paths)]
-    absolute = [os.path.abspath(os.path.expanduser(path)).replace("'", "\\'") for path in plain if path]
-    return ",".join(f"'{path}'" for path in absolute)
+def parse_values(lines: list[str], base: DictConfig, choices: list[str]) -> dict[str, Any]:
+    """Check plain overrides against a composed configuration, as `checked` does, and return the value of each key.
+
+    Args:
+        lines: KEY=VALUE, no choices of a group.
+        base: the composed configuration.
+        choices: the GROUP=CHOICE it was composed with, for messages.
+
+    Raises:
+        ConfigError: as `checked`.
+    """
+    try:
+        overrides = OverridesParser.create().parse_overrides(lines)
+    except HydraException as error:
+        raise ConfigError(" ".join(str(error).split()).split(" See https")[0]) from error
+    names = [name for name in _flatten(base) if name.rsplit(".", 1)[-1] not in FIXED]
+    for override in overrides:
+        if override.is_delete() or override.is_add() or override.is_sweep_override() or override.package is not None:
+            raise ConfigError(
+                f"{override.input_line!r}: a sweep has one KEY=VALUE a key; its grid lists several values"
+            )
+        _check_key(override, base, names, choices)
+        _check_type(override, base)
+    return {override.key_or_group: override.value() for override in overrides}

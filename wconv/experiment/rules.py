@@ -132,6 +132,15 @@ RULES = {
     "logger.project": NAME,
     "logger.mode": MODE,
     "logger.part_minutes": POSITIVE,
+    "cluster.max_restarts": WHOLE,
+    "cluster.warn_seconds": COUNT,
+    "cluster.max_array_size": COUNT,
+    "cluster.max_running": OPTIONAL_COUNT,
+    "cluster.cores_per_gpu": COUNT,
+    "resources.gpus": WHOLE,
+    "resources.cpus": COUNT,
+    "resources.memory_gb": COUNT,
+    "resources.runs_at_once": COUNT,
 }
 
 

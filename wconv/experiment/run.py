@@ -1,5 +1,6 @@
 """The folder of a run: found by what the run is, held by one process, and telling how the run stands."""
 
+import os
 import shutil
 import time
 import traceback
@@ -35,7 +36,7 @@ class Run:
         name = f"{config.model.name}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
         self.directory: Path = output_dir / config.task.name / name
         self.checkpoints: Path = self.directory / "checkpoints"
-        if self.directory.is_dir():
+        if os.path.isdir(self.directory):  # Path.is_dir raises where a folder may not be entered
             check_folder(self.directory)
 
     @property

@@ -1,0 +1,52 @@
+"""Sweeps of tiny runs, and the command around them."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scripts.sweep import main
+from tests.conftest import TINY
+
+Write = Callable[..., Path]
+
+
+@dataclass
+class Said:
+    """What a call of scripts/sweep.py left."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a sweep of tiny runs below tmp_path / "runs", with more lines of YAML, and return its file."""
+
+    def make(more: str, name: str = "tiny", overrides: tuple[str, ...] = ()) -> Path:
+        lines = [f"  - {line}" for line in (*TINY, f"paths.output_dir={tmp_path / 'runs'}", *overrides)]
+        file = tmp_path / f"{name}.yaml"
+        file.write_text("\n".join(["overrides:", *lines, more]) + "\n")
+        return file
+
+    return make
+
+
+@pytest.fixture
+def sweep(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Said]:
+    """Call scripts/sweep.py within the process, on a machine without SLURM."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "bash").symlink_to(str(shutil.which("bash")))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{tmp_path / 'bin'}")
+
+    def call(*arguments: object) -> Said:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Said(code, captured.out, captured.err)
+
+    return call

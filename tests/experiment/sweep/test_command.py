@@ -1,0 +1,74 @@
+"""What scripts/sweep.py says and what it refuses."""
+
+import pytest
+
+
+def test_the_list_names_state_folder_and_command(write, sweep, tmp_path):
+    said = sweep(write("grid: {seed: [0, 1]}"), "--list")
+    assert said.code == 0
+    first, second, last = said.out.splitlines()
+    state, folder, command = first.split("\t")
+    assert (state, command.split()[:2]) == ("pending", ["python", "train.py"])
+    assert folder.startswith(str(tmp_path / "runs" / "classification" / "vgg-standard-s0-"))
+    assert "seed=1" in second
+    assert last == f"2 runs; {tmp_path / 'runs' / 'sweeps' / 'tiny' / 'manifest.csv'}"
+
+
+def test_a_sweep_without_its_data_is_listed_and_not_run(sweep, tmp_path):
+    nowhere = (f"paths.data_dir={tmp_path / 'nowhere'}", f"paths.output_dir={tmp_path / 'runs'}", "model=dncnn")
+    said = sweep("density", *nowhere, "--list")
+    assert said.code == 0
+    assert said.out.splitlines()[-1] == "45 runs; data is missing, which 45 folders follow from"
+    assert not (tmp_path / "runs").exists()
+    refused = sweep("density", *nowhere, "--local", 1)
+    assert refused.code == 2
+    assert "DIV2K_train_HR does not exist; run: python scripts/prepare_data.py div2k" in refused.err
+
+
+def test_a_dry_run_shows_the_batch_file_and_changes_nothing(write, sweep, tmp_path):
+    said = sweep(write("grid: {seed: [0, 1]}"), "cluster.max_running=3", "--dry-run")
+    assert said.code == 0
+    assert "#SBATCH --array=0-1%3" in said.out
+    assert said.out.splitlines()[-2] == "tiny: 2 of 2 runs would be started; nothing was changed"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_status_of_what_was_never_started(write, sweep):
+    said = sweep(write("grid: {seed: [0, 1]}"), "--status")
+    assert "tiny: 2 runs: 2 pending" in said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("smoke",), "choose one of --list"),
+        (("smoke", "--list", "--status"), "choose one of --list"),
+        (("smoke", "--local", "0"), "at least one process"),
+        (("smok", "--list"), "did you mean smoke?"),
+        (("smoke", "sed=1", "--list"), "unknown key 'sed'"),
+        (("smoke", "cluster=leonard", "--list"), "unknown choice cluster=leonard: did you mean 'leonardo'"),
+        (("smoke", "--submit"), "there is no sbatch here"),
+        (("smoke", "resources.walltime=long", "--submit"), "resources.walltime=long is no time"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence_and_exit_code_2(sweep, tmp_path, arguments, message):
+    name, *rest = arguments
+    said = sweep(name, f"paths.output_dir={tmp_path}", *rest)
+    assert said.code == 2
+    assert message in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_checked_on_a_machine_without_slurm(write, sweep):
+    said = sweep(write("grid: {seed: [0]}"), "--check")
+    assert said.code == 0, said.out
+    assert "synthetic_classes: there and verified" in said.out
+    assert "all that a run imports" in said.out
+    assert "vgg: 1 runs, unknown" in said.out
+    assert said.out.splitlines()[-1] == "tiny: ready to be submitted"
+
+
+def test_a_sweep_is_no_choice_of_train(train):
+    done = train("sweep=smoke")
+    assert done.code == 2
+    assert "python scripts/sweep.py smoke --local 2" in done.err

@@ -1,0 +1,57 @@
+"""What a sweep will cost follows from finished runs."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from wconv.experiment.sweep.estimate import against_walltime, estimates
+from wconv.experiment.sweep.manifest import Row, Settings, Sweep
+from wconv.experiment.sweep.slurm import explained, seconds
+
+
+@pytest.fixture
+def some(tmp_path: Path) -> Sweep:
+    rows = [Row(tmp_path / f"{model}{number}", model, 10, "") for model in ("vgg", "resnet") for number in range(2)]
+    values = {
+        "cluster": {"cores_per_gpu": 8},
+        "resources": {"gpus": 1, "cpus": 4, "walltime": "02:00:00"},
+        "trainer.devices": 1,
+        "trainer.num_nodes": 1,
+    }
+    return Sweep("some", tmp_path / "sweeps" / "some", rows, Settings(values))
+
+
+def finish(tmp_path: Path, name: str, **content: object) -> None:
+    folder = tmp_path / "runs" / "classification" / name
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps({"status": "completed", "epochs": 2, **content}))
+
+
+def test_core_hours_follow_from_runs_of_the_same_model_on_the_same_device(some, tmp_path):
+    finish(tmp_path, "a", model="vgg", device="NVIDIA A100", seconds=1000.0)
+    finish(tmp_path, "b", model="vgg", device="NVIDIA A100", seconds=440.0)
+    finish(tmp_path, "c", model="vgg", device="cpu (x86_64)", seconds=1e6)
+    finish(tmp_path, "d", model="resnet", device="NVIDIA A100", seconds=10.0, status="failed")
+    vgg, resnet = estimates(some, some.rows, [tmp_path / "runs"])
+    assert (vgg.hours, vgg.core_hours, vgg.basis) == (1.0, 16.0, 2)  # 360 s an epoch, two runs, a GPU as 8 cores
+    assert vgg.sentence == "vgg: 2 runs of 1.00 h, 16.0 core-hours (from 2 finished runs)"
+    assert math.isnan(resnet.core_hours)
+    assert "resnet: 2 runs, unknown" in resnet.sentence
+    assert "is enough for the longest job, about 1.00 h" in against_walltime(some, [vgg, resnet], 1)
+    assert "about 5.00 h: it will save and go on 2 times" in against_walltime(some, [vgg, resnet], 5)
+    assert "unknown whether it is enough" in against_walltime(some, [resnet], 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [("00:30:00", 1800), ("1-00:00:00", 86400), ("4-00", 345600), ("30", 1800), ("30:30", 1830), ("UNLIMITED", None)],
+)
+def test_times_are_read_as_slurm_writes_them(text, length):
+    assert seconds(text) == length
+
+
+def test_a_word_of_slurm_that_nobody_knows_is_passed_on():
+    message = explained("sbatch: error: Batch job submission failed: The moon is full", {})
+    assert message == "SLURM refuses the job: Batch job submission failed: The moon is full"

@@ -1,0 +1,91 @@
+"""A run of a sweep lies in the folder that train.py would choose for it."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from wconv.experiment.errors import ConfigError
+from wconv.experiment.sweep.load import load
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_train_finds_the_same_folder(write, train):
+    """Groups, plain values, interpolated ones and a density, some of which only single runs have."""
+    file = write(
+        """
+runs:
+  - [conv=weighted, "conv.density.k3=[0.5]", trainer.max_epochs=1]
+  - [conv=standard, optimizer=adam, optimizer.lr=1.0e-3, trainer.max_epochs=1]
+grid:
+  seed: [3]
+"""
+    )
+    rows = load(str(file), [], ROOT, anew=True).rows
+    assert len({row.directory for row in rows}) == 2
+    for row in rows:
+        done = train(*row.overrides)
+        assert done.code == 0, done.err
+        assert done.directory == row.directory
+        assert row.epochs == 1
+
+
+def test_what_one_run_sets_another_does_not_inherit(write):
+    """Both are composed once; the second says nothing about the rate, the third nothing about k5."""
+    one = 'runs: [[seed=0, optimizer.lr=0.2], [seed=0], [conv=weighted, "conv.density={k5: [0, 1]}"], [conv=weighted]]'
+    together = load(str(write(one)), [], ROOT, anew=True).rows
+    alone = [load(str(write(f"runs: [[{run}]]")), [], ROOT, anew=True).rows[0] for run in ("seed=0", "conv=weighted")]
+    assert [together[1].directory, together[3].directory] == [row.directory for row in alone]
+
+
+def test_an_experiment_gives_its_folder_up_for_that_of_the_sweep(tmp_path):
+    file = tmp_path / "small.yaml"
+    file.write_text("overrides: [experiment=quickstart]\ngrid: {seed: [0]}")
+    sweep = load(str(file), [f"paths.output_dir={tmp_path / 'here'}"], ROOT, anew=True)
+    assert sweep.folder == tmp_path / "here" / "sweeps" / "small"
+    assert sweep.rows[0].directory.parent == tmp_path / "here" / "classification"
+
+
+def test_a_manifest_is_read_back_until_the_sweep_or_the_configuration_changes(write):
+    file = write("grid: {seed: [0, 1]}")
+    sweep = load(str(file), [], ROOT, anew=True)
+    sweep.write()
+    assert load(str(file), [], ROOT, anew=False) == sweep
+    lines = (sweep.folder / "manifest.csv").read_text().splitlines()
+    assert len(lines) == 3
+    assert lines[1].startswith(f"{sweep.rows[0].directory},vgg,2,python train.py ")
+    write("grid: {seed: [0, 1, 2]}")
+    assert len(load(str(file), [], ROOT, anew=False).rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ("grid: {sead: [0]}", "unknown key 'sead'.*: did you mean 'seed'"),
+        ("grid: {conv: [weigted]}", "unknown choice conv=weigted: did you mean 'weighted'"),
+        ("grid: {seed: [1.5]}", "seed=1.5: expected a whole number"),
+        ("grid: {seed: [-1]}", "seed=-1: expected"),
+        ("grid: {model: [dncnn]}", "is for classification"),
+        ('runs: [["seed=0,1"]]', "its grid lists several values"),
+        ("grid: {force: [true]}", "force=true in a sweep"),
+        ("grid: {resources: [cpu, gpu1]}", "share resources"),
+        ("grid: {resources.runs_at_once: [0]}", "resources.runs_at_once=0: expected a whole number from 1"),
+        ("grid: {task.name: [other]}", "task.name follows from"),
+    ],
+)
+def test_what_train_would_refuse_is_refused(write, grid, message):
+    with pytest.raises(ConfigError, match=message):
+        load(str(write(grid)), [], ROOT, anew=True)
+
+
+@pytest.mark.faults  # for its length
+def test_ten_thousand_runs_expand_within_a_minute(write):
+    densities = ", ".join(f"[{number / 100}]" for number in range(100))
+    axes = "model: [vgg, resnet], conv: [weighted, trainable], seed: [0, 1, 2, 3, 4], optimizer.lr: [1, 2, 3, 4, 5]"
+    file = write(f"grid: {{{axes}, conv.density.k3: [{densities}]}}", overrides=("model.depth=20",))
+    file.write_text(file.read_text().replace("  - model.depth=20\n", "").replace("  - model.depth=11\n", ""))
+    start = time.process_time()  # what else runs on the machine does not count
+    rows = load(str(file), [], ROOT, anew=True).rows
+    assert len(rows) == 10_000
+    assert time.process_time() - start < 60

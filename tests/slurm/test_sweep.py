@@ -1,0 +1,143 @@
+"""Sweeps on a real SLURM of one node: as arrays, cancelled, retried, and refused."""
+
+import sys
+import time
+
+import pytest
+
+from tests.slurm.conftest import ROOT, OnCluster, run, until
+from wconv.experiment.sweep import slurm
+
+
+def test_smoke_as_an_array_gives_the_table(tmp_path):
+    """Two tasks at a time; then compare.py, and nothing is left to do."""
+    sweep = OnCluster("smoke", tmp_path, "cluster.max_running=2")
+    assert "submitted 4 runs" in sweep.call("--submit")
+    most = 0
+
+    def over() -> bool:
+        nonlocal most
+        running = run("squeue", "--noheader", "--array", "--states=RUNNING", "--format=%F").stdout.split()
+        most = max(most, sum(job in sweep.jobs for job in running))
+        return not sweep.at_work
+
+    until(over, 300)
+    assert most == 2
+    assert "smoke: 4 runs: 4 done" in sweep.call("--status")
+    table = run(sys.executable, ROOT / "scripts" / "compare.py", tmp_path).stdout
+    assert [line.split("|")[2].strip() for line in table.splitlines()[2:4]] == ["standard", "weighted"]
+    assert "nothing to start: 4 done" in sweep.call("--submit")
+    grown = OnCluster("smoke", tmp_path, "seed=2", "conv=weighted")
+    assert "submitted 1 runs" in grown.call("--submit")
+    assert "nothing to start: 1 pending" in grown.call("--submit")
+    assert grown.jobs[1] in grown.call("--cancel")
+    until(lambda: not grown.at_work)
+
+
+def test_a_task_that_scancel_killed_is_retried(tmp_path):
+    sweep = OnCluster("smoke", tmp_path, "seed=0", "trainer.max_epochs=8")
+    sweep.call("--submit")
+    sweep.until_epoch()
+    task = f"{sweep.jobs[0]}_0"
+    run("scancel", task)
+    until(lambda: not run("squeue", "--noheader", "--array", f"--jobs={task}").stdout)
+    sweep.until_over()
+    status = sweep.call("--status")
+    assert "smoke: 2 runs: 1 done" in status
+    assert "1 stopped" in status
+    assert "submitted 1 runs" in sweep.call("--retry", "failed")
+    sweep.until_over()
+    assert "smoke: 2 runs: 2 done" in sweep.call("--status")
+    assert "going on from step" in sweep.logs()
+
+
+def test_a_run_that_fails_does_not_take_the_others_of_its_task_with_it(tmp_path):
+    file = tmp_path / "mixed.yaml"
+    file.write_text(
+        "overrides: [experiment=quickstart, datamodule.train_images=400, datamodule.test_images=100, "
+        "trainer.max_epochs=1, cluster.max_array_size=1]\n"
+        "runs: [[optimizer.lr=1.0e30], [optimizer.lr=0.1]]\n"
+    )
+    sweep = OnCluster(file, tmp_path / "runs")
+    assert "of 1 tasks" in sweep.call("--submit")
+    sweep.until_over()
+    status = sweep.call("--status")
+    assert "mixed: 2 runs: 1 done, 1 failed" in status
+    assert "the loss is" in status
+    assert "nothing to start: 1 done, 1 failed; --retry failed" in sweep.call("--submit")
+
+
+def test_cancel_ends_the_chain_first(tmp_path):
+    sweep = OnCluster("smoke", tmp_path, "seed=0", "trainer.max_epochs=20", "cluster.restart=chain")
+    sweep.call("--submit")
+    sweep.until_epoch()
+    assert f"cancelled {sweep.jobs[0]}" in sweep.call("--cancel")
+    until(lambda: not sweep.at_work)
+    time.sleep(3)
+    assert len(sweep.jobs) == 1
+    assert not sweep.at_work
+    assert "2 stopped" in sweep.call("--status")
+    assert "no job is at work" in sweep.call("--cancel")
+
+
+def test_four_runs_of_one_node_have_a_gpu_each(tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/bash\necho "GPU $CUDA_VISIBLE_DEVICES of $HOSTNAME"\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    sweep = OnCluster(
+        "smoke",
+        tmp_path / "runs",
+        "resources=gpu1",
+        "resources.walltime=00:10:00",
+        "resources.runs_at_once=4",
+        "trainer.accelerator=cpu",
+        "trainer.max_epochs=1",
+        f"cluster.python={python}",
+    )
+    assert "of 1 tasks" in sweep.call("--submit")
+    sweep.until_over()
+    assert "4 done" in sweep.call("--status")
+    gpus = [line.split()[1] for line in sweep.logs().splitlines() if line.startswith("GPU ")]
+    assert sorted(gpus) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "setting"),
+    [
+        (["cluster.account=NOBODY"], "cluster.account=NOBODY"),
+        (["cluster.partition=nowhere"], "cluster.partition=nowhere"),
+        (["cluster.qos=never"], "cluster.qos=never"),
+        (["resources.walltime=25:00:00"], "resources.walltime=25:00:00"),
+        (
+            ["cluster.partition=lrd_all_serial", "resources.walltime=05:00:00"],
+            "cluster.partition=lrd_all_serial allows",
+        ),
+        (["cluster.qos=boost_qos_dbg", "resources.walltime=01:00:00"], "cluster.qos=boost_qos_dbg allows"),
+        (["resources.gpus=5"], "resources.gpus"),
+    ],
+)
+def test_what_slurm_would_refuse_is_refused_before_anything_runs(tmp_path, overrides, setting):
+    sweep = OnCluster("smoke", tmp_path, *overrides)
+    assert setting in sweep.refused()
+    assert sweep.jobs == []
+    assert sweep.runs == []
+
+
+def test_a_qos_may_allow_more_than_its_partition():
+    cluster = {"partition": "boost_usr_prod", "qos": "boost_qos_lprod"}
+    slurm.check_time(cluster, {"walltime": "3-00:00:00"})
+    with pytest.raises(ValueError, match=r"longer than cluster.qos=boost_qos_lprod allows, which is 4-00:00:00"):
+        slurm.check_time(cluster, {"walltime": "5-00:00:00"})
+
+
+def test_check_says_what_it_tried(tmp_path):
+    sweep = OnCluster("smoke", tmp_path, "cluster.qos=boost_qos_dbg")
+    said = sweep.call("--check", "--probe")
+    for words in ("synthetic_classes: there and verified", "all that a run imports", "sbatch would take it", "unknown"):
+        assert words in said
+    assert "on a compute node: torch" in said
+    wrong = OnCluster("smoke", tmp_path, "cluster.account=NOBODY", "cluster.python=/bin/false")
+    done = run(sys.executable, ROOT / "scripts" / "sweep.py", *wrong.words, "--check")
+    assert done.returncode == 2
+    assert "WRONG: /bin/false cannot import" in done.stdout
+    assert "WRONG: cluster.account=NOBODY" in done.stdout

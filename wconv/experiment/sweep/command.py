@@ -1,0 +1,113 @@
+"""What the options of scripts/sweep.py do."""
+
+import shutil
+import sys
+from argparse import Namespace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from wconv.experiment.sweep import local, screen, slurm, submit
+from wconv.experiment.sweep.launch import launches
+from wconv.experiment.sweep.load import load
+from wconv.experiment.sweep.manifest import UNKNOWN, Row, Sweep
+from wconv.experiment.sweep.script import fill
+from wconv.experiment.sweep.state import State, counts, states
+
+ACTIONS = ("list", "status", "check", "cancel", "local", "submit", "retry", "dry_run")
+WHERE = {"local", "submit", "dry_run"}  # may go with retry
+
+
+def run(options: Namespace, root: Path) -> int:
+    """Do what the options ask for and return the exit code; what is wrong is said in one sentence."""
+    chosen = {name for name in ACTIONS if getattr(options, name) is not None and getattr(options, name) is not False}
+    try:
+        if len(chosen) != 1 and not (len(chosen) == 2 and "retry" in chosen and chosen & WHERE):
+            raise ValueError(
+                "choose one of --list, --status, --check, --local N, --submit, --retry failed, "
+                "--dry-run and --cancel; --retry goes with --local, --submit or --dry-run"
+            )
+        if options.local is not None and options.local < 1:
+            raise ValueError(f"--local {options.local}: at least one process is needed")
+        looks = bool(chosen & {"status", "cancel"})
+        without = looks or bool(chosen & {"list", "dry_run"})
+        sweep = load(options.sweep, options.overrides, root, anew=not looks, without_data=without)
+        return _do(chosen, options, sweep, root)
+    except ValueError as error:
+        message = str(error)
+    except Exception as error:
+        if not hasattr(error, "exit_code"):  # a Stop, whose module takes seconds to import
+            raise
+        message = str(error)
+    print(f"sweep: {message}", file=sys.stderr)
+    return 2
+
+
+def _do(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> int:
+    if "status" in chosen:
+        screen.watch(sweep.name, lambda: states(sweep))
+    elif "cancel" in chosen:
+        jobs = submit.cancel(sweep)
+        print(f"cancelled {', '.join(jobs)}; --submit goes on with what is left" if jobs else "no job is at work")
+    elif "list" in chosen:
+        unknown = sum(UNKNOWN in row.directory.name for row in sweep.rows)
+        if not unknown:
+            sweep.write()
+        for state in states(sweep):
+            print(f"{state.kind}\t{state.row.directory}\tpython train.py {state.row.arguments}")
+        where = f"data is missing, which {unknown} folders follow from" if unknown else sweep.folder / "manifest.csv"
+        print(f"{len(sweep.rows)} runs; {where}")
+    elif "check" in chosen:
+        from wconv.experiment.sweep.check import check
+
+        return check(sweep, root, probe=options.probe)
+    else:
+        return _start(chosen, options, sweep, root)
+    return 0
+
+
+def _start(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> int:
+    found = states(sweep)
+    rows = _to_do(found, retry=options.retry is not None)
+    if "dry_run" in chosen:
+        return _preview(sweep, rows, root)
+    if not rows:
+        failed = "; --retry failed runs the failed ones again" if any(one.kind == "failed" for one in found) else ""
+        print(f"{sweep.name}: nothing to start: {counts(found)}{failed}")
+        return 0
+    sweep.write()
+    if options.local or (not options.submit and _ran_here(sweep)):
+        code = local.run(sweep, rows, options.local or 1, root, lambda: states(sweep))
+        screen.show(sweep.name, states(sweep))
+        return code
+    launch = submit.submit(sweep, rows, root)
+    print(f"submitted {len(rows)} runs as job {launch.jobs[0]} of {launch.rows[-1][0] + 1} tasks: {launch.folder}")
+    return 0
+
+
+def _to_do(found: list[State], *, retry: bool) -> list[Row]:
+    """Choose what to start: never what is done or at work already."""
+    kinds = {"failed", "stopped"} if retry else {"pending", "stopped"}
+    return [state.row for state in found if state.kind in kinds and not state.queued]
+
+
+def _ran_here(sweep: Sweep) -> bool:
+    """Whether the last launch was on this machine and not a job."""
+    found = launches(sweep.folder)
+    return not found[-1].jobs if found else shutil.which("sbatch") is None
+
+
+def _preview(sweep: Sweep, rows: list[Row], root: Path) -> int:
+    """Print the batch file and the rows it would run."""
+    if rows:
+        with TemporaryDirectory() as folder:
+            launch = submit.new_launch(Path(folder), rows, submit.rows_per_task(sweep, len(rows)))
+            text = fill(sweep, launch, root).replace(str(launch.folder), str(sweep.folder / "launches" / "NEXT"))
+        print(text)
+        for row in rows:
+            print(f"python train.py {row.arguments}")
+    print(f"{sweep.name}: {len(rows)} of {len(sweep.rows)} runs would be started; nothing was changed")
+    if shutil.which("sbatch") is None:
+        print("there is no sbatch here: SLURM was not asked")
+    else:
+        slurm.check_time(sweep.settings.cluster, sweep.settings.resources)
+    return 0

@@ -1,0 +1,139 @@
+"""From the overrides of every run to its folder, without composing every configuration anew."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, InstantiationException
+from omegaconf import DictConfig, OmegaConf
+
+from wconv.experiment import build
+from wconv.experiment.errors import ConfigError, while_building
+from wconv.experiment.overrides import CONFIG_NAME, checked, parse_values
+from wconv.experiment.rules import check_values
+from wconv.experiment.run import Run
+from wconv.experiment.sweep.manifest import UNKNOWN, Row, Settings
+
+SETTINGS = ("cluster", "resources", "trainer.accelerator", "trainer.devices", "trainer.num_nodes")
+
+
+def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) -> tuple[list[Row], Settings]:
+    """Find out what each run of a sweep is.
+
+    Hydra composes once for every combination of group choices (some 150 ms); plain values are then put into a copy.
+
+    Args:
+        lines: overrides of each run, paths absolute.
+        root: folder of train.py.
+        without_data: go on where data is not there; the folders of its runs, which follow from it, are then not known.
+
+    Returns:
+        The runs, each folder once, and what they share.
+
+    Raises:
+        ConfigError: as for train.py, or the runs share no cluster or resources.
+    """
+    configs = root / "configs"
+    found: list[tuple[Path, Row] | None] = [None] * len(lines)
+    shared: dict[str, Settings] = {}
+    fingerprints: dict[str, dict[str, Any]] = {}
+    with initialize_config_dir(str(configs), version_base="1.3"), while_building():
+        for choices, numbers in _by_choices(lines, configs).items():
+            base = _composed(list(choices), configs)
+            build.check_fit(base)
+            config, touched = base.copy(), set[str]()
+            parsed: dict[str, Any] = {}
+            for number in numbers:
+                values = [line for line in lines[number] if line not in choices]
+                keys = {line.partition("=")[0] for line in values}
+                new = [line for line in values if line not in parsed]
+                if new:
+                    by_key = parse_values(new, base, list(choices))
+                    parsed |= {line: by_key[line.partition("=")[0]] for line in new}
+                # What an earlier run has set, and this one does not, must not stay.
+                if keys != touched or any(isinstance(parsed[line], dict) for line in values):
+                    config, touched = base.copy(), keys
+                for line in values:
+                    OmegaConf.update(config, line.partition("=")[0], parsed[line], merge=True)
+                if new or not values:  # a rule looks at one key: values that were seen before are right
+                    check_values(config)
+                    settings = _settings(config)
+                    shared.setdefault(json.dumps(settings.values, sort_keys=True), settings)
+                data = _data(config, root, fingerprints, without_data)
+                directory = Run(config, data, Path(config.paths.output_dir)).directory
+                shown = directory
+                if UNKNOWN in data:
+                    shown = directory.with_name(f"{directory.name[:-8]}{UNKNOWN}")
+                row = Row(shown, config.model.name, config.trainer.max_epochs, shlex.join(lines[number]))
+                found[number] = directory, row
+    if len(shared) > 1:
+        kinds = [settings.values for settings in shared.values()]
+        key = next(key for key in kinds[0] if any(kind[key] != kinds[0][key] for kind in kinds))
+        raise ConfigError(f"the runs of a sweep share {key}: set it for all of them, or make two sweeps")
+    rows: dict[Path, Row] = {}
+    for directory, row in filter(None, found):
+        rows.setdefault(directory, row)
+    return list(rows.values()), next(iter(shared.values()))
+
+
+def _by_choices(lines: list[list[str]], configs: Path) -> dict[tuple[str, ...], list[int]]:
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for number, line in enumerate(lines):
+        choices = tuple(entry for entry in line if (configs / entry.partition("=")[0].lstrip("+~")).is_dir())
+        groups.setdefault(choices, []).append(number)
+    return groups
+
+
+def _composed(choices: list[str], configs: Path) -> DictConfig:
+    try:
+        return compose(CONFIG_NAME, overrides=choices)
+    except HydraException:
+        GlobalHydra.instance().clear()  # for `checked`, which starts Hydra itself and says it in our words
+        checked(choices, configs)
+        raise
+
+
+def _settings(config: DictConfig) -> Settings:
+    if config.force:
+        raise ConfigError("force=true in a sweep would start every run over each time it goes on; remove the folders")
+    key = {name: OmegaConf.select(config, name) for name in SETTINGS}
+    plain = {
+        name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for name, value in key.items()
+    }
+    return Settings(plain)
+
+
+def _data(config: DictConfig, root: Path, known: dict[str, dict[str, Any]], without: bool) -> dict[str, Any]:
+    """Return the fingerprint of the data, taken once for all runs that use the same."""
+    content = OmegaConf.to_container(config.datamodule, resolve=True)
+    assert isinstance(content, dict)
+    key = json.dumps({name: value for name, value in content.items() if name != "seed"}, sort_keys=True)
+    if key not in known:
+        try:
+            known[key] = build.make(build.with_absolute_paths(config, root).datamodule).fingerprint()
+        except (ValueError, OSError, InstantiationException):
+            if not without:
+                raise
+            known[key] = {UNKNOWN: True}
+    return known[key]
+
+
+def datasets(rows: list[Row], root: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the name and the data module of every data set of a sweep, once."""
+    seen = set[str]()
+    lines = [row.overrides for row in rows]
+    with initialize_config_dir(str(root / "configs"), version_base="1.3"):
+        for choices, numbers in _by_choices(lines, root / "configs").items():
+            base = compose(CONFIG_NAME, overrides=list(choices))
+            for number in numbers:
+                values = [line for line in lines[number] if line not in choices]
+                relevant = tuple(line for line in values if line.startswith(("datamodule.", "paths.")))
+                if (key := json.dumps([base.datamodule.name, *relevant])) in seen:
+                    continue
+                seen.add(key)
+                config = compose(CONFIG_NAME, overrides=[*choices, *values])
+                yield config.datamodule.name, build.make(build.with_absolute_paths(config, root).datamodule)

@@ -1,0 +1,101 @@
+"""What was started of a sweep: for each launch a folder with its rows, its logs and how each row ended.
+
+launches/001/
+    rows.tsv        task, folder and arguments of each run, one line each
+    ended/TASK      "row exit-code" for each row that ended
+    logs/           one file a run
+    job.sbatch      on a cluster: the batch file as it was submitted
+    jobs            on a cluster: ids of its jobs, the links of a chain one after the other
+    stop            on a cluster: it was cancelled, and no further job may follow
+    .lock           on this machine: held as long as it works
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from wconv.experiment.sweep.manifest import Row
+
+LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Rows that were started together.
+
+    Args:
+        folder: see above.
+    """
+
+    folder: Path
+
+    @cached_property
+    def rows(self) -> list[tuple[int, str]]:
+        """The task and the folder of each run."""
+        lines = (self.folder / "rows.tsv").read_text().splitlines()
+        return [(int(task), directory) for task, directory, _ in (line.split("\t") for line in lines)]
+
+    @property
+    def jobs(self) -> list[str]:
+        """Ids of its jobs; none if it works on this machine."""
+        path = self.folder / "jobs"
+        return path.read_text().split() if path.exists() else []
+
+    @property
+    def is_working_here(self) -> bool:
+        """Whether a process of this machine works on it."""
+        path = self.folder / LOCK
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path).acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def ended(self) -> dict[int, int]:
+        """Return the exit code of each row that ended."""
+        codes = {}
+        for path in (self.folder / "ended").glob("*"):
+            for line in path.read_text().splitlines():
+                row, _, code = line.partition(" ")
+                codes[int(row)] = int(code)
+        return codes
+
+    def log(self, directory: Path) -> Path:
+        """Return where a run prints to."""
+        return self.folder / "logs" / f"{directory.name}.log"
+
+    def last_words(self, directory: Path) -> str:
+        """Return what train.py said at last on why it ended."""
+        try:
+            with self.log(directory).open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - 4096))
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return next((line.removeprefix("train.py: ") for line in lines[::-1] if line.startswith("train.py: ")), "")
+
+
+def launches(folder: Path) -> list[Launch]:
+    """Return the launches of a sweep, the first one first."""
+    return [Launch(path.parent) for path in sorted(folder.glob("launches/*/rows.tsv"))]
+
+
+def new_launch(folder: Path, rows: list[Row], per_task: int = 1) -> Launch:
+    """Make the folder of a launch, with so many rows a task."""
+    number = 1
+    while True:
+        path = folder / "launches" / f"{number:03}"
+        try:
+            path.mkdir(parents=True)
+            break
+        except FileExistsError:
+            number += 1
+    for name in ("ended", "logs"):
+        (path / name).mkdir()
+    lines = (f"{number // per_task}\t{row.directory}\t{row.arguments}\n" for number, row in enumerate(rows))
+    (path / "rows.tsv").write_text("".join(lines))
+    return Launch(path)

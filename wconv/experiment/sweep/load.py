@@ -1,0 +1,62 @@
+"""A sweep by its name and more overrides: as it was written down, or expanded anew."""
+
+import os
+import re
+from contextlib import chdir
+from pathlib import Path
+
+import yaml  # type: ignore[import-untyped]
+
+from wconv.experiment.sweep.manifest import Sweep, key_of, read_sweep
+from wconv.experiment.sweep.spec import Spec, read_spec
+
+OUTPUT = "paths.output_dir"
+
+
+def load(name: str, more: list[str], root: Path, *, anew: bool, without_data: bool = False) -> Sweep:
+    """Return a sweep; the file system stays as it is.
+
+    Args:
+        name: of a file in configs/sweep, or the path of a file.
+        more: overrides that hold for every run; relative paths among them start at the current folder.
+        root: folder of train.py.
+        without_data: see `expand`.
+        anew: expand it even where a manifest tells what it is; the data may have changed.
+
+    Raises:
+        ValueError: there is no such sweep, or its file is wrong.
+        ConfigError: one of its runs cannot be.
+    """
+    spec = read_spec(name, root / "configs" / "sweep")
+    output_dir = _output_dir(spec, more, root)
+    folder = output_dir / "sweeps" / spec.name
+    lines = spec.lines([*more, f"{OUTPUT}='{output_dir}'"])
+    key = key_of(lines, root / "configs")
+    if not anew and (written := read_sweep(spec.name, folder, key)):
+        return written
+    # Here, because Lightning takes seconds to import and the status of a sweep needs none of it.
+    from wconv.experiment.override_paths import absolute_paths
+    from wconv.experiment.sweep.expand import expand
+
+    lines = spec.lines([*absolute_paths(more), f"{OUTPUT}='{output_dir}'"])
+    with chdir(root):
+        lines = [[_unquoted(entry) for entry in absolute_paths(line)] for line in lines]
+    rows, settings = expand(lines, root, without_data=without_data)
+    return Sweep(spec.name, folder, rows, settings, key)
+
+
+def _unquoted(override: str) -> str:
+    """Leave out quotes that neither Hydra nor a shell needs."""
+    return re.sub(r"='([\w/.-]+)'$", r"=\1", override)
+
+
+def _output_dir(spec: Spec, more: list[str], root: Path) -> Path:
+    """Return the folder of all runs; that of an experiment gives way, so that a sweep has one."""
+    default = yaml.safe_load((root / "configs" / "paths" / "default.yaml").read_text())["output_dir"]
+    chosen = root / default
+    for base, overrides in ((root, spec.overrides), (Path.cwd(), more)):
+        for override in overrides:
+            key, _, value = override.partition("=")
+            if key == OUTPUT:
+                chosen = base / Path(value.strip("'\"")).expanduser()
+    return Path(os.path.abspath(chosen))

@@ -1,0 +1,132 @@
+"""A sweep on this machine: several processes beside each other."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from rich.console import Console
+from rich.live import Live
+
+from wconv.experiment.sweep import screen
+from wconv.experiment.sweep.launch import LOCK, Launch, new_launch
+from wconv.experiment.sweep.manifest import Row, Sweep
+from wconv.experiment.sweep.state import State
+
+SEVERITY = (0, 75, 2, 1)  # as in cli.py, which takes seconds to import
+INTERRUPTED = 75
+
+
+def run(sweep: Sweep, rows: list[Row], at_once: int, root: Path, look: Callable[[], list[State]]) -> int:
+    """Run some rows and return the worst exit code; a run that fails does not stop the others.
+
+    Ctrl-C and SIGTERM are passed on: the runs save, and no further one starts.
+
+    Args:
+        sweep: they belong to.
+        rows: what to run.
+        at_once: processes at the same time.
+        root: folder of train.py.
+        look: tells how the sweep stands.
+
+    Raises:
+        ValueError: the sweep asks for a GPU, and there is none.
+    """
+    if sweep.settings.asks_for_gpu and not torch.cuda.is_available():
+        raise ValueError(
+            f"{sweep.name} asks for a GPU (trainer.accelerator=gpu) and this machine shows none; "
+            "add trainer.accelerator=auto to train on what there is"
+        )
+    launch = new_launch(sweep.folder, rows)
+    with FileLock(launch.folder / LOCK):
+        return _Workers(launch, rows, at_once, root).work(sweep.name, look)
+
+
+class _Workers:
+    def __init__(self, launch: Launch, rows: list[Row], at_once: int, root: Path) -> None:
+        self.launch = launch
+        self.root = root
+        self.count = len(rows)
+        self.waiting = deque(enumerate(rows))
+        self.at_work: dict[int, tuple[subprocess.Popen[bytes], int, Row]] = {}  # by lane
+        self.lanes = range(at_once)
+        self.stopping = False
+        self.codes = [0]
+
+    def work(self, name: str, look: Callable[[], list[State]]) -> int:
+        console = Console()
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with Live(console=console, auto_refresh=False) as live:
+                shown = 0.0
+                while self.at_work or (self.waiting and not self.stopping):
+                    self._start()
+                    time.sleep(0.2)
+                    for line in self._collect():
+                        if not console.is_terminal:
+                            print(line, flush=True)
+                    if console.is_terminal and time.monotonic() - shown > 2:
+                        shown = time.monotonic()
+                        live.update(screen.picture(name, look(), 8), refresh=True)
+                if console.is_terminal:
+                    live.update("", refresh=True)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return INTERRUPTED if self.stopping else max(self.codes, key=SEVERITY.index)
+
+    def _start(self) -> None:
+        for lane in self.lanes:
+            if lane in self.at_work or not self.waiting or self.stopping:
+                continue
+            number, row = self.waiting.popleft()
+            with self.launch.log(row.directory).open("ab") as log:
+                process = subprocess.Popen(
+                    [sys.executable, str(self.root / "train.py"), *row.overrides],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | self._environment(lane),
+                    start_new_session=True,  # Ctrl-C reaches it through _stop alone
+                )
+            self.at_work[lane] = process, number, row
+
+    def _environment(self, lane: int) -> dict[str, str]:
+        """Share out cores and GPUs."""
+        threads = max(1, (os.cpu_count() or 1) // len(self.lanes))
+        shared = {"WCONV_SWEEP": self.launch.folder.parents[1].name}
+        shared["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(threads))
+        if gpus := torch.cuda.device_count():
+            names = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
+            shared["CUDA_VISIBLE_DEVICES"] = names[lane % len(names)]
+        return shared
+
+    def _collect(self) -> list[str]:
+        """Note which runs are over; return a line on each."""
+        lines = []
+        for lane, (process, number, row) in list(self.at_work.items()):
+            code = process.poll()
+            if code is None:
+                continue
+            del self.at_work[lane]
+            code = 128 - code if code < 0 else code
+            self.codes.append(code if code in SEVERITY else 1)
+            if code != INTERRUPTED:
+                with (self.launch.folder / "ended" / "0").open("a") as file:
+                    file.write(f"{number} {code}\n")
+            words = {0: "done", INTERRUPTED: "stopped"}.get(code, f"failed with exit code {code}")
+            more = "" if code == 0 else f": {self.launch.last_words(row.directory)}"
+            over = self.count - len(self.waiting) - len(self.at_work)
+            lines.append(f"[{over}/{self.count}] {row.directory.name} {words}{more}")
+        return lines
+
+    def _stop(self, *_signal: object) -> None:
+        self.stopping = True
+        for process, *_ in self.at_work.values():
+            process.terminate()

@@ -1,0 +1,139 @@
+"""The runs of a sweep, written down: one row a run, with its folder and its command line."""
+
+import csv
+import io
+import json
+import shlex
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from wconv.experiment.files import write_whole
+
+HEADER = ("directory", "model", "epochs", "command")
+UNKNOWN = "????????"  # in place of the hash of a run whose data is not there
+PROGRAM = "python train.py "
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run of a sweep.
+
+    Attributes:
+        directory: its folder.
+        model: name of its backbone.
+        epochs: how many it trains.
+        arguments: of train.py, as a shell reads them.
+    """
+
+    directory: Path
+    model: str
+    epochs: int
+    arguments: str
+
+    @property
+    def overrides(self) -> list[str]:
+        """Arguments of train.py."""
+        return shlex.split(self.arguments)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the runs of a sweep share.
+
+    Attributes:
+        values: the groups cluster and resources, and the accelerator, devices and nodes of the trainer, by name.
+    """
+
+    values: dict[str, Any]
+
+    @property
+    def cluster(self) -> dict[str, Any]:
+        """What the site is."""
+        return dict(self.values["cluster"])
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        """What a process and a job get."""
+        return dict(self.values["resources"])
+
+    @property
+    def asks_for_gpu(self) -> bool:
+        """Whether a run fails on a machine without a GPU."""
+        return self.values["trainer.accelerator"] in ("gpu", "cuda")
+
+    @property
+    def nodes(self) -> int:
+        """Nodes of a run."""
+        return int(self.values["trainer.num_nodes"])
+
+    @property
+    def processes(self) -> int:
+        """Processes of a run on each node.
+
+        Raises:
+            ValueError: trainer.devices is no number.
+        """
+        try:
+            return int(self.values["trainer.devices"])
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"trainer.devices={self.values['trainer.devices']}: a cluster needs a number of processes a node"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep with all its runs.
+
+    Attributes:
+        name: of the sweep.
+        folder: where its manifest and its jobs are kept.
+        rows: its runs.
+        settings: what they share.
+        key: of what it was expanded from.
+    """
+
+    name: str
+    folder: Path
+    rows: list[Row]
+    settings: Settings
+    key: str = field(default="", compare=False)
+
+    def write(self) -> None:
+        """Write manifest.csv and settings.json."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(HEADER)
+        for row in self.rows:
+            writer.writerow([row.directory, row.model, row.epochs, PROGRAM + row.arguments])
+        write_whole(self.folder / "manifest.csv", table.getvalue().encode())
+        content = {"key": self.key, "settings": self.settings.values}
+        write_whole(self.folder / "settings.json", (json.dumps(content, indent=2) + "\n").encode())
+
+
+def read_sweep(name: str, folder: Path, key: str) -> Sweep | None:
+    """Read a sweep that was written before; None where there is none, or one made from something else."""
+    try:
+        content = json.loads((folder / "settings.json").read_text())
+        if content["key"] != key:
+            return None
+        with (folder / "manifest.csv").open(newline="") as file:
+            rows = [
+                Row(Path(directory), model, int(epochs), command.removeprefix(PROGRAM))
+                for directory, model, epochs, command in list(csv.reader(file))[1:]
+            ]
+        return Sweep(name, folder, rows, Settings(content["settings"]), key)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def key_of(overrides: list[list[str]], configs: Path) -> str:
+    """Return what changes when a sweep could expand to other runs, from its overrides and the configuration files."""
+    digest = sha256(json.dumps(overrides).encode())
+    for path in sorted(configs.rglob("*.yaml")):
+        if path.parent.name != "sweep":
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,88 @@
+"""How a sweep stands, on a terminal or in a file."""
+
+import math
+import time
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from wconv.experiment.sweep.state import KINDS, State, counts, seconds_left
+
+COLOURS = {"done": "green", "running": "cyan", "failed": "red", "stopped": "yellow", "pending": "dim"}
+COLUMNS: dict[str, dict[str, Any]] = {
+    "run": {"no_wrap": True},
+    "state": {"no_wrap": True},
+    "epoch": {"justify": "right", "no_wrap": True},
+    "left": {"justify": "right", "no_wrap": True},
+    "": {"overflow": "fold"},
+}
+WIDE = 200
+SHOWN = 25  # rows of a kind; the rest is counted
+
+
+def show(name: str, found: list[State]) -> None:
+    """Print how a sweep stands."""
+    _console().print(picture(name, found, SHOWN))
+
+
+def watch(name: str, look: Callable[[], list[State]], every_seconds: float = 5) -> None:
+    """Show how a sweep stands until nothing of it is at work; on what is no terminal, print it once."""
+    console = _console()
+    found = look()
+    if not console.is_terminal or not any(state.queued for state in found):
+        console.print(picture(name, found, SHOWN))
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            rows = max(2, (console.height - 8) // len(KINDS))
+            live.update(picture(name, found, rows), refresh=True)
+            if not any(state.queued for state in found):
+                return
+            time.sleep(every_seconds)
+            found = look()
+
+
+def _console() -> Console:
+    """Return the terminal, or what it is redirected to, where a line may be long."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDE)
+
+
+def picture(name: str, found: list[State], most: int) -> RenderableType:
+    """Return the table, with so many rows of a kind, and a line that sums up."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, options in COLUMNS.items():
+        table.add_column(heading, **options)
+    ordered = sorted(found, key=lambda state: KINDS.index(state.kind))
+    for kind, group in groupby(ordered, key=lambda state: state.kind):
+        rows, mark = list(group), Text(kind, style=COLOURS[kind])
+        for state in rows[:most]:
+            epoch = f"{state.epoch}/{state.row.epochs}" if state.epoch else ""
+            left = (state.row.epochs - state.epoch) * state.epoch_seconds if kind == "running" else math.nan
+            words = "  ".join(filter(None, (state.metric, state.note)))
+            table.add_row(state.row.directory.name, mark, epoch, duration(left), Text(words))
+        if len(rows) > most:
+            table.add_row(f"... and {len(rows) - most:,} more", mark)
+    return Group(table, Text(summary(name, found)))
+
+
+def summary(name: str, found: list[State]) -> str:
+    """Return one line on all runs."""
+    left = duration(seconds_left(found))
+    return f"{name}: {len(found):,} runs: {counts(found)}" + (f"; about {left} left" if left else "")
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as people say it; nothing if it is not known, or nothing is left."""
+    if math.isnan(seconds) or seconds <= 0:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

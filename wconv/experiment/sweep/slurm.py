@@ -1,0 +1,182 @@
+"""The commands of SLURM, and what they answer in the words of the configuration."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+# What sbatch says, and the setting that it means.
+SETTINGS = {
+    r"[Ii]nvalid account": "cluster.account={account} is none that you may use in this partition; "
+    "`sacctmgr show associations user=$USER format=account` lists yours (on Leonardo: `saldo -b`)",
+    r"[Ii]nvalid partition": "cluster.partition={partition} does not exist; `sinfo -s` lists those that do",
+    r"[Ii]nvalid qos": "cluster.qos={qos} is none that cluster.account={account} may use; "
+    "`sacctmgr show qos format=name,maxwall` lists them",
+    r"time limit|TimeLimit|MaxWall": "resources.walltime={walltime} is longer than cluster.partition={partition} and "
+    "cluster.qos={qos} allow",
+    r"[Nn]ode configuration|[Mm]emory (spec|required)|[Tt]oo many|gres|GRES|CPU count": "no node of "
+    "cluster.partition={partition} has what a job asks for; see resources.gpus, resources.cpus, resources.memory_gb, "
+    "resources.runs_at_once and trainer.devices",
+    r"QOS policy": "cluster.qos={qos} does not allow so large or so long a job; see resources.walltime={walltime}, "
+    "trainer.num_nodes, trainer.devices, and the number of jobs that you have",
+    r"job array": "cluster.max_array_size={max_array_size} is more than this SLURM takes; "
+    "`scontrol show config | grep MaxArraySize` says how many",
+}
+
+
+# Why a task waits, as squeue says it, in words.
+REASONS = {
+    "None": "in the queue",
+    "Priority": "in the queue behind others",
+    "Resources": "in the queue, next when there is room",
+    "JobArrayTaskLimit": "in the queue, held back by cluster.max_running",
+    "Dependency": "in the queue, after the job before it",
+    "BeginTime": "in the queue again, in a moment",
+}
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A task of a job that is in the queue or runs.
+
+    Attributes:
+        state: as SLURM calls it.
+        reason: why it waits, as SLURM calls it.
+    """
+
+    state: str
+    reason: str
+
+    @property
+    def words(self) -> str:
+        """Why it waits."""
+        return REASONS.get(self.reason, f"in the queue ({self.reason})")
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has not begun, or waits to begin again."""
+        return self.state in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
+
+
+def call(*command: str, stdin: str | None = None) -> str:
+    """Run a command of SLURM and return what it prints.
+
+    Raises:
+        ValueError: there is no such command, or it failed, with what it said.
+    """
+    if shutil.which(command[0]) is None:
+        raise ValueError(f"there is no {command[0]} here: this machine has no SLURM; --local N runs a sweep without")
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=outside_of_jobs(), timeout=120)
+    if done.returncode:
+        raise ValueError(" ".join((done.stderr or done.stdout).split()) or f"{command[0]} failed")
+    return done.stdout + done.stderr
+
+
+def outside_of_jobs() -> dict[str, str]:
+    """Return the environment without what a job sets, which a job submitted from a job would inherit."""
+    inherited = ("SLURM", "SBATCH", "SRUN", "PMI", "PMIX")
+    kept = ("SLURM_CONF",)
+    return {name: value for name, value in os.environ.items() if name in kept or not name.startswith(inherited)}
+
+
+def submit(script: Path, cluster: dict[str, object], resources: dict[str, object], *options: str) -> str:
+    """Submit a batch file and return the id of the job, or with --test-only what would become of it.
+
+    Raises:
+        ValueError: SLURM refuses it, and which setting it means.
+    """
+    try:
+        return call("sbatch", "--parsable", *options, str(script)).strip()
+    except ValueError as error:
+        raise ValueError(explained(str(error), {**cluster, **resources})) from None
+
+
+def explained(message: str, settings: dict[str, object]) -> str:
+    """Say which setting SLURM means."""
+    shown = {name: "null" if value is None else value for name, value in settings.items()}
+    for pattern, sentence in SETTINGS.items():
+        if re.search(pattern, message):
+            return f"{sentence.format(**shown)} (sbatch: {_last_sentence(message)})"
+    return f"SLURM refuses the job: {_last_sentence(message)}"
+
+
+def _last_sentence(message: str) -> str:
+    return re.split(r"(?:sbatch|allocation failure): (?:error: )?", message)[-1].strip() or message
+
+
+def check_time(cluster: dict[str, object], resources: dict[str, object]) -> None:
+    """Compare the walltime with the limits of partition and QOS; some sites let such jobs wait for ever.
+
+    Raises:
+        ValueError: it is too long, or not written as SLURM writes a time.
+    """
+    asked = seconds(str(resources["walltime"]))
+    if asked is None:
+        raise ValueError(
+            f"resources.walltime={resources['walltime']} is no time; write [days-]hours:minutes:seconds, e.g. 12:00:00"
+        )
+    limits = {}
+    if partition := cluster["partition"]:
+        limits["cluster.partition", partition] = _field(
+            r"\bMaxTime=(\S+)", "scontrol", "show", "partition", f"{partition}"
+        )
+    if qos := cluster["qos"]:
+        # A QOS may be allowed more than its partition.
+        shown = _field(r"^([^|\n]*\|[^|\n]*)", "sacctmgr", "-nP", "show", "qos", f"{qos}", "format=maxwall,flags")
+        wall, _, flags = shown.partition("|")
+        limits["cluster.qos", qos] = wall
+        if "PartitionTimeLimit" in flags:
+            limits.pop(("cluster.partition", partition), None)
+    for (name, value), text in limits.items():
+        limit = seconds(text)
+        if limit is not None and asked > limit:
+            raise ValueError(
+                f"resources.walltime={resources['walltime']} is longer than {name}={value} allows, which is {text}"
+            )
+
+
+def _field(pattern: str, *command: str) -> str:
+    try:
+        found = re.search(pattern, call(*command))
+    except ValueError:
+        return ""
+    return found[1] if found else ""
+
+
+def seconds(text: str) -> int | None:
+    """Return the length of a time as SLURM writes it: days-hours:minutes:seconds and what is shorter."""
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text)
+    if not found:
+        return None
+    days, first, second, third = (int(part) if part else 0 for part in found.groups())
+    if found[4] is not None or found[1] is not None:
+        return ((days * 24 + first) * 60 + second) * 60 + third
+    return first * 60 + second  # minutes, or minutes:seconds
+
+
+def queue() -> dict[tuple[str, int], Queued]:
+    """Return the tasks of this user's jobs that wait or run, by job id and task; a job without an array is task 0."""
+    lines = call("squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%r").splitlines()
+    found = {}
+    for line in lines:
+        parts = line.split("|")
+        if len(parts) == 4:
+            found[parts[0], int(parts[1]) if parts[1].isdigit() else 0] = Queued(parts[2], parts[3])
+    return found
+
+
+def fates(jobs: list[str]) -> dict[tuple[str, int], str]:
+    """Return how tasks ended, where SLURM keeps accounts; the last word on each counts."""
+    if not jobs:
+        return {}
+    try:
+        text = call("sacct", "-nPX", "-j", ",".join(jobs), "--format=JobID,State")
+    except ValueError:
+        return {}
+    found = {}
+    for line in text.splitlines():
+        if match := re.fullmatch(r"(\d+)(?:_(\d+))?\|(\w+)( by \d+)?", line):
+            found[match[1], int(match[2] or 0)] = match[3]
+    return found

@@ -1,0 +1,98 @@
+"""A sweep as its file in configs/sweep names it: overrides of train.py for every run."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+KEYS = ("overrides", "grid", "runs")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a sweep consists of.
+
+    Attributes:
+        name: of the sweep.
+        file: where it was read.
+        overrides: of every run.
+        runs: of single runs, each of which meets every combination of the grid; one empty list where none are named.
+        grid: values by key.
+    """
+
+    name: str
+    file: Path
+    overrides: tuple[str, ...]
+    runs: tuple[tuple[str, ...], ...]
+    grid: dict[str, tuple[str, ...]]
+
+    def lines(self, more: Iterable[str] = ()) -> list[list[str]]:
+        """Return the overrides of each run, each key once.
+
+        Args:
+            more: overrides that hold for every run and win.
+        """
+        cells = [[f"{key}={value}" for key, value in zip(self.grid, cell, strict=True)] for cell in self._cells()]
+        lines = [self._once([*self.overrides, *run, *cell, *more]) for run in self.runs for cell in cells]
+        return [list(line) for line in dict.fromkeys(map(tuple, lines))]
+
+    def _cells(self) -> Iterable[tuple[str, ...]]:
+        return product(*self.grid.values())
+
+    @staticmethod
+    def _once(overrides: list[str]) -> list[str]:
+        return list({override.partition("=")[0]: override for override in overrides}.values())
+
+
+def read_spec(name: str, folder: Path) -> Spec:
+    """Read a sweep.
+
+    Args:
+        name: of a file in the folder, or the path of a file.
+        folder: where the sweeps lie.
+
+    Raises:
+        ValueError: there is no such sweep, or its file is not as it should be.
+    """
+    file = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    try:
+        content = yaml.safe_load(file.read_text()) or {}
+    except OSError:
+        there = sorted(path.stem for path in folder.glob("*.yaml"))
+        near = difflib.get_close_matches(name, there, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"there is no sweep {name!r}: {hint}{folder} has {', '.join(there)}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    wrong = [key for key in content if key not in KEYS] if isinstance(content, dict) else [content]
+    if wrong:
+        raise ValueError(f"{file}: {wrong[0]!r} is none of {', '.join(KEYS)}, which make a sweep")
+    grid = {
+        str(key): tuple(map(as_override, values if isinstance(values, list) else [values]))
+        for key, values in (content.get("grid") or {}).items()
+    }
+    runs = tuple(_overrides(run, file) for run in content.get("runs") or [[]])
+    return Spec(file.stem, file, _overrides(content.get("overrides") or [], file), runs, grid)
+
+
+def _overrides(value: Any, file: Path) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(entry, str) and "=" in entry for entry in value):
+        raise ValueError(f"{file}: {value!r} should be a list of overrides such as [conv=weighted, seed=0]")
+    return tuple(value)
+
+
+def as_override(value: Any) -> str:
+    """Write a value as Hydra reads it on a command line."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(map(as_override, value))}]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{as_override(entry)}" for key, entry in value.items()) + "}"
+    return str(value)

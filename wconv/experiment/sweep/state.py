@@ -1,0 +1,159 @@
+"""How every run of a sweep stands, as its folder, its last launch and the queue tell it."""
+
+import csv
+import json
+import math
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wconv.experiment.sweep import slurm
+from wconv.experiment.sweep.launch import Launch, launches
+from wconv.experiment.sweep.manifest import Row, Sweep
+
+KINDS = ("running", "failed", "stopped", "pending", "done")
+WATCHED = ("val/acc", "val/psnr")
+
+
+@dataclass
+class State:
+    """How a run stands.
+
+    Attributes:
+        row: the run.
+        kind: done, running, failed, stopped (it can go on) or pending.
+        note: why it failed, stopped or waits.
+        queued: whether a job or a process that was started will see to it.
+        epoch: how many epochs are complete.
+        metric: the watched one, e.g. "val/acc 0.5123"; the tested one of a run that is done.
+        epoch_seconds: how long an epoch takes, if that is known.
+    """
+
+    row: Row
+    kind: str
+    note: str = ""
+    queued: bool = False
+    epoch: int = 0
+    metric: str = ""
+    epoch_seconds: float = math.nan
+
+
+@dataclass
+class _Place:
+    """Where a run was started last."""
+
+    launch: Launch
+    number: int
+    code: int | None
+    here: bool
+    task: slurm.Queued | None
+    fate: str
+
+
+def states(sweep: Sweep) -> list[State]:
+    """Return how each run stands."""
+    places = _places(launches(sweep.folder))
+    return [_state(row, places.get(str(row.directory))) for row in sweep.rows]
+
+
+def _places(found: list[Launch]) -> dict[str, _Place]:
+    on_cluster = [launch for launch in found if launch.jobs]
+    # A folder that was copied to a machine without SLURM can be looked at, too.
+    queue = slurm.queue() if on_cluster and shutil.which("squeue") else {}
+    gone = [job for launch in on_cluster for job in launch.jobs if not any(job == queued for queued, _ in queue)]
+    fates = slurm.fates(gone)
+    places = {}
+    for launch in found:
+        jobs, ended, here = launch.jobs, launch.ended(), launch.is_working_here
+        for number, (task, directory) in enumerate(launch.rows):
+            # Of a chain, the last link that SLURM knows of.
+            queued = next((queue[job, task] for job in jobs[::-1] if (job, task) in queue), None)
+            fate = next((fates[job, task] for job in jobs[::-1] if (job, task) in fates), "")
+            places[directory] = _Place(launch, number, ended.get(number), here, queued, fate)
+    return places
+
+
+def _state(row: Row, place: _Place | None) -> State:
+    results = _results(row.directory)
+    status = results.get("status")
+    if status == "completed":
+        return _done(row, results)
+    at_work = place is not None and place.code is None and (place.here or place.task is not None)
+    if at_work:
+        assert place is not None
+        if place.task is not None and place.task.waits:
+            return _progress(State(row, "pending", place.task.words, True))
+        if status == "running":
+            return _progress(State(row, "running", "", True))
+        return _progress(State(row, "pending", "starts, or waits for its turn", True))
+    code = place.code if place else None
+    if status == "failed" or code:
+        words = place.launch.last_words(row.directory) if place else ""
+        killed = f"killed by signal {code - 128}" if code and code > 128 else f"exit code {code}"
+        return _progress(State(row, "failed", str(results.get("error") or words or killed)))
+    if status == "interrupted":
+        return _progress(State(row, "stopped", "can go on"))
+    fate = f"its job ended ({place.fate})" if place and place.fate else "its process is gone"
+    if status == "running":
+        return _progress(State(row, "stopped", f"{fate}; can go on"))
+    if place is not None and place.launch.jobs:
+        return State(row, "stopped", f"{fate} before it began")
+    return State(row, "pending", "not started")
+
+
+def _results(directory: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((directory / "results.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _done(row: Row, results: dict[str, Any]) -> State:
+    metrics, epochs = results.get("metrics") or {}, results.get("epochs") or 0
+    metric = next((f"{name} {metrics[name]:.4g}" for name in ("test/acc", "test/psnr") if metrics.get(name)), "")
+    each = results.get("seconds", math.nan) / epochs if epochs else math.nan
+    return State(row, "done", epoch=epochs, metric=metric, epoch_seconds=each)
+
+
+def _progress(state: State) -> State:
+    """Add how far the run is."""
+    if rows := _table(state.row.directory / "metrics.csv"):
+        state.epoch = int(float(rows[-1].get("epoch") or 0)) + 1
+        state.metric = next((f"{name} {float(rows[-1][name]):.4g}" for name in WATCHED if rows[-1].get(name)), "")
+    if times := _table(state.row.directory / "timing.csv"):
+        state.epoch_seconds = sum(float(row["seconds"]) for row in times) / len(times)
+    return state
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, ValueError):
+        return []
+
+
+def counts(found: Iterable[State]) -> str:
+    """Write how many runs stand how."""
+    numbers = Counter(state.kind for state in found)
+    return ", ".join(f"{numbers[kind]} {kind}" for kind in KINDS[::-1] if numbers[kind])
+
+
+def seconds_left(found: list[State]) -> float:
+    """Estimate how long the rest takes with as many runs at the same time as now; NaN if nothing is known."""
+    by_model: dict[str, list[float]] = {}
+    for state in found:
+        if not math.isnan(state.epoch_seconds):
+            by_model.setdefault(state.row.model, []).append(state.epoch_seconds)
+    means = {model: sum(times) / len(times) for model, times in by_model.items()}
+    rest = [
+        (state.row.epochs - state.epoch) * (state.epoch_seconds if state.epoch_seconds == state.epoch_seconds else mean)
+        for state in found
+        if state.kind not in ("done", "failed")
+        for mean in [means.get(state.row.model, math.nan)]
+    ]
+    return sum(rest) / max(1, sum(state.kind == "running" for state in found))
