@@ -28,7 +28,7 @@ COLOURS = {
     "weighted": ("#D55E00", "#E69F00", "#CC79A7"),
     "other": ("#009E73", "#999999"),
 }
-MANY = 4  # with more groups than this, each backbone gets panels of its own
+MANY = 4  # with more groups than this, each variant of a backbone gets panels of its own
 MAX_DENSITIES = 4
 MANY_TIMES = 20  # the smallest loss: then its axis is logarithmic
 # Metric: axis label and factor; the first one that the runs have is drawn beside the loss.
@@ -64,7 +64,11 @@ def draw(runs: Sequence[SavedRun], path: Path) -> None:
     figure = Figure(figsize=(sum(widths), height), dpi=150)
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
     grid = figure.add_gridspec(1, 2, width_ratios=widths)
-    axes = grid[0].subgridspec(rows, columns).subplots(squeeze=False, sharey="row" if several else False)
+    axes = grid[0].subgridspec(rows, columns).subplots(squeeze=False)
+    if several:
+        _share(axes[0])
+        if len({group.features.get("task.loss") for group in groups}) == 1:  # others are of other units
+            _share(axes[1])
     quality = next((name for name in QUALITY if any(f"val/{name}" in frame for frame in histories)), "acc")
     label, factor = QUALITY[quality]
     for column, title in enumerate(titles):
@@ -97,6 +101,13 @@ def draw(runs: Sequence[SavedRun], path: Path) -> None:
     write_whole(path, buffer.getvalue())
 
 
+def _share(row: Sequence[Axes]) -> None:
+    """Give the panels of a row one scale."""
+    for panel in row[1:]:
+        panel.sharey(row[0])
+        panel.tick_params(labelleft=False)
+
+
 def _history(run: SavedRun) -> pd.DataFrame:
     """Read the epochs of a run, counted from 1."""
     file = run.folder / "metrics.csv"
@@ -115,7 +126,7 @@ def _labels(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
     several_models = len({group.features["model"] for group in groups}) > 1
     backbone = ["model"] * several_models + backbone
     rest = [key for key in headings if key not in backbone]
-    if len(groups) <= MANY:
+    if len(groups) <= MANY and not several_models:
         backbone, rest = [], backbone + rest
     panels = {tuple(group.features.get(key) for key in backbone) for group in groups}
 
