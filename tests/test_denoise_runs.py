@@ -208,8 +208,24 @@ def test_what_changes_the_noise_is_another_run(denoise):
 
 
 @pytest.mark.parametrize("options", [("optimizer.lr=1e30",), ("model=nafnet", "optimizer.lr=1e30")], ids=str)
-def test_a_diverged_run_shows_that_it_has(options, denoise):
+def test_a_diverged_run_ends_at_once(options, denoise):
     done = denoise(*options)
+    assert done.code == 1
+    assert "the loss is infinite or no number (NaN) at step 2; no checkpoint was made before it" in done.err
+
+
+def test_an_image_that_came_out_as_no_number_does_not_vanish_from_the_mean(denoise, monkeypatch):
+    """The losses are numbers; what the test makes of an image is not."""
+    original = Denoising.test_step
+
+    def test_step(self, frame, batch_idx):
+        shown = original(self, frame, batch_idx)
+        if batch_idx == 1:
+            self.rows[-1]["psnr"] = math.nan
+        return shown
+
+    monkeypatch.setattr(Denoising, "test_step", test_step)
+    done = denoise()
     assert done.code == 0, done.err
     assert done.results["metrics"]["test/psnr"] is None
     assert "test/psnr nan" in done.out

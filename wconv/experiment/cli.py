@@ -56,8 +56,10 @@ def launch(train: Callable[[DictConfig], None], configs: Path, earlier_signals: 
             if stop_asked() or isinstance(stop.__cause__, KeyboardInterrupt | SystemExit):
                 raise SystemExit(stop.exit_code) from stop  # the rest of a grid is stopped, too
 
+    # The other processes of one machine are started by Lightning, which adds settings of Hydra to the command line.
+    added = [word for word in sys.argv[1:] if word.startswith("hydra.")] if "LOCAL_RANK" in os.environ else []
     try:
-        sys.argv[1:] = checked(sys.argv[1:], configs)
+        sys.argv[1:] = [*checked([word for word in sys.argv[1:] if word not in added], configs), *added]
     except ConfigError as error:
         report(error)
         return error.exit_code

@@ -32,6 +32,7 @@ FIXED = ("name", "_target_", "_partial_")
 DERIVED = {"datamodule.seed": "seed", "task.seed": "seed"}
 # Groups that need no choice.
 OPTIONAL = ("experiment", "debug")
+LAUNCHER = "hydra/launcher"  # the one thing of Hydra's own that may be chosen: where the runs of a grid go
 MISSING = object()
 MOST_RUNS = 10_000  # of a grid
 
@@ -79,7 +80,9 @@ def _check(overrides: list[Override], multirun: bool) -> None:
         line = override.input_line
         if override.is_delete() or override.package is not None or override.key_or_group == "hydra.mode":
             raise ConfigError(f"{line!r}: only GROUP=CHOICE and KEY=VALUE are understood")
-        if override.key_or_group.split("/")[0].split(".")[0] == "hydra" and override.key_or_group != "hydra/launcher":
+        if override.key_or_group == "sweep":
+            raise ConfigError(f"{line!r}: a sweep is many runs: python scripts/sweep.py {override.value()} --local 2")
+        if override.key_or_group.split("/")[0].split(".")[0] == "hydra" and override.key_or_group != LAUNCHER:
             raise ConfigError(f"{line!r}: Hydra's own settings are those of train.py and cannot be set")
         if override.is_sweep_override() and not multirun:
             raise ConfigError(f"{line!r} names several values: add -m to run them all, or quote the value")
@@ -87,8 +90,6 @@ def _check(overrides: list[Override], multirun: bool) -> None:
             raise ConfigError(f"{line!r} names no value at all: there would be nothing to run")
     if prod(len(_values(override)) for override in overrides) > MOST_RUNS:
         raise ConfigError(f"the grid is of more than {MOST_RUNS} runs; name fewer values")
-        if override.key_or_group == "sweep":
-            raise ConfigError(f"{line!r}: a sweep is many runs: python scripts/sweep.py {override.value()} --local 2")
     for override in choices:
         _check_choice(override, groups[override.key_or_group])
     rest = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
@@ -215,7 +216,8 @@ def _typed(value: Any) -> str:
 
 def _groups(loader: ConfigLoader) -> dict[str, list[str]]:
     names = loader.get_group_options("", results_filter=ObjectType.GROUP)
-    return {name: sorted(loader.get_group_options(name)) for name in names if name not in ("hydra", "sweep")}
+    names = [LAUNCHER, *(name for name in names if name not in ("hydra", "sweep"))]
+    return {name: sorted(loader.get_group_options(name)) for name in names}
 
 
 def _flatten(config: DictConfig, prefix: str = "") -> Iterator[str]:
@@ -239,7 +241,7 @@ def _nearest(name: str, names: list[str]) -> str:
 def _cluster_of_launcher(overrides: list[str], configs: Path) -> list[str]:
     """Return cluster=NAME for hydra/launcher=NAME, unless a cluster is named: Hydra lets no launcher bring it along."""
     chosen = dict(override.split("=", 1) for override in overrides if "=" in override)
-    name = chosen.get("hydra/launcher")
+    name = chosen.get(LAUNCHER)
     is_ours = name is not None and (configs / "cluster" / f"{name}.yaml").exists()
     return [f"cluster={name}"] if is_ours and "cluster" not in chosen else []
 

@@ -33,7 +33,7 @@ grid:
 
 def test_what_one_run_sets_another_does_not_inherit(write):
     """Both are composed once; the second says nothing about the rate, the third nothing about k5."""
-    one = 'runs: [[seed=0, optimizer.lr=0.2], [seed=0], [conv=weighted, "conv.density={k5: [0, 1]}"], [conv=weighted]]'
+    one = 'runs: [[seed=0, optimizer.lr=0.2], [seed=0], [conv=weighted, "conv.density.k5=[0.3, 1]"], [conv=weighted]]'
     together = load(str(write(one)), [], ROOT, anew=True).rows
     alone = [load(str(write(f"runs: [[{run}]]")), [], ROOT, anew=True).rows[0] for run in ("seed=0", "conv=weighted")]
     assert [together[1].directory, together[3].directory] == [row.directory for row in alone]
