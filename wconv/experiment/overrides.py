@@ -257,6 +257,7 @@ def parse_values(lines: list[str], base: DictConfig, choices: list[str]) -> dict
     Raises:
         ConfigError: as `checked`.
     """
+    keep_secrets_out()
     try:
         overrides = OverridesParser.create().parse_overrides(lines)
     except HydraException as error:

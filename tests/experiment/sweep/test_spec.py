@@ -46,7 +46,7 @@ def test_a_sweep_without_a_grid_is_one_run(tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "null"), (True, "true"), (0.5, "0.5"), ([0.2, 0.8], "[0.2,0.8]"), ({"k3": [0.5]}, "{k3:[0.5]}")],
+    [(None, "null"), (True, "true"), (0.5, "0.5"), ([0.2, 0.8], "[0.2,0.8]")],
 )
 def test_values_are_written_as_hydra_reads_them(value, text):
     assert as_override(value) == text

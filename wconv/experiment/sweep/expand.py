@@ -55,7 +55,7 @@ def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) ->
                     by_key = parse_values(new, base, list(choices))
                     parsed |= {line: by_key[line.partition("=")[0]] for line in new}
                 # What an earlier run has set, and this one does not, must not stay.
-                if keys != touched or any(isinstance(parsed[line], dict) for line in values):
+                if keys != touched:
                     config, touched = base.copy(), keys
                 for line in values:
                     OmegaConf.update(config, line.partition("=")[0], parsed[line], merge=True)

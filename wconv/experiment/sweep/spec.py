@@ -93,6 +93,4 @@ def as_override(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return f"[{','.join(map(as_override, value))}]"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{as_override(entry)}" for key, entry in value.items()) + "}"
     return str(value)
