@@ -175,6 +175,18 @@ def test_approximate_tiles_are_said(tmp_path, denoise):
     assert out.endswith("2 of 2 pictures cleaned, 1 of them in approximate tiles\n")
 
 
+def test_approximate_tiles_are_small_and_what_fits_stays_whole(tmp_path, denoise, monkeypatch):
+    monkeypatch.setattr(sys.modules["wconv.experiment.cleaning"], "APPROXIMATE_TILE", 80 * 80)
+    draw(tmp_path / "in" / "a.png", size=(100, 100))
+    draw(tmp_path / "in" / "b.png", size=(150, 150))
+    trained = Trained(Darker(context=None), channels=3, max_pixels=100 * 100)
+    denoise(trained, tmp_path / "in", "-o", tmp_path / "out")
+    whole, *tiles = trained.model.seen
+    assert whole == (1, 3, 100, 100)
+    assert len(tiles) > 4
+    assert all(height * width <= 96 * 96 for _, _, height, width in tiles)  # the overlap is 32 on each side
+
+
 def test_a_broken_picture_is_named_and_the_rest_goes_on(tmp_path, denoise):
     draw(tmp_path / "in" / "c.png")
     (tmp_path / "in" / "a.png").write_text("no picture")

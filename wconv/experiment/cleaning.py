@@ -22,6 +22,7 @@ from wconv.experiment.trained import Denoiser
 
 Step = Callable[[int, int], None]
 
+APPROXIMATE_TILE = 1024 * 1536  # pixels, of a model that looks at the whole picture: large, but below 3 GB in all
 EXACT_TILE = 512 * 512  # pixels; smaller tiles cost more at their borders, larger ones memory
 LINE_EVERY = 5.0  # seconds
 
@@ -119,10 +120,12 @@ def clean(
 def _restore(denoiser: Denoiser, noisy: Tensor, step: Step | None) -> tuple[Tensor, bool]:
     """Denoise (C, H, W) on the model's device; the result is on the CPU."""
     device = next(denoiser.model.parameters()).device
-    exact = getattr(denoiser.model, "context", None) is not None
-    # A graphics card has its own limit; on a processor exact tiles may be as small as is quick.
-    smaller = exact and device.type == "cpu"
-    max_pixels = min(denoiser.max_pixels, EXACT_TILE) if smaller else denoiser.max_pixels
+    max_pixels = denoiser.max_pixels
+    if device.type == "cpu":  # a graphics card has its own limit
+        if getattr(denoiser.model, "context", None) is not None:
+            max_pixels = min(max_pixels, EXACT_TILE)  # exact tiles may be as small as is quick
+        elif noisy[0].numel() > max_pixels:  # what is cut anyway is cut so that it does not take much memory
+            max_pixels = min(max_pixels, APPROXIMATE_TILE)
     restored, approximate = restore(denoiser.model, noisy[None].to(device), max_pixels, step)
     if not bool(torch.isfinite(restored.sum())):
         raise RuntimeError("the model returned values that are no numbers")
