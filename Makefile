@@ -24,11 +24,11 @@ quickstart: install
 # One thread a test: what they compute is small, and two workers then share the cores evenly.
 test test-all: export OMP_NUM_THREADS = 1
 test: install
-	$(BIN)/python -m pytest -n 2 -m "not faults and not slurm and not browser"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults and not slurm and not browser"
 
 # with_cluster.sh starts a SLURM of one node, where it is installed.
 test-all: install
-	$(BIN)/python -m pytest -n 2 -m "not slurm"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slurm"
 	tests/slurm/with_cluster.sh $(BIN)/python -m pytest -n 2 tests/slurm
 
 lint: install

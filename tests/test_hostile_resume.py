@@ -20,6 +20,11 @@ class Attack:
         return os.system, (f"touch {self.path}",)
 
 
+@pytest.fixture(autouse=True)
+def row(injected) -> None:
+    injected("a run folder made to attack, in train.py", 1, "nothing ran, nothing was written outside")
+
+
 @pytest.fixture
 def mine(tmp_path):
     """Return a folder that no attack may reach."""

@@ -25,6 +25,13 @@ def damages(content: bytes, every: int) -> dict[str, bytes]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def row(injected) -> None:
+    injected(
+        "results.json, config.yaml, image store: bytes flipped, cut, emptied", 1, "nothing: noticed, or made again"
+    )
+
+
 @pytest.fixture
 def sealed(make_run) -> Path:
     """Return a run folder whose files have their checksums, as those that train.py writes."""

@@ -32,6 +32,15 @@ DENOISER = (
 )
 
 
+@pytest.fixture(autouse=True)
+def row(injected) -> None:
+    injected(
+        "a run folder made to attack, in evaluate, denoise, crops and compare",
+        1,
+        "nothing ran, nothing was written outside",
+    )
+
+
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
     return tmp_path_factory.mktemp("trained") / "run"

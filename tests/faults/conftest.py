@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fault_harness import ALWAYS, CLASSIFIER, DENOISER, Command, Record, undisturbed
+from fault_harness import ALWAYS, CLASSIFIER, DENOISER, Command, undisturbed
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +24,3 @@ def denoiser(tmp_path_factory) -> Command:
 @pytest.fixture
 def chance() -> random.Random:
     return random.Random(0)
-
-
-@pytest.fixture
-def injected(record_property) -> Record:
-    """Note a fault for the table: what, how often, and what was lost."""
-    return lambda fault, times, lost: record_property("fault", [fault, times, lost])

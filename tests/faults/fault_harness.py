@@ -43,8 +43,6 @@ DENOISER = (
 # A checkpoint after every batch, and a line for every batch.
 ALWAYS = ("trainer.accelerator=cpu", "callbacks.checkpoint.every_seconds=0", "callbacks.progress.every_seconds=0.001")
 
-Record = Callable[[str, int, str], None]
-
 
 @dataclass
 class Process:
