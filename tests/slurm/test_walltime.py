@@ -55,6 +55,7 @@ def test_a_job_signalled_inside_an_epoch_goes_on(tmp_path, undisturbed, restart,
     sweep.until_epoch()
     run("scancel", "--signal=USR1", target, sweep.jobs[0])
     until(lambda: steps(sweep), what=f"a stop\n{sweep.logs()}")
+    assert 0 < steps(sweep)[0] < 4 * BATCHES, "the signal came when the run was over: train longer"
     sweep.until_over()
     assert "1 done" in sweep.call("--status"), sweep.logs()
     assert len(sweep.jobs) == (2 if restart == "chain" else 1)
