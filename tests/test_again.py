@@ -1,6 +1,7 @@
 """Runs that are stopped, moved, damaged, held by others or started again: train.py finds them as they are."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -67,6 +68,20 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(conv, train, tmp_path,
     assert resumed.directory == directory
     assert (directory / "metrics.csv").read_bytes() == (undisturbed.directory / "metrics.csv").read_bytes()
     assert results(directory)["metrics"] == results(undisturbed.directory)["metrics"]
+
+
+def test_what_killed_processes_left_half_written_is_removed(train):
+    directory = train("trainer.max_epochs=1").directory
+    (directory / "results.json").unlink()
+    left = [
+        f"{name}.{os.getpid() + 1}.part" for name in (".results.json", "..lock.owner", "checkpoints/.last.ckpt.sha256")
+    ]
+    for name in (*left, "images/.a.png.1.part", "checkpoints/.last.ckpt.part"):
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_bytes(b"half")
+    assert train("trainer.max_epochs=1").directory == directory
+    assert results(directory)["status"] == "completed"
+    assert not list(directory.rglob(".*.part"))
 
 
 def test_a_run_that_was_moved_knows_its_best_epoch(train, tmp_path):

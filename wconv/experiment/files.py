@@ -6,7 +6,7 @@ from pathlib import Path
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write next to the target, flush to the disk, and rename."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{_own_part()}")
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -16,6 +16,17 @@ def write_whole(path: Path, content: bytes) -> None:
         sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes left of the files that they were writing; no other process may be writing there."""
+    for part in folder.glob(".*.part"):
+        if not part.name.endswith(f".{_own_part()}"):  # a thread of this process may be writing
+            part.unlink(missing_ok=True)
+
+
+def _own_part() -> str:
+    return f"{os.getpid()}.part"
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from wconv.experiment.errors import ConfigError, Interrupted, Stop, failure
-from wconv.experiment.files import write_whole
+from wconv.experiment.files import remove_parts, write_whole
 from wconv.experiment.identity import identity, run_hash
 from wconv.experiment.lock import LOCK, locked
 from wconv.experiment.provenance import provenance
@@ -122,6 +122,8 @@ class Run:
                 elif not path.name.startswith(LOCK):
                     path.unlink()
         (self.directory / "error.log").unlink(missing_ok=True)
+        for folder in (self.directory, self.checkpoints, self.directory / "images"):
+            remove_parts(folder)
         self._write("config.yaml", sealed_config(OmegaConf.to_yaml(self.config, resolve=True)))
         self.record("running", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
 
