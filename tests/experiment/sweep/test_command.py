@@ -1,5 +1,7 @@
 """What scripts/sweep.py says and what it refuses."""
 
+import re
+
 import pytest
 
 
@@ -66,6 +68,14 @@ def test_checked_on_a_machine_without_slurm(write, sweep):
     assert "all that a run imports" in said.out
     assert "vgg: 1 runs, unknown" in said.out
     assert said.out.splitlines()[-1] == "tiny: ready to be submitted"
+
+
+def test_the_cost_is_told_by_finished_runs_of_the_same_work_alone(write, sweep):
+    assert sweep(write("grid: {seed: [0]}"), "--local", "1").code == 0
+    said = sweep(write("grid: {seed: [1], conv: [standard, weighted], optimizer.lr: [0.1]}"), "--check")
+    assert re.search(r"vgg: 2 runs of 0\.\d\d h, 0\.\d core-hours \(from 1 finished runs on cpu", said.out)
+    said = sweep(write("grid: {seed: [1], model.width: [0.1]}"), "--check")
+    assert "vgg: 1 runs, unknown" in said.out
 
 
 def test_a_sweep_is_no_choice_of_train(train):

@@ -3,10 +3,12 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from wconv.experiment.sweep.estimate import against_walltime, estimates
+from wconv.experiment.sweep.estimate import against_walltime, estimates, workload
 from wconv.experiment.sweep.manifest import Row, Settings, Sweep
 from wconv.experiment.sweep.slurm import explained, seconds
 
@@ -23,20 +25,36 @@ def some(tmp_path: Path) -> Sweep:
     return Sweep("some", tmp_path / "sweeps" / "some", rows, Settings(values))
 
 
-def finish(tmp_path: Path, name: str, **content: object) -> None:
+def config(model: str, **of_data: object) -> dict[str, Any]:
+    trainer = {
+        "devices": 1,
+        "num_nodes": 1,
+        "precision": "32-true",
+        "limit_train_batches": 1.0,
+        "limit_val_batches": 1.0,
+    }
+    return {"model": {"name": model, "depth": 16}, "datamodule": {"train_subset": None, **of_data}, "trainer": trainer}
+
+
+def finish(tmp_path: Path, name: str, model: str, of_data: dict[str, object] | None = None, **content: object) -> None:
     folder = tmp_path / "runs" / "classification" / name
     folder.mkdir(parents=True)
-    (folder / "results.json").write_text(json.dumps({"status": "completed", "epochs": 2, **content}))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config(model, **of_data or {})))
+    said = {"status": "completed", "model": model, "device": "NVIDIA A100", "epochs": 2, **content}
+    (folder / "results.json").write_text(json.dumps(said))
 
 
-def test_core_hours_follow_from_runs_of_the_same_model_on_the_same_device(some, tmp_path):
-    finish(tmp_path, "a", model="vgg", device="NVIDIA A100", seconds=1000.0)
-    finish(tmp_path, "b", model="vgg", device="NVIDIA A100", seconds=440.0)
-    finish(tmp_path, "c", model="vgg", device="cpu (x86_64)", seconds=1e6)
-    finish(tmp_path, "d", model="resnet", device="NVIDIA A100", seconds=10.0, status="failed")
-    vgg, resnet = estimates(some, some.rows, [tmp_path / "runs"])
-    assert (vgg.hours, vgg.core_hours, vgg.basis) == (1.0, 16.0, 2)  # 360 s an epoch, two runs, a GPU as 8 cores
-    assert vgg.sentence == "vgg: 2 runs of 1.00 h, 16.0 core-hours (from 2 finished runs)"
+def test_core_hours_follow_from_runs_of_the_same_work_on_the_same_device(some, tmp_path):
+    finish(tmp_path, "a", "vgg", seconds=1000.0)
+    finish(tmp_path, "b", "vgg", {"data_dir": "elsewhere", "seed": 1}, seconds=440.0)
+    finish(tmp_path, "c", "vgg", device="cpu (x86_64)", seconds=1e6)
+    finish(tmp_path, "d", "resnet", seconds=10.0, status="failed")
+    finish(tmp_path, "e", "vgg", {"train_subset": 100}, seconds=1.0)
+    finish(tmp_path, "f", "resnet", seconds="never")
+    work = [(workload(config(model)), [row for row in some.rows if row.model == model]) for model in ("vgg", "resnet")]
+    vgg, resnet = estimates(some, work, [tmp_path / "runs", tmp_path / "runs"])
+    assert (vgg.hours, vgg.core_hours) == (1.0, 16.0)  # 360 s an epoch, two runs, a GPU as 8 cores
+    assert vgg.sentence == "vgg: 2 runs of 1.00 h, 16.0 core-hours (from 2 finished runs on NVIDIA A100)"
     assert math.isnan(resnet.core_hours)
     assert "resnet: 2 runs, unknown" in resnet.sentence
     assert "is enough for the longest job, about 1.00 h" in against_walltime(some, [vgg, resnet], 1)

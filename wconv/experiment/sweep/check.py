@@ -10,7 +10,7 @@ from pathlib import Path
 from wconv.experiment.errors import ConfigError, while_building
 from wconv.experiment.sweep import slurm, submit
 from wconv.experiment.sweep.estimate import against_walltime, estimates
-from wconv.experiment.sweep.expand import datasets
+from wconv.experiment.sweep.expand import by_workload, datasets
 from wconv.experiment.sweep.manifest import Sweep
 from wconv.experiment.sweep.script import rows_per_task
 from wconv.experiment.sweep.state import states
@@ -95,7 +95,8 @@ def _cost(sweep: Sweep, root: Path) -> Iterator[str]:
     if not rows:
         yield "nothing is left to run"
         return
-    found = estimates(sweep, rows, [sweep.folder.parents[1], *sorted((root / "runs").glob("*/")), root / "runs"])
+    work = by_workload(rows, root)
+    found = estimates(sweep, work, [sweep.folder.parents[1], *sorted((root / "runs").glob("*/")), root / "runs"])
     for one in found:
         yield one.sentence
     per_job = rows_per_task(sweep, len(rows)) / int(sweep.settings.resources["runs_at_once"])

@@ -2,42 +2,60 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from wconv.experiment.stored import read_config
 from wconv.experiment.sweep.manifest import Row, Sweep
 from wconv.experiment.sweep.slurm import seconds
+
+# What the time of an epoch follows from, beside the device; the kind of convolution adds little to it.
+OF_TRAINER = ("devices", "num_nodes", "precision", "limit_train_batches", "limit_val_batches")
+NOT_OF_DATA = ("seed", "data_dir", "store_dir", "val_dir", "test_dirs")
+SAMPLE = 30  # finished runs of a model that are looked at, the latest first: their configurations take time to read
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Time and core-hours of the runs of one model.
+    """Time and core-hours of the runs of one workload.
 
     Attributes:
-        model: its name.
+        model: name of their backbone.
         runs: how many are left.
         hours: of one run; NaN where no finished run tells it.
         core_hours: of all of them together.
-        basis: how many finished runs it follows from.
+        devices: of the finished runs that it follows from, one for each of these.
     """
 
     model: str
     runs: int
     hours: float
     core_hours: float
-    basis: int
+    devices: tuple[str, ...]
 
     @property
     def sentence(self) -> str:
         """The estimate in words."""
         if math.isnan(self.hours):
-            return f"{self.model}: {self.runs} runs, unknown: no finished run of this model and accelerator"
+            return (
+                f"{self.model}: {self.runs} runs, unknown: no run of the same model, data and accelerator is finished"
+            )
         return (
             f"{self.model}: {self.runs} runs of {self.hours:.2f} h, {self.core_hours:.1f} core-hours "
-            f"(from {self.basis} finished runs)"
+            f"(from {len(self.devices)} finished runs on {', '.join(sorted(set(self.devices)))})"
         )
+
+
+def workload(config: Mapping[str, Any]) -> str:
+    """Return what the time of an epoch follows from: network, data and arithmetic, as text."""
+    data = {key: value for key, value in config["datamodule"].items() if key not in NOT_OF_DATA}
+    trainer = {key: config["trainer"][key] for key in OF_TRAINER}
+    return json.dumps([dict(config["model"]), data, trainer], sort_keys=True)
 
 
 def cores(sweep: Sweep) -> int:
@@ -47,35 +65,43 @@ def cores(sweep: Sweep) -> int:
     return each * sweep.settings.processes * sweep.settings.nodes
 
 
-def estimates(sweep: Sweep, rows: list[Row], output_dirs: list[Path]) -> list[Estimate]:
+def estimates(sweep: Sweep, work: list[tuple[str, list[Row]]], output_dirs: list[Path]) -> list[Estimate]:
     """Estimate the cost of rows from the finished runs in some folders, by the time that an epoch took.
 
-    Only runs on the same kind of device count. How large model and data are is not looked at: a sweep of one size tells
-    most.
+    Args:
+        sweep: they belong to.
+        work: rows by their workload.
+        output_dirs: where finished runs may lie. Only those of the same workload on the same kind of device count.
     """
-    kind = "gpu" if int(sweep.settings.resources["gpus"]) else "cpu"
-    times: dict[str, list[float]] = {}
-    for results in _finished(output_dirs):
-        device = "cpu" if str(results.get("device", "")).startswith("cpu") else "gpu"
-        if device == kind and results.get("epochs") and results.get("seconds"):
-            times.setdefault(str(results["model"]), []).append(results["seconds"] / results["epochs"])
+    times: dict[str, list[tuple[str, float]]] = {}
+    for load, device, epoch in _finished(sweep, {row.model for _, rows in work for row in rows}, output_dirs):
+        times.setdefault(load, []).append((device, epoch))
     found = []
-    for model in dict.fromkeys(row.model for row in rows):
-        of_model, known = [row for row in rows if row.model == model], times.get(model, [])
-        epoch = sum(known) / len(known) / 3600 if known else math.nan
-        total = sum(row.epochs for row in of_model) * epoch
-        found.append(Estimate(model, len(of_model), total / len(of_model), total * cores(sweep), len(known)))
+    for load, rows in work:
+        known = times.get(load, [])
+        epoch = sum(hours for _, hours in known) / len(known) if known else math.nan
+        total = sum(row.epochs for row in rows) * epoch
+        devices = tuple(device for device, _ in known)
+        found.append(Estimate(rows[0].model, len(rows), total / len(rows), total * cores(sweep), devices))
     return found
 
 
-def _finished(output_dirs: list[Path]) -> Iterator[dict[str, Any]]:
-    for path in (path for folder in output_dirs for path in folder.glob("*/*/results.json")):
+def _finished(sweep: Sweep, models: set[str], output_dirs: list[Path]) -> Iterator[tuple[str, str, float]]:
+    """Yield workload, device and hours an epoch of finished runs on the kind of device that the sweep asks for."""
+    on_gpu = bool(int(sweep.settings.resources["gpus"]))
+    files = {path.resolve(): path.stat().st_mtime for folder in output_dirs for path in folder.glob("*/*/results.json")}
+    seen = dict.fromkeys(models, 0)
+    for path in sorted(files, key=lambda path: -files[path]):
         try:
             content = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            model, device, epochs = content["model"], str(content["device"]), content["epochs"]
+            if content["status"] != "completed" or device.startswith("cpu") == on_gpu or not epochs:
+                continue
+            if seen.get(model, SAMPLE) < SAMPLE:
+                seen[model] += 1
+                yield workload(read_config(path.parent)), device, content["seconds"] / epochs / 3600
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OmegaConfBaseException, YAMLError):
             continue
-        if isinstance(content, dict) and content.get("status") == "completed":
-            yield content
 
 
 def against_walltime(sweep: Sweep, found: list[Estimate], rows_per_job: float) -> str:

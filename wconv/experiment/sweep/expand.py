@@ -16,6 +16,7 @@ from wconv.experiment.errors import ConfigError, while_building
 from wconv.experiment.overrides import CONFIG_NAME, checked, parse_values
 from wconv.experiment.rules import check_values
 from wconv.experiment.run import Run
+from wconv.experiment.sweep.estimate import workload
 from wconv.experiment.sweep.manifest import UNKNOWN, Row, Settings
 
 SETTINGS = ("cluster", "resources", "trainer.accelerator", "trainer.devices", "trainer.num_nodes")
@@ -122,18 +123,41 @@ def _data(config: DictConfig, root: Path, known: dict[str, dict[str, Any]], with
     return known[key]
 
 
-def datasets(rows: list[Row], root: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the name and the data module of every data set of a sweep, once."""
-    seen = set[str]()
+def composed(rows: list[Row], root: Path, groups: tuple[str, ...]) -> Iterator[tuple[DictConfig, list[Row]]]:
+    """Yield the configuration of rows that agree in some groups, and are composed once for that.
+
+    Args:
+        rows: of a sweep.
+        root: folder of train.py.
+        groups: which of the configuration count, beside the choices; other values are as if nobody had set them.
+    """
     lines = [row.overrides for row in rows]
     with initialize_config_dir(str(root / "configs"), version_base="1.3"):
         for choices, numbers in _by_choices(lines, root / "configs").items():
-            base = compose(CONFIG_NAME, overrides=list(choices))
+            alike: dict[tuple[str, ...], list[Row]] = {}
             for number in numbers:
                 values = [line for line in lines[number] if line not in choices]
-                relevant = tuple(line for line in values if line.startswith(("datamodule.", "paths.")))
-                if (key := json.dumps([base.datamodule.name, *relevant])) in seen:
-                    continue
-                seen.add(key)
-                config = compose(CONFIG_NAME, overrides=[*choices, *values])
-                yield config.datamodule.name, build.make(build.with_absolute_paths(config, root).datamodule)
+                relevant = tuple(line for line in values if line.lstrip("+").startswith(groups))
+                alike.setdefault(relevant, []).append(rows[number])
+            for relevant, members in alike.items():
+                yield compose(CONFIG_NAME, overrides=[*choices, *relevant]), members
+
+
+def datasets(rows: list[Row], root: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the name and the data module of every data set of a sweep, once."""
+    seen = set[str]()
+    for config, _ in composed(rows, root, ("datamodule.", "paths.")):
+        absolute = build.with_absolute_paths(config, root).datamodule
+        if (key := json.dumps(OmegaConf.to_container(absolute, resolve=True), sort_keys=True)) not in seen:
+            seen.add(key)
+            yield config.datamodule.name, build.make(absolute)
+
+
+def by_workload(rows: list[Row], root: Path) -> list[tuple[str, list[Row]]]:
+    """Return the rows of a sweep by what an epoch of them takes."""
+    found: dict[str, list[Row]] = {}
+    for config, members in composed(rows, root, ("datamodule.", "model.", "trainer.", "paths.")):
+        content = OmegaConf.to_container(config, resolve=True)
+        assert isinstance(content, dict)
+        found.setdefault(workload({str(key): value for key, value in content.items()}), []).extend(members)
+    return list(found.items())
