@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from wconv.experiment.errors import ConfigError, Interrupted, Stop
 from wconv.experiment.overrides import CONFIG_NAME, checked
 from wconv.experiment.signals import noted, stop_asked
+from wconv.experiment.sweep.launcher import ask
 from wconv.experiment.text import visible
 
 # From harmless to bad: of a grid, the worst one is the exit code.
@@ -59,7 +60,10 @@ def launch(train: Callable[[DictConfig], None], configs: Path, earlier_signals: 
     # The other processes of one machine are started by Lightning, which adds settings of Hydra to the command line.
     added = [word for word in sys.argv[1:] if word.startswith("hydra.")] if "LOCAL_RANK" in os.environ else []
     try:
-        sys.argv[1:] = [*checked([word for word in sys.argv[1:] if word not in added], configs), *added]
+        words = checked([word for word in sys.argv[1:] if word not in added], configs)
+        if advice := ask(words, configs):
+            print(advice, flush=True)
+        sys.argv[1:] = [*words, *added]
     except ConfigError as error:
         report(error)
         return error.exit_code

@@ -84,6 +84,8 @@ def _check(overrides: list[Override], multirun: bool) -> None:
             raise ConfigError(f"{line!r}: a sweep is many runs: python scripts/sweep.py {override.value()} --local 2")
         if override.key_or_group.split("/")[0].split(".")[0] == "hydra" and override.key_or_group != LAUNCHER:
             raise ConfigError(f"{line!r}: Hydra's own settings are those of train.py and cannot be set")
+        if override.key_or_group == LAUNCHER and not multirun:
+            raise ConfigError(f"{line!r} says where the runs of a grid go: add -m, or the run would start here")
         if override.is_sweep_override() and not multirun:
             raise ConfigError(f"{line!r} names several values: add -m to run them all, or quote the value")
         if override.is_sweep_override() and not _values(override):

@@ -82,3 +82,18 @@ def test_a_sweep_is_no_choice_of_train(train):
     done = train("sweep=smoke")
     assert done.code == 2
     assert "python scripts/sweep.py smoke --local 2" in done.err
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ((), "hydra/launcher=leonardo' says where the runs of a grid go: add -m, or the run would start here"),
+        (("-m",), "this machine has no SLURM"),
+    ],
+)
+def test_the_launcher_of_hydra_needs_a_grid_and_a_cluster(train, sweep, tmp_path, option, message):
+    done = train(*option, "hydra/launcher=leonardo")
+    assert done.code == 2
+    assert message in done.err
+    assert done.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()

@@ -115,12 +115,8 @@ def _probe(sweep: Sweep, root: Path) -> Iterator[str]:
     script, log = folder / "job.sbatch", folder / "log"
     script.write_text(f'#!/bin/bash\ncd "{root}" || exit 1\n{load}"{python}" -c "{IMPORTS}"\n')
     log.unlink(missing_ok=True)
-    options = {"account": cluster["account"], "partition": cluster["partition"], "qos": cluster["qos"]}
-    options |= {"time": PROBE_WALLTIME, "job-name": f"wconv-probe-{sweep.name}", "output": log, "nodes": 1}
-    options |= {"ntasks-per-node": 1, "cpus-per-task": resources["cpus"], "mem": f"{resources['memory_gb']}G"}
-    options |= {"gres": f"gpu:{resources['gpus']}" if resources["gpus"] else None}
-    given = [f"--{name}={value}" for name, value in options.items() if value is not None]
-    job = slurm.submit(script, cluster, resources, *given)
+    more = {"job-name": f"wconv-probe-{sweep.name}", "output": log}
+    job = slurm.submit(script, cluster, resources, *slurm.options(cluster, resources, **more))
     yield f"job {job}, two minutes at most; waiting for it"
     deadline = time.monotonic() + WAIT_SECONDS
     while any(queued == job for queued, _ in slurm.queue()):

@@ -16,7 +16,7 @@ SETTINGS = {
     "`sacctmgr show qos format=name,maxwall` lists them",
     r"time limit|TimeLimit|MaxWall": "resources.walltime={walltime} is longer than cluster.partition={partition} and "
     "cluster.qos={qos} allow",
-    r"[Nn]ode configuration|[Mm]emory (spec|required)|[Tt]oo many|gres|GRES|CPU count": "no node of "
+    r"[Nn]ode configuration|[Mm]emory (spec|required)|[Tt]oo many|gres|GRES|CPU count|More processors": "no node of "
     "cluster.partition={partition} has what a job asks for; see resources.gpus, resources.cpus, resources.memory_gb, "
     "resources.runs_at_once and trainer.devices",
     r"QOS policy": "cluster.qos={qos} does not allow so large or so long a job; see resources.walltime={walltime}, "
@@ -91,6 +91,23 @@ def submit(script: Path, cluster: dict[str, object], resources: dict[str, object
         return call("sbatch", "--parsable", *options, str(script)).strip()
     except ValueError as error:
         raise ValueError(explained(str(error), {**cluster, **resources})) from None
+
+
+def options(cluster: dict[str, object], resources: dict[str, object], **more: object) -> list[str]:
+    """Return the options of sbatch for a job of one process, or of several.
+
+    Args:
+        cluster: account, partition and QOS.
+        resources: cores, memory and GPUs of a process, and the walltime.
+        **more: further options, `ntasks-per-node` among them.
+    """
+    on_node = int(str(more.get("ntasks-per-node", 1)))
+    given = {name: cluster[name] for name in ("account", "partition", "qos")}
+    given |= {"time": resources["walltime"], "nodes": 1, "ntasks-per-node": 1, "cpus-per-task": resources["cpus"]}
+    given |= {"mem": f"{int(str(resources['memory_gb'])) * on_node}G"}
+    gpus = int(str(resources["gpus"])) * on_node
+    given |= {"gres": f"gpu:{gpus}" if gpus else None} | more
+    return [f"--{name}={value}" for name, value in given.items() if value is not None]
 
 
 def explained(message: str, settings: dict[str, object]) -> str:
