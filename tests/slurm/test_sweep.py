@@ -69,7 +69,9 @@ def test_a_run_that_fails_does_not_take_the_others_of_its_task_with_it(tmp_path)
 
 
 def test_cancel_ends_the_chain_first(tmp_path):
-    sweep = OnCluster("smoke", tmp_path, "seed=0", "trainer.max_epochs=20", "cluster.restart=chain")
+    sweep = OnCluster(
+        "smoke", tmp_path, "seed=0", "trainer.max_epochs=20", "cluster.restart=chain", "cluster.max_running=1"
+    )
     sweep.call("--submit")
     sweep.until_epoch()
     assert f"cancelled {sweep.jobs[0]}" in sweep.call("--cancel")
@@ -78,6 +80,7 @@ def test_cancel_ends_the_chain_first(tmp_path):
     assert len(sweep.jobs) == 1
     assert not sweep.at_work
     assert "2 stopped" in sweep.call("--status")
+    until(lambda: "its job ended (CANCELLED) before it began" in sweep.call("--status"))  # accounts lag behind
     assert "no job is at work" in sweep.call("--cancel")
 
 

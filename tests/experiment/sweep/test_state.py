@@ -118,6 +118,14 @@ def test_a_job_that_is_gone_leaves_its_runs_stopped(some, queue):
     assert first(some) == ("stopped", "can go on")
 
 
+def test_fates_are_read_as_sacct_writes_them(monkeypatch):
+    lines = ["7_1|COMPLETED", "7_[3,5-6%2]|CANCELLED by 0", "8|TIMEOUT", "9_[1,3,...]|FAILED", "nothing|of use"]
+    monkeypatch.setattr(slurm, "call", lambda *command: "\n".join(lines))
+    cancelled = {("7", task): "CANCELLED" for task in (3, 5, 6)}
+    cut = {("9", 1): "FAILED", ("9", 3): "FAILED"}
+    assert slurm.fates(["7", "8", "9"]) == {("7", 1): "COMPLETED", ("8", 0): "TIMEOUT", **cancelled, **cut}
+
+
 def test_of_a_retried_run_the_last_launch_counts(some, queue):
     launch = submitted(some, "7")
     (launch.folder / "ended" / "0").write_text("0 1\n")
@@ -165,6 +173,14 @@ def test_the_picture_counts_what_it_does_not_show(capsys):
     out = capsys.readouterr().out
     assert "... and 5 more" in out
     assert "some: 31 runs: 30 done, 1 failed" in out
+
+
+def test_the_picture_tells_runs_apart_that_have_like_names(capsys):
+    both = "experiment=quickstart 'paths.output_dir=a b' model=vgg"
+    lines = [f"{both} conv=weighted 'conv.density.k3=[0.5]'", f"{both} conv=standard init=pytorch seed=1"]
+    screen.show("some", [State(Row(Path("vgg"), "vgg", 10, line), "pending", "not started") for line in lines])
+    shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()[1:3]]
+    assert shown == ["vgg pending conv.density.k3=[0.5] not started", "vgg pending init=pytorch not started"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """How a sweep stands, on a terminal or in a file."""
 
 import math
+import shlex
 import time
 from collections.abc import Callable
 from itertools import groupby
@@ -21,6 +22,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "left": {"justify": "right", "no_wrap": True},
     "": {"overflow": "fold"},
 }
+NAMED = ("model", "conv", "seed")  # what the name of a run says already
 WIDE = 200
 SHOWN = 25  # rows of a kind; the rest is counted
 
@@ -59,16 +61,28 @@ def picture(name: str, found: list[State], most: int) -> RenderableType:
     for heading, options in COLUMNS.items():
         table.add_column(heading, **options)
     ordered = sorted(found, key=lambda state: KINDS.index(state.kind))
+    differs = _differences(found)
     for kind, group in groupby(ordered, key=lambda state: state.kind):
         rows, mark = list(group), Text(kind, style=COLOURS[kind])
         for state in rows[:most]:
             epoch = f"{state.epoch}/{state.row.epochs}" if state.epoch else ""
             left = (state.row.epochs - state.epoch) * state.epoch_seconds if kind == "running" else math.nan
-            words = "  ".join(filter(None, (state.metric, state.note)))
+            words = "  ".join(filter(None, (differs(state), state.metric, state.note)))
             table.add_row(state.row.directory.name, mark, epoch, duration(left), Text(words))
         if len(rows) > most:
             table.add_row(f"... and {len(rows) - most:,} more", mark)
     return Group(table, Text(summary(name, found)))
+
+
+def _differences(found: list[State]) -> Callable[[State], str]:
+    """Return what tells the overrides of a run that not all have."""
+    shared = set.intersection(*(set(state.row.arguments.split()) for state in found)) if found else set()
+
+    def of(state: State) -> str:
+        own = [word for word in state.row.overrides if not shared.issuperset(shlex.quote(word).split())]
+        return " ".join(word for word in own if word.partition("=")[0] not in NAMED)
+
+    return of
 
 
 def summary(name: str, found: list[State]) -> str:

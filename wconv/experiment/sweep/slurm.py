@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -192,8 +193,14 @@ def fates(jobs: list[str]) -> dict[tuple[str, int], str]:
         text = call("sacct", "-nPX", "-j", ",".join(jobs), "--format=JobID,State")
     except ValueError:
         return {}
-    found = {}
+    found: dict[tuple[str, int], str] = {}
     for line in text.splitlines():
-        if match := re.fullmatch(r"(\d+)(?:_(\d+))?\|(\w+)( by \d+)?", line):
-            found[match[1], int(match[2] or 0)] = match[3]
+        if match := re.fullmatch(r"(\d+)(?:_(\d+|\[.*\]))?\|(\w+)( by \d+)?", line):
+            found |= {(match[1], task): match[3] for task in _tasks(match[2] or "0")}
     return found
+
+
+def _tasks(text: str) -> Iterator[int]:
+    """Yield the tasks that one line stands for: 7, or where none of them began, [3,5-11%2]."""
+    for first, last in re.findall(r"(?<![%\d])(\d+)(?:-(\d+))?", text):
+        yield from range(int(first), int(last or first) + 1)

@@ -96,10 +96,13 @@ def _state(row: Row, place: _Place | None) -> State:
         return _progress(State(row, "failed", str(results.get("error") or words or killed)))
     if status == "interrupted":
         return _progress(State(row, "stopped", "can go on"))
-    fate = f"its job ended ({place.fate})" if place and place.fate else "its process is gone"
+    on_cluster = place is not None and bool(place.launch.jobs)
+    fate = (
+        f"its job ended ({place.fate})" if place and place.fate else f"its {'job' if on_cluster else 'process'} is gone"
+    )
     if status == "running":
         return _progress(State(row, "stopped", f"{fate}; can go on"))
-    if place is not None and place.launch.jobs:
+    if on_cluster:
         return State(row, "stopped", f"{fate} before it began")
     return State(row, "pending", "not started")
 
