@@ -3,45 +3,19 @@
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
+from tests.tiny import CLASSIFIER, SYNTHETIC_KEYS, Outcome, command_line
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # train.py and scripts/ are files of the checkout, in no package
-
-# A run of about a second, with every part in it.
-TINY = [
-    "datamodule=synthetic_classes",
-    "datamodule.train_images=200",
-    "datamodule.test_images=60",
-    "datamodule.batch_size=32",
-    "model.depth=11",
-    "model.width=0.05",
-    "trainer.max_epochs=2",
-    "trainer.accelerator=cpu",
-]
-# Keys that only the drawn images have.
-SYNTHETIC_KEYS = ("datamodule.train_images", "datamodule.test_images")
-
-
-@dataclass
-class Outcome:
-    """What a call of train.py left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def directory(self) -> Path:
-        return Path(self.out.splitlines()[-1])
 
 
 @pytest.fixture
@@ -57,7 +31,11 @@ def train(
             *(SYNTHETIC_KEYS if "datamodule" in chosen else ()),
             *(("model.depth",) if "model" in chosen else ()),
         )
-        tiny = [argument for argument in TINY if not argument.startswith((*(f"{key}=" for key in chosen), *foreign))]
+        tiny = [
+            argument
+            for argument in command_line(CLASSIFIER)
+            if not argument.startswith((*(f"{key}=" for key in chosen), *foreign))
+        ]
         if "paths.output_dir" not in chosen:
             tiny.append(f"paths.output_dir={tmp_path / 'runs'}")
         monkeypatch.setattr(sys, "argv", ["train.py", *tiny, *arguments])

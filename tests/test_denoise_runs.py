@@ -1,10 +1,8 @@
 """Denoisers through train.py from end to end, on drawn images."""
 
-import json
 import math
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,54 +10,25 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.tiny import DENOISER, SYNTHETIC_KEYS, Outcome, command_line
 from wconv.experiment.denoising import Denoising
 
 ROOT = Path(__file__).resolve().parents[1]
-# A run of about a second. NAFNet halves 16x16 patches once.
-TINY = {
-    "model": "dncnn",
-    "datamodule": "synthetic_images",
-    "datamodule.train_images": "6",
-    "datamodule.test_images": "10",
-    "datamodule.drawn_size": "48",
-    "datamodule.val_size": "2",
-    "datamodule.patch_size": "16",
-    "datamodule.patches_per_epoch": "64",
-    "datamodule.batch_size": "16",
-    "trainer.max_epochs": "2",
-    "trainer.accelerator": "cpu",
-    "model.width": "4",
-}
+# NAFNet halves 16x16 patches once.
 OF_MODEL = {
     "dncnn": {"model.depth": "3"},
     "nafnet": {"model.encoder": "[1]", "model.middle": "0", "model.decoder": "[1]"},
 }
-SYNTHETIC = ("datamodule.train_images", "datamodule.test_images", "datamodule.drawn_size")
-
-
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def directory(self) -> Path:
-        return Path(self.out.splitlines()[-1])
-
-    @property
-    def results(self) -> dict:
-        return json.loads((self.directory / "results.json").read_text(), parse_constant=pytest.fail)
 
 
 def arguments(output_dir: Path, *options: str) -> list[str]:
     """Return the command line of a tiny run with more options."""
     chosen = dict(option.split("=", 1) for option in options)
-    tiny = TINY | OF_MODEL[chosen.get("model", "dncnn")]
+    tiny = {key: value for key, value in DENOISER.items() if key != "model.depth"}
+    tiny |= OF_MODEL[chosen.get("model", "dncnn")]
     if "datamodule" in chosen:
-        tiny = {key: value for key, value in tiny.items() if key not in SYNTHETIC}
-    whole = {"paths.output_dir": str(output_dir)} | tiny | chosen
-    return [f"{key}={value}" for key, value in whole.items()]
+        tiny = {key: value for key, value in tiny.items() if key not in SYNTHETIC_KEYS}
+    return command_line({"paths.output_dir": str(output_dir)} | tiny, *options)
 
 
 @pytest.fixture

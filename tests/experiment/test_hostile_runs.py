@@ -12,24 +12,11 @@ import torch
 import yaml
 from PIL import Image
 
+from tests.tiny import SMALL_DENOISER, command_line
 from wconv.experiment.errors import ConfigError
 from wconv.experiment.trained import load_denoiser
 
 ROOT = Path(__file__).resolve().parents[2]
-DENOISER = (
-    "model=dncnn",
-    "model.depth=3",
-    "model.width=4",
-    "datamodule=synthetic_images",
-    "datamodule.train_images=4",
-    "datamodule.test_images=2",
-    "datamodule.drawn_size=24",
-    "datamodule.patch_size=16",
-    "datamodule.patches_per_epoch=16",
-    "datamodule.batch_size=8",
-    "datamodule.channels=1",
-    "trainer.max_epochs=1",
-)
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +37,7 @@ def kept(tmp_path_factory):
 def run(kept, train, tmp_path):
     """Return a run that the test may turn into an attack; it is trained once."""
     if not kept.exists():
-        shutil.copytree(train(*DENOISER).directory, kept)
+        shutil.copytree(train(*command_line(SMALL_DENOISER)).directory, kept)
     theirs = shutil.copytree(kept, tmp_path / "theirs" / "run")
     for record in theirs.glob("checkpoints/*.sha256"):  # who alters a checkpoint leaves no checksum that tells
         record.unlink()

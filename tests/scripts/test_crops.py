@@ -5,25 +5,15 @@ import pytest
 from PIL import Image
 
 from scripts import crops
-
-TINY = [
-    "model=dncnn",
-    "model.depth=3",
-    "model.width=4",
-    "datamodule=synthetic_images",
-    "datamodule.channels=1",
-    "datamodule.train_images=4",
-    "datamodule.test_images=1",
-    "datamodule.drawn_size=32",
-    "datamodule.patch_size=16",
-    "datamodule.patches_per_epoch=32",
-    "trainer.max_epochs=1",
-]
+from tests.tiny import SMALL_DENOISER, command_line
 
 
 @pytest.fixture
 def runs(train):
-    return [train(*TINY, f"conv={conv}").directory for conv in ("standard", "weighted")]
+    return [
+        train(*command_line(SMALL_DENOISER, "datamodule.drawn_size=32", f"conv={conv}")).directory
+        for conv in ("standard", "weighted")
+    ]
 
 
 @pytest.fixture

@@ -12,23 +12,10 @@ import yaml
 from PIL import Image
 
 from models.dncnn import DnCNN
+from tests.tiny import SMALL_DENOISER, command_line
 from wconv.experiment.denoising import Denoising, psnr, ssim
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = (
-    "model=dncnn",
-    "model.depth=3",
-    "model.width=4",
-    "datamodule=synthetic_images",
-    "datamodule.train_images=4",
-    "datamodule.test_images=3",
-    "datamodule.drawn_size=24",
-    "datamodule.patch_size=16",
-    "datamodule.patches_per_epoch=16",
-    "datamodule.batch_size=8",
-    "datamodule.channels=1",
-    "trainer.max_epochs=1",
-)
 
 
 @pytest.fixture
@@ -55,7 +42,7 @@ def kept(tmp_path_factory):
 def run(kept, train, tmp_path):
     """Return a trained run that the test may damage; it is trained once."""
     if not kept.exists():
-        shutil.copytree(train(*TINY).directory, kept)
+        shutil.copytree(train(*command_line(SMALL_DENOISER)).directory, kept)
     return shutil.copytree(kept, tmp_path / "run")
 
 
@@ -104,8 +91,7 @@ def draw(folder: Path, mode: str, count: int = 2) -> Path:
     ids=lambda options: options[0],
 )
 def test_a_run_gives_the_numbers_of_its_training(options, train, evaluate):
-    own = {option.split("=")[0] for option in options}
-    done = train(*(option for option in TINY if option.split("=")[0] not in own), *options)
+    done = train(*command_line(SMALL_DENOISER, *options))
     assert done.code == 0, done.err
     before = state(done.directory)
     code, out, err = evaluate(done.directory)

@@ -5,43 +5,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.tiny import CLASSIFIER, DENOISER, Outcome, command_line
 from tests.wandb_runs.fake_server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "0123456789" * 4  # of the form of a key
-# A run of a second or two, with every part in it.
-TINY = {
-    "datamodule": "synthetic_classes",
-    "datamodule.train_images": "200",
-    "datamodule.test_images": "60",
-    "datamodule.batch_size": "32",
-    "model.depth": "11",
-    "model.width": "0.05",
-    "trainer.max_epochs": "3",
-    "trainer.accelerator": "cpu",
-}
-TINY_DENOISER = {
-    "model": "dncnn",
-    "model.depth": "3",
-    "model.width": "4",
-    "datamodule": "synthetic_images",
-    "datamodule.train_images": "6",
-    "datamodule.test_images": "10",
-    "datamodule.drawn_size": "48",
-    "datamodule.val_size": "2",
-    "datamodule.patch_size": "16",
-    "datamodule.patches_per_epoch": "64",
-    "datamodule.batch_size": "16",
-    "trainer.max_epochs": "2",
-    "trainer.accelerator": "cpu",
-}
-
-
 # train.py, in which something happens right after an epoch was recorded.
 DISTURBED = """
 import glob, os, signal, sys, time
@@ -78,19 +50,6 @@ def server() -> Iterator[Server]:
     serving.server_close()
 
 
-@dataclass
-class Done:
-    """What a program left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def directory(self) -> Path:
-        return Path(self.out.splitlines()[-1])
-
-
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """An environment in which W&B knows nothing of the machine's user."""
@@ -101,31 +60,31 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def program(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Done]:
+def program(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Outcome]:
     """Run a program of the checkout in an empty folder and wait for it."""
     here = tmp_path / "here"
     here.mkdir()
 
-    def call(script: str, *arguments: str, **more: str) -> Done:
+    def call(script: str, *arguments: str, **more: str) -> Outcome:
         command = [sys.executable, str(ROOT / script), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, cwd=here, env=environment | more, timeout=300)
         assert list(here.iterdir()) == []  # nothing is left where one happens to be
-        return Done(done.returncode, done.stdout, done.stderr)
+        return Outcome(done.returncode, done.stdout, done.stderr)
 
     return call
 
 
 @pytest.fixture
-def disturbed(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Done]:
+def disturbed(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Outcome]:
     """Run train.py with a disturbance at the end of an epoch."""
 
-    def call(epoch: int, what: str, *line: str, **more: str) -> Done:
+    def call(epoch: int, what: str, *line: str, **more: str) -> Outcome:
         code = DISTURBED.format(root=str(ROOT), epoch=epoch, what=what)
         command = [sys.executable, "-c", code, *line]
         done = subprocess.run(
             command, cwd=tmp_path, env=environment | more, capture_output=True, text=True, timeout=300
         )
-        return Done(done.returncode, done.stdout, done.stderr)
+        return Outcome(done.returncode, done.stdout, done.stderr)
 
     return call
 
@@ -135,10 +94,8 @@ def arguments(tmp_path: Path) -> Callable[..., list[str]]:
     """Return the command line of a tiny run with more options."""
 
     def call(*options: str) -> list[str]:
-        chosen = dict(option.split("=", 1) for option in options)
-        tiny = TINY_DENOISER if chosen.get("model") == "dncnn" else TINY
-        whole = {"logger": "wandb", "paths.output_dir": str(tmp_path / "runs")} | tiny | chosen
-        return [f"{key}={value}" for key, value in whole.items()]
+        tiny = DENOISER if "model=dncnn" in options else CLASSIFIER | {"trainer.max_epochs": "3"}
+        return command_line({"logger": "wandb", "paths.output_dir": str(tmp_path / "runs")} | tiny, *options)
 
     return call
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.sweep import main
-from tests.conftest import TINY
+from tests.tiny import CLASSIFIER, command_line
 
 Write = Callable[..., Path]
 
@@ -28,7 +28,9 @@ def write(tmp_path: Path) -> Write:
     """Write a sweep of tiny runs below tmp_path / "runs", with more lines of YAML, and return its file."""
 
     def make(more: str, name: str = "tiny", overrides: tuple[str, ...] = ()) -> Path:
-        lines = [f"  - {line}" for line in (*TINY, f"paths.output_dir={tmp_path / 'runs'}", *overrides)]
+        lines = [
+            f"  - {line}" for line in (*command_line(CLASSIFIER), f"paths.output_dir={tmp_path / 'runs'}", *overrides)
+        ]
         file = tmp_path / f"{name}.yaml"
         file.write_text("\n".join(["overrides:", *lines, more]) + "\n")
         return file
