@@ -22,7 +22,7 @@ from wconv.experiment.trained import Denoiser
 
 Step = Callable[[int, int], None]
 
-APPROXIMATE_TILE = 1024 * 1024  # pixels, of a model that looks at the whole picture: large, but below 3 GB in all
+APPROXIMATE_TILE = 768 * 768  # pixels, of a model that looks at the whole picture: large, but below 3 GB in all
 EXACT_TILE = 512 * 512  # pixels; smaller tiles cost more at their borders, larger ones memory
 LINE_EVERY = 5.0  # seconds
 
