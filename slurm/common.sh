@@ -2,7 +2,7 @@
 
 root=@root@ # of the checkout
 python=@python@ # interpreter of the runs
-folder=@folder@ # of this launch: rows.tsv, ended/, logs/, jobs, stop
+folder=@folder@ # of this launch: rows.tsv, ended/, links/, logs/, jobs, stop
 restart=@restart@ # what follows when the time ends before the runs do: requeue or chain
 max_restarts=@max_restarts@
 
@@ -64,21 +64,35 @@ run_rows() { # start the rows of this task, at most $1 at a time, and wait for a
 
 go_on() { # see to it that what is left is done, unless somebody wants it to stop
     [ -n "$again" ] && [ -z "$stopped" ] && [ ! -e "$folder/stop" ] || return 0
-    local count=${WCONV_LINK:-${SLURM_RESTART_COUNT:-0}}
-    if [ "$count" -ge "$max_restarts" ]; then
+    if [ "${WCONV_LINK:-${SLURM_RESTART_COUNT:-0}}" -ge "$max_restarts" ]; then
         echo "cluster.max_restarts=$max_restarts: the job ends here, with runs left that can go on"
-    elif [ "$restart" = requeue ]; then
-        trap '' TERM # it ends this script, too
-        scontrol requeue "$job"
-    else
+        return
+    fi
+    trap '' TERM # a requeue ends this script, too
+    if [ "$restart" = requeue ]; then
+        scontrol requeue "$job" && return
+        echo "cluster.restart=requeue was refused: another job is chained behind this one instead"
+    fi
+    chain
+}
+
+# One link goes on with what all tasks of the array have left, so that cluster.max_running holds for it as well: the first
+# task that needs it submits it, and it begins when all have ended.
+chain() {
+    local link=$folder/links/$((${WCONV_LINK:-0} + 1)) try
+    mkdir -p "$folder/links"
+    mkdir "$link" 2>/dev/null || return 0 # another task has
+    for try in 1 2 3 4 5; do
+        [ "$try" = 1 ] || sleep 10
         (
             for name in $(compgen -e); do # a job would inherit what this one was given
                 case $name in SLURM_CONF) ;; SLURM* | SBATCH* | SRUN* | PMI*) unset "$name" ;; esac
             done
-            export WCONV_LINK=$((count + 1))
-            only=()
-            [[ $job == *_* ]] && only=(--array="$task")
-            sbatch --parsable --dependency="afterany:$job" "${only[@]}" "$folder/job.sbatch" >>"$folder/jobs"
-        )
-    fi
+            export WCONV_LINK=${link##*/}
+            sbatch --parsable --dependency="afterany:${job%_*}" "$folder/job.sbatch" >>"$folder/jobs"
+        ) && return
+    done
+    rmdir "$link" # another task may have more luck
+    echo "no job could be chained behind this one: sweep.py --submit goes on with what is left"
+    failed=1
 }

@@ -28,6 +28,20 @@ def cluster() -> None:
         pytest.skip(f"no SLURM: {why}")
 
 
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Put a command of a few words of bash in the place of another, for jobs as well."""
+    folder = tmp_path / "commands"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def make(name: str, words: str) -> None:
+        (folder / name).write_text(f"#!/bin/bash\n{words}\n")
+        (folder / name).chmod(0o755)
+
+    return make
+
+
 def run(*command: object) -> subprocess.CompletedProcess[str]:
     """Run a command of SLURM or Python; what it prints comes back."""
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300)

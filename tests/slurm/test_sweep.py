@@ -1,11 +1,12 @@
 """Sweeps on a real SLURM of one node: as arrays, cancelled, retried, and refused."""
 
+import subprocess
 import sys
 import time
 
 import pytest
 
-from tests.slurm.conftest import ROOT, OnCluster, run, until
+from tests.slurm.conftest import ROOT, SWEEP, OnCluster, run, until
 from wconv.experiment.sweep import slurm
 
 
@@ -84,6 +85,47 @@ def test_cancel_ends_the_chain_first(tmp_path):
     assert "no job is at work" in sweep.call("--cancel")
 
 
+def test_a_chain_keeps_to_the_number_of_tasks_that_may_run(tmp_path):
+    more = ("trainer.max_epochs=8", "cluster.restart=chain", "cluster.max_running=1")
+    sweep = OnCluster("smoke", tmp_path, "conv=weighted", *more)
+    sweep.call("--submit")
+    sweep.until_epoch()
+    run("scancel", "--signal=USR1", "--batch", f"{sweep.jobs[0]}_0")
+    most = 0
+
+    def over() -> bool:
+        nonlocal most
+        running = run("squeue", "--noheader", "--array", "--states=RUNNING", "--format=%F").stdout.split()
+        most = max(most, sum(job in sweep.jobs for job in running))
+        return not sweep.at_work
+
+    until(over, 300)
+    assert most == 1
+    assert "2 done" in sweep.call("--status"), sweep.logs()
+    assert len(sweep.jobs) == 2
+    assert "going on from step" in sweep.logs()
+
+
+def test_of_two_submissions_at_the_same_moment_one_does_it(tmp_path):
+    sweep = OnCluster("smoke", tmp_path, "trainer.max_epochs=500")
+    both = [subprocess.Popen([*SWEEP, *sweep.words, "--submit"], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = sorted(process.communicate(timeout=300)[0] for process in both)
+    assert "nothing to start: " in said[0]
+    assert "submitted 4 runs" in said[1]
+    assert len(sweep.jobs) == 1
+    sweep.call("--cancel")
+
+
+def test_a_job_that_cannot_load_its_modules_has_failed_and_says_why(tmp_path, commands):
+    commands("module", "echo 'the module python/3.99 is unknown' >&2; exit 1")
+    sweep = OnCluster("smoke", tmp_path / "runs", "seed=0", "conv=weighted", "cluster.modules=[python/3.99]")
+    sweep.call("--submit")
+    sweep.until_over()
+    until(lambda: "before it began: the module python/3.99 is unknown" in sweep.call("--status"))
+    assert "1 failed" in sweep.call("--status")
+    assert "nothing to start: 1 failed; --retry failed" in sweep.call("--submit")
+
+
 def test_four_runs_of_one_node_have_a_gpu_each(tmp_path):
     python = tmp_path / "python"
     python.write_text(f'#!/bin/bash\necho "GPU $CUDA_VISIBLE_DEVICES of $HOSTNAME"\nexec "{sys.executable}" "$@"\n')
@@ -128,7 +170,7 @@ def test_what_slurm_would_refuse_is_refused_before_anything_runs(tmp_path, overr
 
 
 def test_a_qos_may_allow_more_than_its_partition():
-    cluster = {"partition": "boost_usr_prod", "qos": "boost_qos_lprod"}
+    cluster = {"partition": "boost_usr_prod", "qos": "boost_qos_lprod", "warn_seconds": 300}
     slurm.check_time(cluster, {"walltime": "3-00:00:00"})
     with pytest.raises(ValueError, match=r"longer than cluster.qos=boost_qos_lprod allows, which is 4-00:00:00"):
         slurm.check_time(cluster, {"walltime": "5-00:00:00"})

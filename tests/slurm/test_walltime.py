@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -59,6 +60,20 @@ def test_a_job_signalled_inside_an_epoch_goes_on(tmp_path, undisturbed, restart,
     sweep.until_over()
     assert "1 done" in sweep.call("--status"), sweep.logs()
     assert len(sweep.jobs) == (2 if restart == "chain" else 1)
+    assert_same(sweep, undisturbed(1))
+
+
+def test_where_a_requeue_is_refused_a_job_is_chained(tmp_path, undisturbed, commands):
+    commands("scontrol", f'[ "$1" != requeue ] || {{ echo denied >&2; exit 1; }}; exec {shutil.which("scontrol")} "$@"')
+    sweep = OnCluster("smoke", tmp_path / "runs", *LONG, *devices(1))
+    sweep.call("--submit")
+    sweep.until_epoch()
+    run("scancel", "--signal=USR1", "--batch", sweep.jobs[0])
+    until(lambda: steps(sweep), what=f"a stop\n{sweep.logs()}")
+    sweep.until_over()
+    assert "1 done" in sweep.call("--status"), sweep.logs()
+    assert len(sweep.jobs) == 2
+    assert "cluster.restart=requeue was refused" in sweep.logs()
     assert_same(sweep, undisturbed(1))
 
 

@@ -41,7 +41,7 @@ def locked(folder: Path) -> Iterator[None]:
             raise _refusal(folder, _owner_to_come(folder)) from None
         except NotImplementedError:  # the file system has no flock
             has_flock = False
-        owner = _read(folder)
+        owner = owner_of(folder)
         if owner and not _is_stale(owner, has_flock):
             raise _refusal(folder, owner)
         me = {
@@ -93,7 +93,8 @@ def _write(folder: Path, me: Mapping[str, Any]) -> None:
     write_whole(folder / OWNER, json.dumps({**me, "heartbeat": time.time()}).encode())
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def owner_of(folder: Path) -> dict[str, Any]:
+    """Return what the process that holds a folder, or held it last, wrote down; nothing where there is none."""
     with suppress(OSError, ValueError):
         content = json.loads((folder / OWNER).read_text())
         if isinstance(content, dict):
@@ -104,7 +105,7 @@ def _read(folder: Path) -> dict[str, Any]:
 def _owner_to_come(folder: Path) -> dict[str, Any]:
     """Return who holds the lock; a process that has only just got it has not written its name yet."""
     deadline = time.monotonic() + NAMED
-    while not (owner := _read(folder)) or _is_stale(owner, has_flock=False):
+    while not (owner := owner_of(folder)) or _is_stale(owner, has_flock=False):
         if time.monotonic() > deadline:
             break
         time.sleep(0.05)
@@ -112,6 +113,15 @@ def _owner_to_come(folder: Path) -> dict[str, Any]:
 
 
 def _refusal(folder: Path, owner: Mapping[str, Any]) -> Interrupted:
+    return Interrupted(f"{folder} is held by {named(owner)}; wait for it or stop it")
+
+
+def named(owner: Mapping[str, Any]) -> str:
+    """Return what people call a process."""
     who = f"process {owner.get('pid')} on {owner.get('host')}" if owner else "an unknown process"
-    job = f" (SLURM job {owner['job']})" if owner.get("job") else ""
-    return Interrupted(f"{folder} is held by {who}{job}; wait for it or stop it")
+    return who + (f" (SLURM job {owner['job']})" if owner.get("job") else "")
+
+
+def seems_alive(owner: Mapping[str, Any]) -> bool:
+    """Tell whether the process that wrote its name down may still be at work; the lock is not touched."""
+    return bool(owner) and not _is_stale(owner, has_flock=False)

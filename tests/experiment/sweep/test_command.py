@@ -51,6 +51,12 @@ def test_status_of_what_was_never_started(write, sweep):
         (("smoke", "cluster=leonard", "--list"), "unknown choice cluster=leonard: did you mean 'leonardo'"),
         (("smoke", "--submit"), "there is no sbatch here"),
         (("smoke", "resources.walltime=long", "--submit"), "resources.walltime=long is no time"),
+        (("smoke", "resources.walltime=00:00:00", "--submit"), "resources.walltime=00:00:00 is no time"),
+        (("smoke", "cluster.warn_seconds=3600", "--submit"), "cluster.warn_seconds=3600: a run is told to save"),
+        (
+            ("smoke", "paths.output_dir=/proc/none", "--local", "1"),
+            "/proc/none cannot be used (No such file",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_sentence_and_exit_code_2(sweep, tmp_path, arguments, message):

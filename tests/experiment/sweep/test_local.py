@@ -61,8 +61,9 @@ def test_a_failed_run_is_retried_where_it_ran(write, sweep, tmp_path):
 
 
 @pytest.mark.faults
-def test_a_stopped_sweep_saves_and_starts_no_more(write, tmp_path):
-    """SIGTERM to sweep.py: what runs saves and stops, what waits does not begin."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
+def test_a_stopped_sweep_saves_and_starts_no_more(write, tmp_path, number):
+    """A signal to sweep.py: what runs saves and stops, what waits does not begin."""
     file = write("grid: {seed: [0, 1]}", overrides=("trainer.max_epochs=500",))
     command = [sys.executable, str(ROOT / "scripts" / "sweep.py"), str(file), "--local", "1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -71,7 +72,9 @@ def test_a_stopped_sweep_saves_and_starts_no_more(write, tmp_path):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
+    beside = subprocess.run([*command[:3], "--cancel"], capture_output=True, text=True)
+    assert "press Ctrl-C where sweep.py --local was started" in beside.stdout
+    process.send_signal(number)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 75, out
     assert statuses(tmp_path) == ["interrupted"]

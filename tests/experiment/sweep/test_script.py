@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wconv.experiment.sweep.launch import new_launch
 from wconv.experiment.sweep.load import load
 from wconv.experiment.sweep.manifest import Sweep
-from wconv.experiment.sweep.script import PLACE, fill, rows_per_task
+from wconv.experiment.sweep.script import PLACE, fill
 
 ROOT = Path(__file__).resolve().parents[3]
 SITE = Path("/leonardo_work/PROJECT/wconv")
@@ -25,8 +24,7 @@ LEONARDO = (
 def filled(tmp_path: Path, *overrides: str, sweep: str = "density") -> str:
     """Return the batch file of a sweep as if it lay on the site."""
     made: Sweep = load(sweep, [*overrides, f"paths.output_dir={tmp_path}"], ROOT, anew=True)
-    launch = new_launch(made.folder, made.rows, rows_per_task(made, len(made.rows)))
-    return fill(made, launch, SITE).replace(str(tmp_path), str(SITE / "runs"))
+    return fill(made, made.folder / "launches" / "001", len(made.rows), SITE).replace(str(tmp_path), str(SITE / "runs"))
 
 
 def options(text: str) -> list[str]:
@@ -59,6 +57,21 @@ def test_more_runs_than_an_array_takes_share_tasks(tmp_path):
 def test_one_run_is_a_job_without_an_array(tmp_path):
     text = filled(tmp_path, "seed=0", "conv=weighted", sweep="smoke")
     assert not any(option.startswith(("--array", "--account", "--gres")) for option in options(text))
+
+
+def test_a_node_is_shared_by_no_more_runs_than_there_are(tmp_path):
+    text = filled(tmp_path, "resources.runs_at_once=8", "resources=gpu1", sweep="smoke")
+    assert {"--ntasks-per-node=4", "--gres=gpu:4", "--mem=480G"} <= set(options(text))
+
+
+def test_names_with_blanks_and_signs_stay_whole(tmp_path):
+    file = tmp_path / "my sweep.yaml"
+    file.write_text("overrides: [experiment=quickstart]\ngrid: {seed: [0, 1]}\n")
+    text = filled(tmp_path / "50%j", "cluster.account='a b'", sweep=str(file))
+    assert "--job-name='wconv-my sweep'" in options(text)
+    assert "--account='a b'" in options(text)
+    (output,) = [option for option in options(text) if option.startswith("--output=")]
+    assert output.endswith("/50%%j/sweeps/my sweep/launches/001/logs/job-%A_%a.log'")
 
 
 def test_a_chain_is_not_requeued(tmp_path):

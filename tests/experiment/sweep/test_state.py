@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import shutil
+import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -9,7 +13,7 @@ import pytest
 from filelock import FileLock
 
 from wconv.experiment.sweep import screen, slurm, state
-from wconv.experiment.sweep.launch import LOCK, Launch, new_launch
+from wconv.experiment.sweep.launch import LOCK, Launch, launches, new_launch
 from wconv.experiment.sweep.manifest import Row, Settings, Sweep
 from wconv.experiment.sweep.state import State, seconds_left, states
 
@@ -89,6 +93,69 @@ def test_the_last_link_of_a_chain_counts(some, queue):
     assert first(some) == ("pending", "in the queue, after the job before it")
 
 
+def test_a_run_is_at_work_though_the_next_link_waits_already(some, queue):
+    submitted(some, "7", "8")
+    leave(some.rows[0], "running")
+    queue["7", 0], queue["8", 0] = slurm.Queued("RUNNING", "None"), slurm.Queued("PENDING", "Dependency")
+    assert first(some)[0] == "running"
+
+
+def test_a_job_that_failed_before_a_run_began_says_why(some, queue, monkeypatch):
+    """And is started again only by --retry failed, because it would end so again."""
+    launch = submitted(some, "7")
+    monkeypatch.setattr(slurm, "fates", lambda jobs: {("7", 0): "FAILED"})
+    (launch.folder / "logs" / "job-7_1.log").write_text("of another task\n")
+    (launch.folder / "logs" / "job-7_0.log").write_text("loading\nno module python/3.99\n\n")
+    assert first(some) == ("failed", "its job ended (FAILED) before it began: no module python/3.99")
+
+
+def test_a_run_that_somebody_else_started_is_left_to_them(some, queue):
+    """As a process of this machine, as a process of another one, as a job of another sweep."""
+    submitted(some, "7")
+    leave(some.rows[0], "running")
+    owner = some.rows[0].directory / ".lock.owner"
+    alive = {"host": socket.gethostname(), "pid": os.getpid()}
+    for who in (alive, {"host": "else", "pid": 1, "heartbeat": time.time()}, {"host": "else", "pid": 1, "job": "71"}):
+        queue["70", 0] = slurm.Queued("RUNNING", "None", "71")
+        owner.write_text(json.dumps(who))
+        found = states(some)[0]
+        assert (found.kind, found.queued) == ("running", True)
+        assert f"started elsewhere: process {who['pid']} on {who['host']}" in found.note
+        queue.clear()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    gone = alive | {"pid": ended.pid}
+    for who in (gone, {"host": "else", "pid": 1, "heartbeat": 0}, {"job": "71", "heartbeat": time.time()}, {}):
+        owner.write_text(json.dumps(who))
+        assert first(some)[0] == "stopped", who
+
+
+def test_a_launch_that_was_interrupted_before_it_began_is_none(some, queue):
+    submitted(some, "7")
+    queue["7", 0] = slurm.Queued("RUNNING", "None")
+    new_launch(some.folder, some.rows)  # Ctrl-C before sbatch has answered
+    assert [one.folder.name for one in launches(some.folder)] == ["001"]
+    assert states(some)[0].queued
+
+
+def test_numbers_of_launches_are_not_used_twice(some):
+    made = [submitted(some, "7").folder for _ in range(3)]
+    shutil.rmtree(made[0])
+    assert submitted(some, "8").folder.name == "004"
+    (made[1].parent / "1000").mkdir()
+    assert submitted(some, "9").folder.name == "1001"
+    assert [one.folder.name for one in launches(some.folder)] == ["002", "003", "004", "1001"]
+
+
+def test_a_command_that_does_not_answer_is_named(monkeypatch, tmp_path):
+    (tmp_path / "squeue").write_text("#!/bin/bash\nexec sleep 60\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(slurm, "PATIENCE_SECONDS", 0.2)
+    with pytest.raises(ValueError, match=r"squeue did not answer within 0.2 s; try again later"):
+        slurm.queue()
+
+
 def test_failed_says_why(some, queue):
     leave(some.rows[0], "failed", error="the roof is on fire")
     assert first(some) == ("failed", "the roof is on fire")
@@ -159,7 +226,7 @@ def test_ten_thousand_runs_are_looked_at_within_five_seconds(tmp_path, capsys):
     for row in rows[:8_000]:
         leave(row, "completed", metrics={"test/acc": 0.5}, epochs=10, seconds=50.0)
     sweep = Sweep("many", tmp_path / "sweeps" / "many", rows, Settings({"cluster": {}}))
-    new_launch(sweep.folder, rows, per_task=10)
+    (new_launch(sweep.folder, rows, per_task=10).folder / LOCK).touch()
     sweep.write()
     start = time.process_time()
     screen.show("many", states(sweep))

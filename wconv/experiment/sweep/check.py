@@ -1,5 +1,6 @@
 """Everything that can be tried before a sweep costs budget."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from wconv.experiment.sweep.state import states
 
 IMPORTS = "import train; import torch; print(torch.__version__, torch.cuda.device_count())"
 PROBE_WALLTIME = "00:02:00"
+IMPORT_SECONDS = 300
 WAIT_SECONDS = 900
 
 
@@ -63,15 +65,13 @@ def _data(sweep: Sweep, root: Path) -> Iterator[str]:
 def _environment(sweep: Sweep, root: Path) -> Iterator[str]:
     """Import what a run imports, with the interpreter and the modules of the jobs."""
     python = str(sweep.settings.cluster["python"] or sys.executable)
-    modules = " ".join(sweep.settings.cluster["modules"])
+    modules = shlex.join(sweep.settings.cluster["modules"])
     load = f"if command -v module >/dev/null; then module load {modules} || exit 1; fi; " if modules else ""
-    done = subprocess.run(
-        ["bash", "-c", f'{load}exec "$0" -c "$1"', python, IMPORTS],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    line = ["bash", "-c", f'{load}exec "$0" -c "$1"', python, IMPORTS]
+    try:
+        done = subprocess.run(line, cwd=root, capture_output=True, text=True, timeout=IMPORT_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{python} took more than {IMPORT_SECONDS} s to import what a run needs") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
         raise ValueError(f"{python} cannot import what a run needs ({last}); set cluster.python or cluster.modules")
@@ -83,8 +83,7 @@ def _slurm(sweep: Sweep, root: Path) -> Iterator[str]:
     if sweep.settings.cluster["name"] == "local" and shutil.which("sbatch") is None:
         yield "there is none here; --local N runs the sweep without"
         return
-    launch = submit.prepare(sweep, sweep.rows, root)
-    shutil.rmtree(launch.folder)
+    submit.ask(sweep, sweep.rows, root)
     shown = {f"cluster.{name}": sweep.settings.cluster[name] for name in ("account", "partition", "qos")}
     yield "sbatch would take it: " + ", ".join(f"{key}={value or 'default'}" for key, value in shown.items())
 
@@ -108,14 +107,16 @@ def _probe(sweep: Sweep, root: Path) -> Iterator[str]:
     cluster = sweep.settings.cluster | {"qos": sweep.settings.cluster["probe_qos"] or sweep.settings.cluster["qos"]}
     resources = sweep.settings.resources | {"walltime": PROBE_WALLTIME}
     python = str(cluster["python"] or sys.executable)
-    modules = " ".join(cluster["modules"])
+    modules = shlex.join(cluster["modules"])
     load = f"if command -v module >/dev/null; then module load {modules} || exit 1; fi\n" if modules else ""
+    exports = "".join(f"export {shlex.quote(f'{name}={value}')}\n" for name, value in cluster["environment"].items())
     folder = sweep.folder / "probe"
     folder.mkdir(parents=True, exist_ok=True)
     script, log = folder / "job.sbatch", folder / "log"
-    script.write_text(f'#!/bin/bash\ncd "{root}" || exit 1\n{load}"{python}" -c "{IMPORTS}"\n')
+    run = shlex.join([python, "-c", IMPORTS])
+    script.write_text(f"#!/bin/bash\ncd {shlex.quote(str(root))} || exit 1\n{load}{exports}{run}\n")
     log.unlink(missing_ok=True)
-    more = {"job-name": f"wconv-probe-{sweep.name}", "output": log}
+    more = {"job-name": f"wconv-probe-{sweep.name}", "output": str(log).replace("%", "%%")}
     job = slurm.submit(script, cluster, resources, *slurm.options(cluster, resources, **more))
     yield f"job {job}, two minutes at most; waiting for it"
     deadline = time.monotonic() + WAIT_SECONDS

@@ -3,8 +3,11 @@
 import shutil
 import sys
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from filelock import FileLock, Timeout
 
 from wconv.experiment.sweep import local, screen, slurm, submit
 from wconv.experiment.sweep.launch import launches
@@ -14,6 +17,7 @@ from wconv.experiment.sweep.script import fill
 from wconv.experiment.sweep.state import State, counts, states
 
 ACTIONS = ("list", "status", "check", "cancel", "local", "submit", "retry", "dry_run")
+STARTING_SECONDS = 120
 WHERE = {"local", "submit", "dry_run"}  # may go with retry
 
 
@@ -34,6 +38,8 @@ def run(options: Namespace, root: Path) -> int:
         return _do(chosen, options, sweep, root)
     except ValueError as error:
         message = str(error)
+    except OSError as error:
+        message = f"{error.filename or 'a file'} cannot be used ({error.strerror or error}); see paths.output_dir"
     except Exception as error:
         if not hasattr(error, "exit_code"):  # a Stop, whose module takes seconds to import
             raise
@@ -48,6 +54,8 @@ def _do(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> int:
     elif "cancel" in chosen:
         jobs = submit.cancel(sweep)
         print(f"cancelled {', '.join(jobs)}; --submit goes on with what is left" if jobs else "no job is at work")
+        if any(launch.is_working_here for launch in launches(sweep.folder)):
+            print("runs are at work on this machine: press Ctrl-C where sweep.py --local was started")
     elif "list" in chosen:
         unknown = sum(UNKNOWN in row.directory.name for row in sweep.rows)
         if not unknown:
@@ -66,22 +74,42 @@ def _do(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> int:
 
 
 def _start(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> int:
-    found = states(sweep)
-    rows = _to_do(found, retry=options.retry is not None)
     if "dry_run" in chosen:
-        return _preview(sweep, rows, root)
-    if not rows:
-        failed = "; --retry failed runs the failed ones again" if any(one.kind == "failed" for one in found) else ""
-        print(f"{sweep.name}: nothing to start: {counts(found)}{failed}")
-        return 0
-    sweep.write()
-    if options.local or (not options.submit and _ran_here(sweep)):
-        code = local.run(sweep, rows, options.local or 1, root, lambda: states(sweep))
-        screen.show(sweep.name, states(sweep))
-        return code
-    launch = submit.submit(sweep, rows, root)
-    print(f"submitted {len(rows)} runs as job {launch.jobs[0]} of {launch.rows[-1][0] + 1} tasks: {launch.folder}")
-    return 0
+        return _preview(sweep, _to_do(states(sweep), retry=options.retry is not None), root)
+    with ExitStack() as at_work:
+        with _alone(sweep):  # two that start at the same time would start the same runs
+            found = states(sweep)
+            rows = _to_do(found, retry=options.retry is not None)
+            if not rows:
+                failed = any(one.kind == "failed" for one in found)
+                advice = "; --retry failed runs the failed ones again" if failed else ""
+                print(f"{sweep.name}: nothing to start: {counts(found)}{advice}")
+                return 0
+            sweep.write()
+            if not options.local and (options.submit or not _ran_here(sweep)):
+                launch = submit.submit(sweep, rows, root)
+                tasks = launch.rows[-1][0] + 1
+                print(f"submitted {len(rows)} runs as job {launch.jobs[0]} of {tasks} tasks: {launch.folder}")
+                return 0
+            launch = at_work.enter_context(local.begun(sweep, rows))
+        code = local.run(sweep.name, launch, rows, options.local or 1, root, lambda: states(sweep))
+    screen.show(sweep.name, states(sweep))
+    return code
+
+
+@contextmanager
+def _alone(sweep: Sweep) -> Iterator[None]:
+    """Keep others from starting runs of the sweep meanwhile."""
+    sweep.folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(FileLock(sweep.folder / ".starting").acquire(timeout=STARTING_SECONDS))
+        except Timeout:
+            name, seconds = sweep.name, STARTING_SECONDS
+            raise ValueError(f"another sweep.py has been starting {name} for {seconds} s; see --status") from None
+        except NotImplementedError:  # the file system has no flock
+            pass
+        yield
 
 
 def _to_do(found: list[State], *, retry: bool) -> list[Row]:
@@ -93,15 +121,13 @@ def _to_do(found: list[State], *, retry: bool) -> list[Row]:
 def _ran_here(sweep: Sweep) -> bool:
     """Whether the last launch was on this machine and not a job."""
     found = launches(sweep.folder)
-    return not found[-1].jobs if found else shutil.which("sbatch") is None
+    return found[-1].was_here if found else shutil.which("sbatch") is None
 
 
 def _preview(sweep: Sweep, rows: list[Row], root: Path) -> int:
     """Print the batch file and the rows it would run."""
     if rows:
-        with TemporaryDirectory() as folder:
-            launch = submit.new_launch(Path(folder), rows, submit.rows_per_task(sweep, len(rows)))
-            text = fill(sweep, launch, root).replace(str(launch.folder), str(sweep.folder / "launches" / "NEXT"))
+        text = fill(sweep, sweep.folder / "launches" / "NEXT", len(rows), root)
         print(text)
         for row in rows:
             print(f"python train.py {row.arguments}")

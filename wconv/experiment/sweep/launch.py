@@ -6,6 +6,7 @@ launches/001/
     logs/           one file a run
     job.sbatch      on a cluster: the batch file as it was submitted
     jobs            on a cluster: ids of its jobs, the links of a chain one after the other
+    links/          on a cluster: a folder for each link that a task submits for all
     stop            on a cluster: it was cancelled, and no further job may follow
     .lock           on this machine: held as long as it works
 """
@@ -44,13 +45,17 @@ class Launch:
         return path.read_text().split() if path.exists() else []
 
     @property
+    def was_here(self) -> bool:
+        """Whether this is a launch on one machine, without SLURM."""
+        return (self.folder / LOCK).exists()
+
+    @property
     def is_working_here(self) -> bool:
         """Whether a process of this machine works on it."""
-        path = self.folder / LOCK
-        if not path.exists():
+        if not self.was_here:
             return False
         try:
-            with FileLock(path).acquire(timeout=0):
+            with FileLock(self.folder / LOCK).acquire(timeout=0):
                 return False
         except Timeout:
             return True
@@ -70,23 +75,39 @@ class Launch:
 
     def last_words(self, directory: Path) -> str:
         """Return what train.py said at last on why it ended."""
-        try:
-            with self.log(directory).open("rb") as file:
-                file.seek(max(0, file.seek(0, 2) - 4096))
-                lines = file.read().decode(errors="replace").splitlines()
-        except OSError:
-            return ""
+        lines = _last_lines(self.log(directory))
         return next((line.removeprefix("train.py: ") for line in lines[::-1] if line.startswith("train.py: ")), "")
+
+    def words_of_job(self, task: int) -> str:
+        """Return what the batch file of a task printed at last."""
+        logs = [path for job in self.jobs for path in self.folder.glob(f"logs/job-{job}*.log")]
+        of_task = [path for path in logs if path.stem.endswith(f"_{task}") or "_" not in path.stem]
+        return next((line for path in of_task[::-1] for line in _last_lines(path)[::-1] if line.strip()), "")
+
+
+def _last_lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 4096))
+            return file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return []
 
 
 def launches(folder: Path) -> list[Launch]:
-    """Return the launches of a sweep, the first one first."""
-    return [Launch(path.parent) for path in sorted(folder.glob("launches/*/rows.tsv"))]
+    """Return the launches of a sweep, the first one first; one that was interrupted before it began is none."""
+    found = [Launch(path) for path in _numbered(folder)]
+    return [one for one in found if (one.folder / "rows.tsv").exists() and (one.was_here or one.jobs)]
+
+
+def _numbered(folder: Path) -> list[Path]:
+    paths = [path for path in folder.glob("launches/*") if path.name.isdigit()]
+    return sorted(paths, key=lambda path: int(path.name))
 
 
 def new_launch(folder: Path, rows: list[Row], per_task: int = 1) -> Launch:
     """Make the folder of a launch, with so many rows a task."""
-    number = 1
+    number = max((int(path.name) for path in _numbered(folder)), default=0) + 1  # of the last one that is there
     while True:
         path = folder / "launches" / f"{number:03}"
         try:

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -21,19 +22,12 @@ from wconv.experiment.sweep.state import State
 
 SEVERITY = (0, 75, 2, 1)  # as in cli.py, which takes seconds to import
 INTERRUPTED = 75
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(sweep: Sweep, rows: list[Row], at_once: int, root: Path, look: Callable[[], list[State]]) -> int:
-    """Run some rows and return the worst exit code; a run that fails does not stop the others.
-
-    Ctrl-C and SIGTERM are passed on: the runs save, and no further one starts.
-
-    Args:
-        sweep: they belong to.
-        rows: what to run.
-        at_once: processes at the same time.
-        root: folder of train.py.
-        look: tells how the sweep stands.
+@contextmanager
+def begun(sweep: Sweep, rows: list[Row]) -> Iterator[Launch]:
+    """Make a launch on this machine, which counts as at work as long as the context lasts.
 
     Raises:
         ValueError: the sweep asks for a GPU, and there is none.
@@ -45,7 +39,23 @@ def run(sweep: Sweep, rows: list[Row], at_once: int, root: Path, look: Callable[
         )
     launch = new_launch(sweep.folder, rows)
     with FileLock(launch.folder / LOCK):
-        return _Workers(launch, rows, at_once, root).work(sweep.name, look)
+        yield launch
+
+
+def run(name: str, launch: Launch, rows: list[Row], at_once: int, root: Path, look: Callable[[], list[State]]) -> int:
+    """Run some rows and return the worst exit code; a run that fails does not stop the others.
+
+    Ctrl-C, SIGTERM and the end of the terminal are passed on: the runs save, and no further one starts.
+
+    Args:
+        name: of the sweep.
+        launch: of the rows.
+        rows: what to run.
+        at_once: processes at the same time.
+        root: folder of train.py.
+        look: tells how the sweep stands.
+    """
+    return _Workers(launch, rows, at_once, root).work(name, look)
 
 
 class _Workers:
@@ -61,7 +71,7 @@ class _Workers:
 
     def work(self, name: str, look: Callable[[], list[State]]) -> int:
         console = Console()
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._stop) for number in self._heeded()}
         try:
             with Live(console=console, auto_refresh=False) as live:
                 shown = 0.0
@@ -125,6 +135,10 @@ class _Workers:
             over = self.count - len(self.waiting) - len(self.at_work)
             lines.append(f"[{over}/{self.count}] {row.directory.name} {words}{more}")
         return lines
+
+    @staticmethod
+    def _heeded() -> list[signal.Signals]:
+        return [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]  # as nohup leaves SIGHUP
 
     def _stop(self, *_signal: object) -> None:
         self.stopping = True

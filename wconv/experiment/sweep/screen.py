@@ -39,14 +39,18 @@ def watch(name: str, look: Callable[[], list[State]], every_seconds: float = 5) 
     if not console.is_terminal or not any(state.queued for state in found):
         console.print(picture(name, found, SHOWN))
         return
+    trouble = ""
     with Live(console=console, auto_refresh=False) as live:
         while True:
             rows = max(2, (console.height - 8) // len(KINDS))
-            live.update(picture(name, found, rows), refresh=True)
+            live.update(Group(picture(name, found, rows), *([Text(trouble, "red")] if trouble else [])), refresh=True)
             if not any(state.queued for state in found):
                 return
             time.sleep(every_seconds)
-            found = look()
+            try:
+                found, trouble = look(), ""
+            except ValueError as error:  # SLURM does not answer: the next look may be luckier
+                trouble = str(error)
 
 
 def _console() -> Console:

@@ -5,7 +5,6 @@ import shlex
 import sys
 from pathlib import Path
 
-from wconv.experiment.sweep.launch import Launch
 from wconv.experiment.sweep.manifest import Sweep
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "slurm"
@@ -14,19 +13,28 @@ PLACE = re.compile(r"@([a-z_]+)@")
 
 def rows_per_task(sweep: Sweep, count: int) -> int:
     """Return how many runs a task has: those it does at once, or more where the array would be too long."""
-    at_once, most = int(sweep.settings.resources["runs_at_once"]), int(sweep.settings.cluster["max_array_size"])
-    return max(at_once, -(-count // most))
+    return max(_runs_at_once(sweep, count), -(-count // int(sweep.settings.cluster["max_array_size"])))
 
 
-def fill(sweep: Sweep, launch: Launch, root: Path) -> str:
+def _runs_at_once(sweep: Sweep, count: int) -> int:
+    return max(1, min(int(sweep.settings.resources["runs_at_once"]), count))  # what has no run shall not be paid
+
+
+def fill(sweep: Sweep, folder: Path, count: int, root: Path) -> str:
     """Return the batch file of a launch.
+
+    Args:
+        sweep: it belongs to.
+        folder: of the launch.
+        count: of its runs.
+        root: folder of train.py.
 
     Raises:
         ValueError: the settings do not go together.
     """
     cluster, resources = sweep.settings.cluster, sweep.settings.resources
-    processes, nodes, at_once = sweep.settings.processes, sweep.settings.nodes, resources["runs_at_once"]
-    tasks = launch.rows[-1][0] + 1
+    processes, nodes, at_once = sweep.settings.processes, sweep.settings.nodes, _runs_at_once(sweep, count)
+    tasks = -(-count // rows_per_task(sweep, count))
     is_distributed = processes * nodes > 1
     if is_distributed and at_once > 1:
         raise ValueError(
@@ -38,10 +46,8 @@ def fill(sweep: Sweep, launch: Launch, root: Path) -> str:
     on_node = processes * at_once
     gpus = resources["gpus"]
     values = {
-        "job_name": f"wconv-{sweep.name}",
-        "account": cluster["account"],
-        "partition": cluster["partition"],
-        "qos": cluster["qos"],
+        "job_name": _quoted(f"wconv-{sweep.name}"),
+        **{name: value and _quoted(value) for name in ("account", "partition", "qos") for value in [cluster[name]]},
         "walltime": resources["walltime"],
         "array": f"0-{tasks - 1}" + (f"%{cluster['max_running']}" if cluster["max_running"] else ""),
         "nodes": nodes,
@@ -52,12 +58,12 @@ def fill(sweep: Sweep, launch: Launch, root: Path) -> str:
         "memory": f"{resources['memory_gb']}G",
         "node_gres": f"gpu:{gpus * on_node}" if gpus else None,
         "gres": f"gpu:{gpus}" if gpus else "none",
-        "output": _quoted(launch.folder / "logs" / ("job-%j.log" if tasks == 1 else "job-%A_%a.log")),
+        "output": _quoted(f"{folder}/logs/".replace("%", "%%") + ("job-%j.log" if tasks == 1 else "job-%A_%a.log")),
         "warn_seconds": cluster["warn_seconds"],
         "requeue": "requeue" if cluster["restart"] == "requeue" else "no-requeue",
         "root": _quoted(root),
         "python": _quoted(cluster["python"] or sys.executable),
-        "folder": _quoted(launch.folder),
+        "folder": _quoted(folder),
         "restart": cluster["restart"],
         "max_restarts": cluster["max_restarts"],
         "modules": shlex.join(cluster["modules"]) or None,

@@ -27,6 +27,8 @@ SETTINGS = {
 }
 
 
+PATIENCE_SECONDS = 120
+
 # Why a task waits, as squeue says it, in words.
 REASONS = {
     "None": "in the queue",
@@ -45,10 +47,12 @@ class Queued:
     Attributes:
         state: as SLURM calls it.
         reason: why it waits, as SLURM calls it.
+        job: id of its own, which for a task of an array is another than that of the array.
     """
 
     state: str
     reason: str
+    job: str = ""
 
     @property
     def words(self) -> str:
@@ -69,7 +73,12 @@ def call(*command: str, stdin: str | None = None) -> str:
     """
     if shutil.which(command[0]) is None:
         raise ValueError(f"there is no {command[0]} here: this machine has no SLURM; --local N runs a sweep without")
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=outside_of_jobs(), timeout=120)
+    try:
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, env=outside_of_jobs(), timeout=PATIENCE_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{command[0]} did not answer within {PATIENCE_SECONDS} s; try again later") from None
     if done.returncode:
         raise ValueError(" ".join((done.stderr or done.stdout).split()) or f"{command[0]} failed")
     return done.stdout + done.stderr
@@ -128,12 +137,18 @@ def check_time(cluster: dict[str, object], resources: dict[str, object]) -> None
     """Compare the walltime with the limits of partition and QOS; some sites let such jobs wait for ever.
 
     Raises:
-        ValueError: it is too long, or not written as SLURM writes a time.
+        ValueError: it is too long, too short to save in, or not written as SLURM writes a time.
     """
     asked = seconds(str(resources["walltime"]))
-    if asked is None:
+    if not asked:
         raise ValueError(
             f"resources.walltime={resources['walltime']} is no time; write [days-]hours:minutes:seconds, e.g. 12:00:00"
+        )
+    warning = int(str(cluster["warn_seconds"]))
+    if not 0 < warning < asked:
+        raise ValueError(
+            f"cluster.warn_seconds={warning}: a run is told to save so long before the end of its time, which "
+            f"resources.walltime={resources['walltime']} makes {asked} s; expected a number between"
         )
     limits = {}
     if partition := cluster["partition"]:
@@ -176,12 +191,12 @@ def seconds(text: str) -> int | None:
 
 def queue() -> dict[tuple[str, int], Queued]:
     """Return the tasks of this user's jobs that wait or run, by job id and task; a job without an array is task 0."""
-    lines = call("squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%r").splitlines()
+    lines = call("squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%r|%A").splitlines()
     found = {}
     for line in lines:
         parts = line.split("|")
-        if len(parts) == 4:
-            found[parts[0], int(parts[1]) if parts[1].isdigit() else 0] = Queued(parts[2], parts[3])
+        if len(parts) == 5:
+            found[parts[0], int(parts[1]) if parts[1].isdigit() else 0] = Queued(*parts[2:])
     return found
 
 

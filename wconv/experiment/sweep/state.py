@@ -15,6 +15,7 @@ from wconv.experiment.sweep.launch import Launch, launches
 from wconv.experiment.sweep.manifest import Row, Sweep
 
 KINDS = ("running", "failed", "stopped", "pending", "done")
+BROKEN = ("FAILED", "OUT_OF_MEMORY")  # what SLURM calls jobs that would end so again
 WATCHED = ("val/acc", "val/psnr")
 
 
@@ -47,6 +48,7 @@ class _Place:
 
     launch: Launch
     number: int
+    task_number: int
     code: int | None
     here: bool
     task: slurm.Queued | None
@@ -55,28 +57,32 @@ class _Place:
 
 def states(sweep: Sweep) -> list[State]:
     """Return how each run stands."""
-    places = _places(launches(sweep.folder))
-    return [_state(row, places.get(str(row.directory))) for row in sweep.rows]
-
-
-def _places(found: list[Launch]) -> dict[str, _Place]:
-    on_cluster = [launch for launch in found if launch.jobs]
+    found = launches(sweep.folder)
     # A folder that was copied to a machine without SLURM can be looked at, too.
-    queue = slurm.queue() if on_cluster and shutil.which("squeue") else {}
+    asked = any(launch.jobs for launch in found) and shutil.which("squeue")
+    queue = slurm.queue() if asked else {}
+    places = _places(found, queue)
+    jobs = {task.job for task in queue.values()} if asked else None
+    return [_state(row, places.get(str(row.directory)), jobs) for row in sweep.rows]
+
+
+def _places(found: list[Launch], queue: dict[tuple[str, int], slurm.Queued]) -> dict[str, _Place]:
+    on_cluster = [launch for launch in found if launch.jobs]
     gone = [job for launch in on_cluster for job in launch.jobs if not any(job == queued for queued, _ in queue)]
     fates = slurm.fates(gone)
     places = {}
     for launch in found:
         jobs, ended, here = launch.jobs, launch.ended(), launch.is_working_here
         for number, (task, directory) in enumerate(launch.rows):
-            # Of a chain, the last link that SLURM knows of.
-            queued = next((queue[job, task] for job in jobs[::-1] if (job, task) in queue), None)
+            # Of a chain, the link at work, else the last one that SLURM knows of.
+            links = [queue[job, task] for job in jobs[::-1] if (job, task) in queue]
+            queued = min(links, key=lambda link: link.waits, default=None)
             fate = next((fates[job, task] for job in jobs[::-1] if (job, task) in fates), "")
-            places[directory] = _Place(launch, number, ended.get(number), here, queued, fate)
+            places[directory] = _Place(launch, number, task, ended.get(number), here, queued, fate)
     return places
 
 
-def _state(row: Row, place: _Place | None) -> State:
+def _state(row: Row, place: _Place | None, jobs: set[str] | None) -> State:
     results = _results(row.directory)
     status = results.get("status")
     if status == "completed":
@@ -89,6 +95,8 @@ def _state(row: Row, place: _Place | None) -> State:
         if status == "running":
             return _progress(State(row, "running", "", True))
         return _progress(State(row, "pending", "starts, or waits for its turn", True))
+    if status == "running" and (holder := _holder(row.directory, jobs)):
+        return _progress(State(row, "running", f"started elsewhere: {holder}", True))
     code = place.code if place else None
     if status == "failed" or code:
         words = place.launch.last_words(row.directory) if place else ""
@@ -102,9 +110,24 @@ def _state(row: Row, place: _Place | None) -> State:
     )
     if status == "running":
         return _progress(State(row, "stopped", f"{fate}; can go on"))
-    if on_cluster:
+    if on_cluster and place is not None:
+        if place.fate in BROKEN:  # before it began: the batch file failed, or its modules
+            words = place.launch.words_of_job(place.task_number)
+            return State(row, "failed", f"{fate} before it began" + (f": {words}" if words else ""))
         return State(row, "stopped", f"{fate} before it began")
     return State(row, "pending", "not started")
+
+
+def _holder(directory: Path, jobs: set[str] | None) -> str:
+    """Return which process that is none of this sweep's holds a run; nothing where none does."""
+    if not (directory / ".lock.owner").exists():
+        return ""
+    from wconv.experiment import lock  # takes seconds, and is needed seldom
+
+    owner = lock.owner_of(directory)
+    job = owner.get("job")
+    lives = job in jobs if job and jobs is not None else lock.seems_alive(owner)
+    return lock.named(owner) if lives else ""
 
 
 def _results(directory: Path) -> dict[str, Any]:

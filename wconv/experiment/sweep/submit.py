@@ -3,6 +3,7 @@
 import shutil
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from wconv.experiment.sweep import slurm
 from wconv.experiment.sweep.launch import Launch, launches, new_launch
@@ -16,33 +17,31 @@ def submit(sweep: Sweep, rows: list[Row], root: Path) -> Launch:
     Raises:
         ValueError: SLURM refuses it, and which setting it means; nothing was submitted.
     """
-    launch = prepare(sweep, rows, root)
+    ask(sweep, rows, root)
+    launch = new_launch(sweep.folder, rows, rows_per_task(sweep, len(rows)))
     try:
-        job = slurm.submit(launch.folder / "job.sbatch", sweep.settings.cluster, sweep.settings.resources)
-    except ValueError:
+        script = launch.folder / "job.sbatch"
+        script.write_text(fill(sweep, launch.folder, len(rows), root))
+        job = slurm.submit(script, sweep.settings.cluster, sweep.settings.resources)
+        with (launch.folder / "jobs").open("a") as file:  # the job may be quicker, and have added a link of a chain
+            file.write(f"{job.split(';')[0]}\n")
+    except BaseException:  # Ctrl-C, too: what was not submitted leaves nothing
         shutil.rmtree(launch.folder)
         raise
-    with (launch.folder / "jobs").open("a") as file:
-        file.write(f"{job.split(';')[0]}\n")
     return launch
 
 
-def prepare(sweep: Sweep, rows: list[Row], root: Path) -> Launch:
-    """Write the folder of a launch with its batch file, and ask SLURM whether it would take it.
+def ask(sweep: Sweep, rows: list[Row], root: Path) -> None:
+    """Ask SLURM whether it would take the runs.
 
     Raises:
         ValueError: it would not, and which setting it means.
     """
     slurm.check_time(sweep.settings.cluster, sweep.settings.resources)
-    launch = new_launch(sweep.folder, rows, rows_per_task(sweep, len(rows)))
-    try:
-        script = launch.folder / "job.sbatch"
-        script.write_text(fill(sweep, launch, root))
+    with TemporaryDirectory() as folder:
+        script = Path(folder) / "job.sbatch"
+        script.write_text(fill(sweep, sweep.folder / "launches" / "NEXT", len(rows), root))
         slurm.submit(script, sweep.settings.cluster, sweep.settings.resources, "--test-only")
-    except ValueError:
-        shutil.rmtree(launch.folder)
-        raise
-    return launch
 
 
 def cancel(sweep: Sweep) -> list[str]:
@@ -52,6 +51,8 @@ def cancel(sweep: Sweep) -> list[str]:
         The ids of the jobs that were cancelled.
     """
     found = [launch for launch in launches(sweep.folder) if launch.jobs]
+    if not found:
+        return []
     for launch in found:
         (launch.folder / "stop").touch()
     cancelled: list[str] = []
