@@ -7,6 +7,7 @@ import pytest
 
 from wconv.experiment.errors import ConfigError
 from wconv.experiment.sweep.load import load
+from wconv.experiment.sweep.manifest import Settings, Sweep, read_sweep
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -57,6 +58,25 @@ def test_a_manifest_is_read_back_until_the_sweep_or_the_configuration_changes(wr
     assert lines[1].startswith(f"{sweep.rows[0].directory},vgg,2,python train.py ")
     write("grid: {seed: [0, 1, 2]}")
     assert len(load(str(file), [], ROOT, anew=False).rows) == 3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["[]", "3", '"key"', "null", '{"key": KEY}', '{"key": KEY, "settings": []}', '{"key": KEY, "settings": {}}', "{"],
+)
+def test_a_manifest_of_another_shape_is_none(tmp_path, settings):
+    (tmp_path / "manifest.csv").write_text("directory,model,epochs,command\n")
+    (tmp_path / "settings.json").write_text(settings.replace("KEY", '"abc"'))
+    assert read_sweep("some", tmp_path, "abc") is None
+
+
+def test_a_table_that_is_no_manifest_is_none(tmp_path):
+    values = {"cluster": {"name": "local"}, "resources": {"name": "cpu"}, "trainer.accelerator": "cpu"}
+    Sweep("some", tmp_path, [], Settings(values | {"trainer.devices": 1, "trainer.num_nodes": 1}), "abc").write()
+    assert read_sweep("some", tmp_path, "abc") is not None
+    for content in (b"\n1,2\n", b"\n\xff\n", b"\n" + b"x" * 200_000 + b",vgg,1,true\n"):
+        (tmp_path / "manifest.csv").write_bytes(content)
+        assert read_sweep("some", tmp_path, "abc") is None
 
 
 @pytest.mark.parametrize(
