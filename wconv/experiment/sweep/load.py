@@ -6,8 +6,6 @@ from contextlib import chdir
 from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from wconv.experiment.sweep.manifest import Sweep, key_of, read_sweep
 from wconv.experiment.sweep.spec import Spec, read_spec
@@ -81,7 +79,11 @@ def _resolved(value: str) -> str:
     """Put in variables of the environment, as train.py would: the manifest has to lie where the runs do."""
     if "${" not in value:
         return value
-    from wconv.experiment.errors import ConfigError  # here, because Lightning, which it imports, takes seconds
+    # Here, because Lightning, which some of it imports, takes seconds.
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from wconv.experiment.errors import ConfigError
     from wconv.experiment.secrets import keep_secrets_out
 
     if OTHER.search(value):
