@@ -38,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"sync_wandb: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        print(f'sync_wandb: needs {error.name}: pip install -e ".[experiment]"', file=sys.stderr)
+        return 2
     wrong = upload(
         waiting,
         options.batch,

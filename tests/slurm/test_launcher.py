@@ -34,6 +34,9 @@ def test_a_grid_is_an_array_and_a_failure_is_told(tmp_path):
     batch = next(tmp_path.glob("submitit/*/*_submission.sh")).read_text()
     for option in ("--account=MYACC", "--time=00:10:00", "--array=0-1%2", "--job-name=wconv", "--signal=USR2@300"):
         assert f"#SBATCH {option}\n" in batch
+    before = batch[: batch.index("\nsrun ")].splitlines()
+    assert "if command -v module >/dev/null; then module load python/3.11.7 cuda/12.2 || exit 1; fi" in before
+    assert "export WANDB_MODE=offline" in before
 
 
 @pytest.mark.parametrize(
@@ -41,7 +44,7 @@ def test_a_grid_is_an_array_and_a_failure_is_told(tmp_path):
     [
         ("cluster.account=NOBODY", "cluster.account=NOBODY is none that you may use"),
         ("resources.walltime=30:00:00", "resources.walltime=30:00:00 is longer than cluster.partition=boost_usr_prod"),
-        ("trainer.devices=8", "no node of cluster.partition=boost_usr_prod has what a job asks for"),
+        ("resources.gpus=8", "no node of cluster.partition=boost_usr_prod has what a job asks for"),
     ],
 )
 def test_what_slurm_would_refuse_is_one_sentence(tmp_path, override, message):

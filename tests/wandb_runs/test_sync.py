@@ -1,5 +1,6 @@
 """scripts/sync_wandb.py: what it uploads, what it leaves, and what it says."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,14 @@ def test_what_is_in_the_way_is_said_in_one_sentence(more, message, program, onli
     assert message in done.err
     assert done.err.count("\n") == 1
     assert "short" not in done.err
+
+
+def test_without_its_package_it_says_what_to_install(folder, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.split(".")[0] == "wandb"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert sync_wandb.main([str(folder)]) == 2
+    assert capsys.readouterr().err == 'sync_wandb: needs wandb: pip install -e ".[experiment]"\n'
 
 
 def test_folders_without_a_record_are_refused(tmp_path, capsys):

@@ -7,6 +7,7 @@ import pytest
 
 from wconv.experiment.errors import ConfigError
 from wconv.experiment.sweep.load import load
+from wconv.experiment.sweep.manifest import Settings, Sweep, read_sweep
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -47,6 +48,53 @@ def test_an_experiment_gives_its_folder_up_for_that_of_the_sweep(tmp_path):
     assert sweep.rows[0].directory.parent == tmp_path / "here" / "classification"
 
 
+@pytest.mark.parametrize("place", ["file", "line"])
+def test_a_variable_of_the_environment_is_one_folder_for_manifest_and_runs(write, train, tmp_path, monkeypatch, place):
+    monkeypatch.setenv("MYWORK", str(tmp_path / "work"))
+    overrides = ("trainer.max_epochs=1", "paths.output_dir='${oc.env:MYWORK}/runs'")
+    file = write("", overrides=overrides if place == "file" else overrides[:1])
+    sweep = load(str(file), list(overrides[1:]) if place == "line" else [], ROOT, anew=True)
+    assert sweep.folder == tmp_path / "work" / "runs" / "sweeps" / "tiny"
+    (row,) = sweep.rows
+    done = train(*row.overrides)
+    assert done.code == 0, done.err
+    assert done.directory == row.directory
+    assert row.directory.parent == tmp_path / "work" / "runs" / "classification"
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("${oc.env:NOWHERE}/runs", "output_dir=.*NOWHERE}/runs: .*Environment variable 'NOWHERE' not found"),
+        ("${oc.env:MY_TOKEN}/runs", "MY_TOKEN} would write a secret into config.yaml"),
+        ("${oc.env:MYWORK", "output_dir=.*MYWORK: missing BRACE_CLOSE"),
+        ("${model.name}/runs", r"a sweep has one folder, in whose name only \${oc.env:NAME} can stand"),
+        ("${oc.env:MYWORK}/${seed}", "a sweep has one folder"),
+        ("${oc.env:ODD}/runs", "a folder with '\\${' in its name"),
+        ("it's", 'a folder with "\'" in its name'),
+        ("back\\slash", "in its name; choose another"),
+        ("two\nlines", "in its name; choose another"),
+    ],
+)
+def test_a_folder_that_the_runs_could_not_read_is_refused(write, tmp_path, monkeypatch, folder, message):
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("MYWORK", "work"), ("MY_TOKEN", "abc"), ("ODD", "${model.name}")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises((ValueError, ConfigError), match=message) as caught:
+        load(str(write("")), [f"paths.output_dir={folder}"], ROOT, anew=True)
+    assert "abc" not in str(caught.value)
+
+
+def test_train_reads_a_folder_of_a_strange_name(write, train, tmp_path):
+    folder = tmp_path / 'a "strange", {one} [of] $HOME=%j; ü'
+    file = write("", overrides=("trainer.max_epochs=1",))
+    (row,) = load(str(file), [f"paths.output_dir={folder}"], ROOT, anew=True).rows
+    done = train(*row.overrides)
+    assert done.code == 0, done.err
+    assert done.directory == row.directory
+    assert folder in row.directory.parents
+
+
 def test_a_manifest_is_read_back_until_the_sweep_or_the_configuration_changes(write):
     file = write("grid: {seed: [0, 1]}")
     sweep = load(str(file), [], ROOT, anew=True)
@@ -57,6 +105,25 @@ def test_a_manifest_is_read_back_until_the_sweep_or_the_configuration_changes(wr
     assert lines[1].startswith(f"{sweep.rows[0].directory},vgg,2,python train.py ")
     write("grid: {seed: [0, 1, 2]}")
     assert len(load(str(file), [], ROOT, anew=False).rows) == 3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["[]", "3", '"key"', "null", '{"key": KEY}', '{"key": KEY, "settings": []}', '{"key": KEY, "settings": {}}', "{"],
+)
+def test_a_manifest_of_another_shape_is_none(tmp_path, settings):
+    (tmp_path / "manifest.csv").write_text("directory,model,epochs,command\n")
+    (tmp_path / "settings.json").write_text(settings.replace("KEY", '"abc"'))
+    assert read_sweep("some", tmp_path, "abc") is None
+
+
+def test_a_table_that_is_no_manifest_is_none(tmp_path):
+    values = {"cluster": {"name": "local"}, "resources": {"name": "cpu"}, "trainer.accelerator": "cpu"}
+    Sweep("some", tmp_path, [], Settings(values | {"trainer.devices": 1, "trainer.num_nodes": 1}), "abc").write()
+    assert read_sweep("some", tmp_path, "abc") is not None
+    for content in (b"\n1,2\n", b"\n\xff\n", b"\n" + b"x" * 200_000 + b",vgg,1,true\n"):
+        (tmp_path / "manifest.csv").write_bytes(content)
+        assert read_sweep("some", tmp_path, "abc") is None
 
 
 @pytest.mark.parametrize(

@@ -58,13 +58,30 @@ def test_values_are_written_as_hydra_reads_them(value, text):
         ("grids: {seed: [0]}", "'grids' is none of overrides, grid, runs"),
         ("[1, 2]", r"\[1, 2\] is none of"),
         ("overrides: seed=1", "should be a list of overrides"),
-        ("runs: [seed=1]", "should be a list of overrides"),
+        ("runs: [seed=1]", "runs: 'seed=1' should be a list of overrides"),
+        ("runs: 5", "runs: 5 should be a list of runs"),
+        ("runs: {seed: 0}", "runs: {'seed': 0} should be a list of runs, each a list"),
+        ("grid: [seed=0]", r"grid: \['seed=0'\] should be keys with their values"),
+        ("grid: seed", "grid: 'seed' should be keys with their values"),
+        ("grid: {conv: [standard], seed: []}", "grid: seed names no value at all"),
         ("grid: {seed: [0", "is not YAML"),
     ],
 )
 def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, text, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"some.yaml.*{message}"):
         lines(tmp_path, text)
+
+
+def test_a_file_of_another_encoding_is_named(tmp_path):
+    file = tmp_path / "some.yaml"
+    file.write_bytes("overrides: [seed=1] # größer".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"some\.yaml is not UTF-8: save it as such \(.* at byte 24\)"):
+        read_spec(str(file), tmp_path)
+
+
+@pytest.mark.parametrize("text", ["runs: []\noverrides: [seed=1]", "runs:\ngrid:\noverrides: [seed=1]"])
+def test_no_runs_named_are_one_run(tmp_path, text):
+    assert lines(tmp_path, text) == [["seed=1"]]
 
 
 def test_an_unknown_sweep_names_the_nearest():

@@ -11,6 +11,9 @@ from wconv.experiment.sweep.manifest import Sweep, key_of, read_sweep
 from wconv.experiment.sweep.spec import Spec, read_spec
 
 OUTPUT = "paths.output_dir"
+# What ends or changes a quoted text in Hydra's grammar, or a line of a table; a folder may have all else in its name.
+UNREADABLE = re.compile(r"['\\\x00-\x1f]|\$\{")
+OTHER = re.compile(r"\$\{(?!oc\.env:)")  # an interpolation of something else than a variable of the environment
 
 
 def load(name: str, more: list[str], root: Path, *, anew: bool, without_data: bool = False) -> Sweep:
@@ -51,12 +54,49 @@ def _unquoted(override: str) -> str:
 
 
 def _output_dir(spec: Spec, more: list[str], root: Path) -> Path:
-    """Return the folder of all runs; that of an experiment gives way, so that a sweep has one."""
+    """Return the folder of all runs; that of an experiment gives way, so that a sweep has one.
+
+    Raises:
+        ValueError: it follows from what may differ between runs, or Hydra could not read it.
+        ConfigError: it would show a secret.
+    """
     default = yaml.safe_load((root / "configs" / "paths" / "default.yaml").read_text())["output_dir"]
     chosen = root / default
     for base, overrides in ((root, spec.overrides), (Path.cwd(), more)):
         for override in overrides:
             key, _, value = override.partition("=")
             if key == OUTPUT:
-                chosen = base / Path(value.strip("'\"")).expanduser()
-    return Path(os.path.abspath(chosen))
+                chosen = base / Path(_resolved(value.strip("'\""))).expanduser()
+    folder = os.path.abspath(chosen)
+    if found := UNREADABLE.search(folder):
+        raise ValueError(
+            f"{OUTPUT}={folder!r}: the runs could not read a folder with {found[0]!r} in its name; choose another"
+        )
+    return Path(folder)
+
+
+def _resolved(value: str) -> str:
+    """Put in variables of the environment, as train.py would: the manifest has to lie where the runs do."""
+    if "${" not in value:
+        return value
+    # Here, because Lightning, which some of it imports, takes seconds.
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from wconv.experiment.errors import ConfigError
+    from wconv.experiment.secrets import keep_secrets_out
+
+    if OTHER.search(value):
+        raise ValueError(
+            f"{OUTPUT}={value}: a sweep has one folder, in whose name only ${{oc.env:NAME}} can stand for something"
+        )
+    keep_secrets_out()
+    try:
+        content = OmegaConf.to_container(OmegaConf.create([value]), resolve=True)
+    except OmegaConfBaseException as error:
+        if isinstance(error.__cause__, ConfigError):
+            raise error.__cause__ from None
+        reason = str(error).splitlines()[0].rpartition("interpolation: ")[2]
+        raise ValueError(f"{OUTPUT}={value}: {reason}") from error
+    assert isinstance(content, list)
+    return str(content[0])

@@ -115,18 +115,21 @@ class Sweep:
 
 
 def read_sweep(name: str, folder: Path, key: str) -> Sweep | None:
-    """Read a sweep that was written before; None where there is none, or one made from something else."""
+    """Read a sweep that was written before; None if there is none, or it is damaged or made from something else."""
     try:
         content = json.loads((folder / "settings.json").read_text())
         if content["key"] != key:
             return None
+        settings = Settings(content["settings"])
+        # What is not there would be missed only later.
+        _ = settings.cluster["name"], settings.resources["name"], settings.asks_for_gpu, settings.nodes
         with (folder / "manifest.csv").open(newline="") as file:
             rows = [
                 Row(Path(directory), model, int(epochs), command.removeprefix(PROGRAM))
                 for directory, model, epochs, command in list(csv.reader(file))[1:]
             ]
-        return Sweep(name, folder, rows, Settings(content["settings"]), key)
-    except (OSError, ValueError, KeyError):
+        return Sweep(name, folder, rows, settings, key)
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
 
 

@@ -60,29 +60,45 @@ def read_spec(name: str, folder: Path) -> Spec:
     """
     file = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     try:
-        content = yaml.safe_load(file.read_text()) or {}
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except OSError:
         there = sorted(path.stem for path in folder.glob("*.yaml"))
         near = difflib.get_close_matches(name, there, 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ValueError(f"there is no sweep {name!r}: {hint}{folder} has {', '.join(there)}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8: save it as such ({error.reason} at byte {error.start})") from error
     except yaml.YAMLError as error:
         raise ValueError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
     wrong = [key for key in content if key not in KEYS] if isinstance(content, dict) else [content]
     if wrong:
         raise ValueError(f"{file}: {wrong[0]!r} is none of {', '.join(KEYS)}, which make a sweep")
-    grid = {
-        str(key): tuple(map(as_override, values if isinstance(values, list) else [values]))
-        for key, values in (content.get("grid") or {}).items()
-    }
-    runs = tuple(_overrides(run, file) for run in content.get("runs") or [[]])
-    return Spec(file.stem, file, _overrides(content.get("overrides") or [], file), runs, grid)
+    overrides = _overrides(content.get("overrides") or [], "overrides", file)
+    return Spec(file.stem, file, overrides, _runs(content.get("runs") or [[]], file), _grid(content, file))
 
 
-def _overrides(value: Any, file: Path) -> tuple[str, ...]:
+def _overrides(value: Any, key: str, file: Path) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(entry, str) and "=" in entry for entry in value):
-        raise ValueError(f"{file}: {value!r} should be a list of overrides such as [conv=weighted, seed=0]")
+        raise ValueError(f"{file}: {key}: {value!r} should be a list of overrides such as [conv=weighted, seed=0]")
     return tuple(value)
+
+
+def _runs(value: Any, file: Path) -> tuple[tuple[str, ...], ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"{file}: runs: {value!r} should be a list of runs, each a list such as [seed=0]")
+    return tuple(_overrides(run, "runs", file) for run in value)
+
+
+def _grid(content: dict[str, Any], file: Path) -> dict[str, tuple[str, ...]]:
+    grid = content.get("grid") or {}
+    if not isinstance(grid, dict):
+        raise ValueError(f"{file}: grid: {grid!r} should be keys with their values, such as {{seed: [0, 1]}}")
+    if empty := [key for key, values in grid.items() if values == []]:
+        raise ValueError(f"{file}: grid: {empty[0]} names no value at all; give it one, or leave the key out")
+    return {
+        str(key): tuple(map(as_override, values if isinstance(values, list) else [values]))
+        for key, values in grid.items()
+    }
 
 
 def as_override(value: Any) -> str:
