@@ -2,7 +2,7 @@
 
 root=@root@ # of the checkout
 python=@python@ # interpreter of the runs
-folder=@folder@ # of this launch: rows.tsv, ended/, links/, logs/, jobs, stop
+folder=@folder@ # of this launch: rows.tsv, ended/, links/, stopped/, logs/, jobs, stop
 restart=@restart@ # what follows when the time ends before the runs do: requeue or chain
 max_restarts=@max_restarts@
 
@@ -18,6 +18,7 @@ job=$SLURM_JOB_ID
 [ -n "${SLURM_ARRAY_JOB_ID:-}" ] && job=${SLURM_ARRAY_JOB_ID}_$task
 ended=$folder/ended/$task # rows that are over, which a restart leaves out
 touch "$ended" || exit 1
+[ -n "${WCONV_LINK:-}" ] && [ -e "$folder/stopped/$task" ] && exit # somebody has stopped this task in an earlier link
 
 ending= # SIGUSR1 has come: the time of the job ends, the runs save and leave with 75
 stopped= # SIGTERM has come: somebody wants the job to end, and to stay ended
@@ -31,7 +32,7 @@ pass_on() {
     for process in "${!row_of[@]}"; do kill -s "$1" "$process" 2>/dev/null; done
 }
 trap 'ending=1; pass_on USR1' USR1
-trap 'stopped=1; pass_on TERM' TERM
+trap 'stopped=1; mkdir -p "$folder/stopped"; touch "$folder/stopped/$task"; pass_on TERM' TERM
 
 collect() { # see which runs are over, and how
     local process code

@@ -106,6 +106,22 @@ def test_a_chain_keeps_to_the_number_of_tasks_that_may_run(tmp_path):
     assert "going on from step" in sweep.logs()
 
 
+def test_a_task_that_was_stopped_is_in_no_later_link(tmp_path):
+    sweep = OnCluster("smoke", tmp_path, "conv=weighted", "trainer.max_epochs=12", "cluster.restart=chain")
+    sweep.call("--submit")
+    until(lambda: len(list(tmp_path.glob("*/*/metrics.csv"))) == 2, what="two runs at work")
+    run("scancel", f"{sweep.jobs[0]}_1")
+    until(lambda: "stopped by SIGTERM" in sweep.logs(), what="a stop")
+    run("scancel", "--signal=USR1", "--batch", f"{sweep.jobs[0]}_0")
+    sweep.until_over(300)
+    status = sweep.call("--status")
+    assert "smoke: 2 runs: 1 done, 1 stopped" in status, status + sweep.logs()
+    assert len(sweep.jobs) == 2
+    assert "submitted 1 runs" in sweep.call("--submit")
+    sweep.until_over()
+    assert "2 done" in sweep.call("--status"), sweep.logs()
+
+
 def test_of_two_submissions_at_the_same_moment_one_does_it(tmp_path):
     sweep = OnCluster("smoke", tmp_path, "trainer.max_epochs=500")
     both = [subprocess.Popen([*SWEEP, *sweep.words, "--submit"], stdout=subprocess.PIPE, text=True) for _ in range(2)]

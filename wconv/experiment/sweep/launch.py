@@ -7,6 +7,7 @@ launches/001/
     job.sbatch      on a cluster: the batch file as it was submitted
     jobs            on a cluster: ids of its jobs, the links of a chain one after the other
     links/          on a cluster: a folder for each link that a task submits for all
+    stopped/        on a cluster: a file for each task that somebody ended, which no link takes up again
     stop            on a cluster: it was cancelled, and no further job may follow
     .lock           on this machine: held as long as it works
 """
