@@ -66,7 +66,13 @@ def test_a_stopped_sweep_saves_and_starts_no_more(write, tmp_path, number):
     """A signal to sweep.py: what runs saves and stops, what waits does not begin."""
     file = write("grid: {seed: [0, 1]}", overrides=("trainer.max_epochs=500",))
     command = [sys.executable, str(ROOT / "scripts" / "sweep.py"), str(file), "--local", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # tests that nohup started inherit an ignored SIGHUP
+    )
     deadline = time.monotonic() + 90
     while not list(tmp_path.glob("runs/*/*/metrics.csv")):
         assert process.poll() is None
