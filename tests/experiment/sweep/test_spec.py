@@ -65,6 +65,8 @@ def test_values_are_written_as_hydra_reads_them(value, text):
         ("grid: seed", "grid: 'seed' should be keys with their values"),
         ("grid: {conv: [standard], seed: []}", "grid: seed names no value at all"),
         ("grid: {seed: [0", "is not YAML"),
+        ("grid: {paths.output_dir: [a, b]}", "paths.output_dir belongs in overrides, not in runs or grid"),
+        ("runs: [[seed=0, paths.output_dir=a]]", "paths.output_dir belongs in overrides"),
     ],
 )
 def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, text, message):

@@ -8,9 +8,8 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 
 from wconv.experiment.sweep.manifest import Sweep, key_of, read_sweep
-from wconv.experiment.sweep.spec import Spec, read_spec
+from wconv.experiment.sweep.spec import OUTPUT, Spec, read_spec
 
-OUTPUT = "paths.output_dir"
 # What ends or changes a quoted text in Hydra's grammar, or a line of a table; a folder may have all else in its name.
 UNREADABLE = re.compile(r"['\\\x00-\x1f]|\$\{")
 OTHER = re.compile(r"\$\{(?!oc\.env:)")  # an interpolation of something else than a variable of the environment

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+OUTPUT = "paths.output_dir"
 KEYS = ("overrides", "grid", "runs")
 
 
@@ -74,7 +75,10 @@ def read_spec(name: str, folder: Path) -> Spec:
     if wrong:
         raise ValueError(f"{file}: {wrong[0]!r} is none of {', '.join(KEYS)}, which make a sweep")
     overrides = _overrides(content.get("overrides") or [], "overrides", file)
-    return Spec(file.stem, file, overrides, _runs(content.get("runs") or [[]], file), _grid(content, file))
+    runs, grid = _runs(content.get("runs") or [[]], file), _grid(content, file)
+    if any(override.partition("=")[0] == OUTPUT for override in (*grid, *(entry for run in runs for entry in run))):
+        raise ValueError(f"{file}: a sweep has one folder: {OUTPUT} belongs in overrides, not in runs or grid")
+    return Spec(file.stem, file, overrides, runs, grid)
 
 
 def _overrides(value: Any, key: str, file: Path) -> tuple[str, ...]:
