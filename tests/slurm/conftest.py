@@ -104,6 +104,19 @@ class OnCluster:
     def until_over(self, seconds: float = 180) -> None:
         until(lambda: not self.at_work, seconds, "an empty queue")
 
+    def most_at_once(self, seconds: float) -> int:
+        """Wait until it is over, and return how many of its tasks ran beside each other at most."""
+        most = 0
+
+        def over() -> bool:
+            nonlocal most
+            running = run("squeue", "--noheader", "--array", "--states=RUNNING", "--format=%F").stdout.split()
+            most = max(most, sum(job in self.jobs for job in running))
+            return not self.at_work
+
+        until(over, seconds)
+        return most
+
     def until_epoch(self, epochs: int = 1) -> None:
         """Wait until a run has completed some epochs."""
 

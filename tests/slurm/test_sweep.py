@@ -1,5 +1,6 @@
 """Sweeps on a real SLURM of one node: as arrays, cancelled, retried, and refused."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -14,16 +15,7 @@ def test_smoke_as_an_array_gives_the_table(tmp_path):
     """Two tasks at a time; then compare.py, and nothing is left to do."""
     sweep = OnCluster("smoke", tmp_path, "cluster.max_running=2")
     assert "submitted 4 runs" in sweep.call("--submit")
-    most = 0
-
-    def over() -> bool:
-        nonlocal most
-        running = run("squeue", "--noheader", "--array", "--states=RUNNING", "--format=%F").stdout.split()
-        most = max(most, sum(job in sweep.jobs for job in running))
-        return not sweep.at_work
-
-    until(over, 300)
-    assert most == 2
+    assert sweep.most_at_once(300) == 2
     assert "smoke: 4 runs: 4 done" in sweep.call("--status")
     table = run(sys.executable, ROOT / "scripts" / "compare.py", tmp_path).stdout
     assert [line.split("|")[2].strip() for line in table.splitlines()[2:4]] == ["standard", "weighted"]
@@ -91,16 +83,7 @@ def test_a_chain_keeps_to_the_number_of_tasks_that_may_run(tmp_path):
     sweep.call("--submit")
     sweep.until_epoch()
     run("scancel", "--signal=USR1", "--batch", f"{sweep.jobs[0]}_0")
-    most = 0
-
-    def over() -> bool:
-        nonlocal most
-        running = run("squeue", "--noheader", "--array", "--states=RUNNING", "--format=%F").stdout.split()
-        most = max(most, sum(job in sweep.jobs for job in running))
-        return not sweep.at_work
-
-    until(over, 300)
-    assert most == 1
+    assert sweep.most_at_once(300) == 1
     assert "2 done" in sweep.call("--status"), sweep.logs()
     assert len(sweep.jobs) == 2
     assert "going on from step" in sweep.logs()
@@ -122,8 +105,9 @@ def test_a_task_that_was_stopped_is_in_no_later_link(tmp_path):
     assert "2 done" in sweep.call("--status"), sweep.logs()
 
 
-def test_of_two_submissions_at_the_same_moment_one_does_it(tmp_path):
-    sweep = OnCluster("smoke", tmp_path, "trainer.max_epochs=500")
+def test_of_two_submissions_at_the_same_moment_one_does_it(tmp_path, commands):
+    commands("sbatch", f'sleep 4; exec {shutil.which("sbatch")} "$@"')  # so that both are at it
+    sweep = OnCluster("smoke", tmp_path / "runs", "trainer.max_epochs=500")
     both = [subprocess.Popen([*SWEEP, *sweep.words, "--submit"], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = sorted(process.communicate(timeout=300)[0] for process in both)
     assert "nothing to start: " in said[0]
