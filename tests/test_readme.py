@@ -5,8 +5,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from wconv.experiment.compare import markdown
 from wconv.experiment.overrides import checked
@@ -60,21 +58,3 @@ def test_a_committed_table_is_made_again_from_its_runs(path):
 def test_pages_show_the_committed_table(path):
     rows = [line for line in path.read_text().splitlines() if line.startswith("|")]
     assert "\n".join(rows) in (path.parent / "README.md").read_text()
-
-
-EXPERIMENTS_OF = ("cifar100_small", "denoise_small", "denoise_init")
-RUNS = [folder for name in EXPERIMENTS_OF for folder in sorted(ROOT.glob(f"results/{name}/runs/*"))]
-
-
-@pytest.mark.parametrize("folder", RUNS, ids=lambda path: path.name)
-def test_the_named_commands_are_still_those_of_the_committed_runs(folder):
-    """Defaults may change; what an experiment stands for may not."""
-    made = OmegaConf.load(folder / "config.yaml")
-    name = folder.parents[1].name + {"resnet": "_resnet", "nafnet": "_nafnet"}.get(made.model.name, "")
-    name += "" if made.model.get("batch_norm", True) else "_plain"
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        choices = [f"experiment={name}", f"conv={made.conv.name}", f"init={made.init.name}"]
-        now = compose("train", overrides=choices)
-    for part in ("seed", "model", "conv", "init", "datamodule", "task", "optimizer", "scheduler", "paths.output_dir"):
-        assert OmegaConf.select(now, part) == OmegaConf.select(made, part), part
-    assert (now.trainer.max_epochs, now.trainer.precision) == (made.trainer.max_epochs, made.trainer.precision)

@@ -71,7 +71,7 @@ def test_optimizers_are_told_apart_by_name_alone(tmp_path: Path, make_run: MakeR
 
     rows = table(find_runs([tmp_path]))
 
-    assert rows["optimizer"].tolist() == ["AdamW", "SGD"]
+    assert rows["optimizer"].tolist() == ["adamw", "sgd"]
     assert not {"betas", "momentum", "optimizer._target_"} & set(rows.columns)
 
 
@@ -198,3 +198,13 @@ def test_the_same_run_made_twice(tmp_path: Path, make_run: MakeRun) -> None:
     assert table(runs)["test/acc mean"].tolist() == [0.5]
     note = f"Same configuration and seed 0, other metrics: {first} is counted, {odd} is not."
     assert note in markdown(runs)
+
+
+def test_a_run_from_before_a_key_was_added_is_of_one_row_with_later_ones(tmp_path: Path, make_run: MakeRun) -> None:
+    make_run("before", seed=0)
+    make_run("after", seed=1, config={"optimizer.amsgrad": False, "new": {"off": None, "at": 0}})
+    make_run("changed", seed=2, config={"optimizer.amsgrad": True})
+
+    rows = table(find_runs([tmp_path]))
+
+    assert sorted(rows["n"]) == [1, 2]

@@ -8,10 +8,10 @@ import pytorch_lightning as pl
 import torch
 import yaml
 from hydra import compose, initialize_config_dir
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from wconv.experiment.build import build_model, check_fit
+from wconv.experiment.build import build_model, check_fit, make
 from wconv.experiment.rules import check_values
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -88,9 +88,18 @@ def test_every_optimizer_and_schedule_can_be_made(group):
     parameter = torch.nn.Parameter(torch.zeros(3))
     for _, choice in (entry for entry in CHOICES if entry[0] == group):
         config = composed(f"{group}={choice}")
-        optimizer = instantiate(config.optimizer, _convert_="all")([parameter])
-        schedule = instantiate(config.scheduler, _convert_="all")(optimizer, total_steps=10)
+        optimizer = make(config.optimizer)([parameter])
+        schedule = make(config.scheduler)(optimizer, total_steps=10)
         assert schedule.get_last_lr()[0] >= 0
+
+
+@pytest.mark.parametrize("group", sorted({group for group, _ in CHOICES}))
+def test_what_makes_an_object_has_a_name_that_outlives_its_class(group):
+    """The folder of a run is called by it; see identity.py."""
+    for _, choice in (entry for entry in CHOICES if entry[0] == group):
+        content = composed(f"{group}={choice}").get(group)
+        if group != "trainer" and OmegaConf.is_dict(content) and "_target_" in content:
+            assert content.name
 
 
 @pytest.mark.parametrize("key", PROMISED)

@@ -58,7 +58,7 @@ def group_runs(runs: Iterable[SavedRun]) -> list[Group]:
     found: dict[frozenset[tuple[str, Any]], Group] = {}
     for run in runs:
         if run.status == "completed":
-            found.setdefault(frozenset(run.features.items()), Group(run.features)).add(run)
+            found.setdefault(run.identity, Group(run.features)).add(run)
     if not found:
         raise ValueError("no completed run among those found; let one finish (train.py goes on where it was)")
     groups = list(found.values())

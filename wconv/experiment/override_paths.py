@@ -3,14 +3,8 @@
 import os
 import re
 
-PATH_KEYS = (
-    "paths.data_dir",
-    "paths.output_dir",
-    "datamodule.train_dir",
-    "datamodule.val_dir",
-    "datamodule.test_dirs",
-    "datamodule.store_dir",
-)
+from wconv.experiment.folder_keys import names_folder
+
 QUOTES = "'\""
 LISTED = r"""\s*('[^']*'|"[^"]*"|[^,]+)"""  # an entry of a list: a comma within quotes belongs to it
 
@@ -18,7 +12,7 @@ LISTED = r"""\s*('[^']*'|"[^"]*"|[^,]+)"""  # an entry of a list: a comma within
 def with_absolute_paths(line: str, multirun: bool) -> str:
     """Quote the value of a path and make it absolute; in a grid, each of its values."""
     key, _, value = line.partition("=")
-    if key not in PATH_KEYS or value in ("", "null", "auto") or "${" in value:
+    if not names_folder(key) or value in ("", "null", "auto") or "${" in value:
         return line
     if value[0] == "[" and value[-1] == "]":
         return f"{key}=[{_absolute(re.findall(LISTED, value[1:-1]))}]"

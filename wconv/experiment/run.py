@@ -32,12 +32,19 @@ class Run:
     def __init__(self, config: DictConfig, data: dict[str, Any], output_dir: Path) -> None:
         self.config = config
         self.data = data
-        self.hash = run_hash(identity(config, data))
+        self.hash = run_hash(identity(self.plain_config, data))
         name = f"{config.model.name}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
         self.directory: Path = output_dir / config.task.name / name
         self.checkpoints: Path = self.directory / "checkpoints"
         if os.path.isdir(self.directory):  # Path.is_dir raises where a folder may not be entered
             check_folder(self.directory)
+
+    @property
+    def plain_config(self) -> dict[str, Any]:
+        """The configuration as plain values, without interpolations."""
+        content = OmegaConf.to_container(self.config, resolve=True)
+        assert isinstance(content, dict)
+        return {str(key): value for key, value in content.items()}
 
     @property
     def results(self) -> dict[str, Any]:

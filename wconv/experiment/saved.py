@@ -14,16 +14,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from wconv.experiment.errors import ConfigError
-from wconv.experiment.identity import NEUTRAL, NEUTRAL_DATA, NEUTRAL_TRAINER
+from wconv.experiment.identity import relevant_settings, without_neutral
 from wconv.experiment.stored import check_folder, read_config, read_results
 
+NULL = json.dumps(None)
 MOST_TAPS = 50  # coefficients an axis
 Taps = tuple[tuple[float, ...], ...]
-
-# The seed is what a group averages over; the density shown is the one that the layers have.
-_NEUTRAL_GROUPS = {*NEUTRAL, "seed", "hydra"}
-_NEUTRAL_KEYS = {"datamodule.seed", "task.seed", *(f"datamodule.{key}" for key in NEUTRAL_DATA)}
-_NEUTRAL_KEYS |= {f"trainer.{key}" for key in NEUTRAL_TRAINER}
 
 
 @dataclass(frozen=True)
@@ -47,6 +43,15 @@ class SavedRun:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
     densities: Sequence[tuple[str, Taps]] = ()
+
+    @property
+    def identity(self) -> frozenset[tuple[str, Any]]:
+        """What tells it from runs that differ in more than the seed, by the rule that run folders get their names by.
+
+        A key that was added since the run, with a value that is null, false or zero, makes no difference.
+        """
+        features = {key: None if value == NULL else value for key, value in self.features.items()}
+        return frozenset(without_neutral(features).items())
 
 
 def find_runs(paths: Iterable[Path]) -> list[SavedRun]:
@@ -106,21 +111,17 @@ def read_run(folder: Path) -> SavedRun:
     return SavedRun(folder, "unreadable", reason)
 
 
-def _features(config: Any) -> dict[str, Any]:
-    """Return the configuration by dotted key, each group by its name, without what cannot change a result."""
-    flat = pd.json_normalize(config).to_dict("records")[0]
-    features: dict[str, Any] = {}
-    for key, value in flat.items():
-        group, _, last = str(key).rpartition(".")
-        if str(key).split(".")[0] in _NEUTRAL_GROUPS or key in _NEUTRAL_KEYS or last == "_partial_":
-            continue
-        if group == "conv.density" or (last == "_target_" and f"{group}.name" in flat):
-            continue
-        if last == "_target_":
-            value = value.rpartition(".")[2]
-        plain = isinstance(value, str | int | float)
-        features[group if last in ("name", "_target_") else str(key)] = value if plain else json.dumps(value)
-    return features
+def _features(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what can change a result but the seed, by dotted key, each group by its name."""
+    settings = relevant_settings(config)
+    settings.pop("seed", None)  # what a group averages over
+    if isinstance(settings.get("conv"), dict):
+        settings["conv"].pop("density", None)  # shown as that of the layers
+    flat = pd.json_normalize(settings).to_dict("records")[0]
+    return {
+        str(key).removesuffix(".name"): value if isinstance(value, str | int | float) else json.dumps(value)
+        for key, value in flat.items()
+    }
 
 
 def _read(name: str, read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:

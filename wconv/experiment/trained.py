@@ -14,7 +14,7 @@ from wconv.experiment.build import apply_conv, make
 from wconv.experiment.checkpoint_files import verify
 from wconv.experiment.denoising import Denoising
 from wconv.experiment.errors import ConfigError, one_line
-from wconv.experiment.identity import NEUTRAL_DATA
+from wconv.experiment.folder_keys import names_folder
 from wconv.experiment.rules import check_values
 from wconv.experiment.stored import check_folder, read_config
 from wconv.experiment.text import visible
@@ -160,9 +160,8 @@ def _config(run: Path) -> DictConfig:
         check_values(config)
     except Exception as error:  # whatever OmegaConf makes of groups that are none
         raise ConfigError(f"{file}: {one_line(error)}") from error
-    for key in NEUTRAL_DATA:
-        value = config.datamodule.get(key)
-        if value is not None:
+    for key, value in config.datamodule.items():
+        if names_folder(str(key)) and value is not None:
             several = OmegaConf.is_list(value)
             config.datamodule[key] = [str(ROOT / path) for path in value] if several else str(ROOT / value)
     return config

@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image
 
 from wconv.experiment.files import write_whole
-from wconv.experiment.identity import identity
+from wconv.experiment.identity import relevant_settings
 from wconv.experiment.provenance import provenance
 from wconv.experiment.run import Run
 
@@ -24,8 +24,7 @@ def identifier(path: Path) -> str:
 
 def shown_config(run: Run) -> dict[str, Any]:
     """Return the configuration as it is nested on the command line, without folders, and with what data it is about."""
-    shown = identity(run.config, run.data)
-    return {**shown["config"], "data": shown["data"], "config_hash": run.hash, **provenance()}
+    return {**relevant_settings(run.plain_config), "data": run.data, "config_hash": run.hash, **provenance()}
 
 
 def smaller(picture: Image.Image) -> Image.Image:

@@ -10,13 +10,13 @@ from typing import Any
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from wconv.experiment.folder_keys import names_folder
 from wconv.experiment.stored import read_config
 from wconv.experiment.sweep.manifest import Row, Sweep
 from wconv.experiment.sweep.slurm import seconds
 
 # What the time of an epoch follows from, beside the device; the kind of convolution adds little to it.
 OF_TRAINER = ("devices", "num_nodes", "precision", "limit_train_batches", "limit_val_batches")
-NOT_OF_DATA = ("seed", "data_dir", "store_dir", "val_dir", "test_dirs")
 SAMPLE = 30  # finished runs of a model that are looked at, the latest first: their configurations take time to read
 
 
@@ -53,7 +53,12 @@ class Estimate:
 
 def workload(config: Mapping[str, Any]) -> str:
     """Return what the time of an epoch follows from: network, data and arithmetic, as text."""
-    data = {key: value for key, value in config["datamodule"].items() if key not in NOT_OF_DATA}
+    # Of the folders, only that of the training images says how long an epoch is.
+    data = {
+        key: value
+        for key, value in config["datamodule"].items()
+        if key != "seed" and (key == "train_dir" or not names_folder(key))
+    }
     trainer = {key: config["trainer"][key] for key in OF_TRAINER}
     return json.dumps([dict(config["model"]), data, trainer], sort_keys=True)
 

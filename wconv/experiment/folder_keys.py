@@ -1,0 +1,10 @@
+"""Which keys of the configuration are folders: those that end in `_dir` or `_dirs`."""
+
+
+def names_folder(key: str) -> bool:
+    """Tell whether the value of a key is a folder, or a list of folders.
+
+    Args:
+        key: with or without its group, such as "paths.data_dir".
+    """
+    return key.endswith(("_dir", "_dirs"))
