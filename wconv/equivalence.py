@@ -11,7 +11,7 @@ import copy
 
 from torch import Tensor, nn
 
-from wconv.convert import fold
+from wconv.conversion import fold
 from wconv.modules import Weighted
 
 
