@@ -8,12 +8,13 @@ import torch
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from datamodules.decode import open_image
-from wconv.experiment.cli import make_quiet
 from wconv.experiment.denoising import psnr
-from wconv.experiment.errors import ConfigError, while_building
+from wconv.experiment.exceptions import ConfigError
+from wconv.experiment.failures import configuration_errors
 from wconv.experiment.files import write_whole
 from wconv.experiment.noise import GaussianNoise
 from wconv.experiment.panels import as_png, panels
+from wconv.experiment.quiet import quiet_libraries, warn_in_one_line
 from wconv.experiment.text import visible
 from wconv.experiment.tiles import restore
 from wconv.experiment.trained import load_denoiser
@@ -31,9 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sigma", type=float, default=25.0, help="noise level, of 255 (%(default)s)")
     parser.add_argument("-o", "--out", required=True, type=Path, metavar="FILE", help="the picture (PNG)")
     options = parser.parse_args(arguments)
-    make_quiet()
+    warn_in_one_line()
     try:
-        with while_building():
+        with quiet_libraries(), configuration_errors():
             picture = draw(options)
             options.out.parent.mkdir(parents=True, exist_ok=True)
             write_whole(options.out, picture)

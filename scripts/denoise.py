@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from wconv.experiment.cleaning import clean_all
-from wconv.experiment.errors import ConfigError
+from wconv.experiment.exceptions import ConfigError
 from wconv.experiment.picture_paths import plan
 from wconv.experiment.text import visible
 from wconv.experiment.trained import load_denoiser

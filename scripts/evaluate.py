@@ -8,11 +8,12 @@ from pathlib import Path
 from datamodules.denoising import DenoisingData
 from datamodules.image_folder import ImageFolder, list_images
 from models.dncnn import DnCNN
-from wconv.experiment.build import make
-from wconv.experiment.cli import make_quiet
 from wconv.experiment.denoising import Denoising
-from wconv.experiment.errors import ConfigError, while_building
 from wconv.experiment.evaluate import evaluate, markdown, means, record
+from wconv.experiment.exceptions import ConfigError
+from wconv.experiment.failures import configuration_errors
+from wconv.experiment.make import make
+from wconv.experiment.quiet import quiet_libraries, warn_in_one_line
 from wconv.experiment.text import visible
 from wconv.experiment.trained import Denoiser, load_denoiser, read_weights
 
@@ -32,9 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--sigma", nargs="+", type=float, metavar="S", help="noise levels of 255 (default: the one of the training)"
     )
     options = parser.parse_args(arguments)
-    make_quiet()
+    warn_in_one_line()
     try:
-        with while_building():
+        with quiet_libraries(), configuration_errors():
             denoiser = _denoiser(options)
             sigmas = options.sigma or [denoiser.sigma]
             for sigma in sigmas:

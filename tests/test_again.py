@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 from filelock import FileLock
 
 from datamodules.synthetic_classes import SyntheticClasses
+from wconv.experiment import checkpoint_files
 from wconv.experiment.classification import Classification, Scores
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -246,3 +248,23 @@ def test_the_real_command_survives_sigterm(tmp_path):
     directory = Path(done.stdout.splitlines()[-1])
     assert results(directory)["status"] == "completed"
     shutil.rmtree(directory)
+
+
+def test_a_checkpoint_is_read_and_hashed_once(train):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classification, "on_test_epoch_end", interrupt)
+        assert train().code == 75
+    with (
+        mock.patch.object(torch, "load", wraps=torch.load) as read,
+        mock.patch.object(checkpoint_files, "checksum", wraps=checkpoint_files.checksum) as hashed,
+    ):
+        done = train()
+    assert done.code == 0, done.err
+    assert "going on from step" in done.out
+    for calls in (read, hashed):
+        names = [Path(call.args[0]).name for call in calls.call_args_list]
+        assert [name for name in names if not name.endswith(".part")] == ["last.ckpt", "best.ckpt"]  # .part: written
+
+
+def interrupt(*_args: object) -> None:
+    raise KeyboardInterrupt

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from wconv.experiment.arguments import read
 from wconv.experiment.compare import markdown
-from wconv.experiment.overrides import checked
 from wconv.experiment.saved import find_runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +35,7 @@ COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if "
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_are_understood(line):
     words = shlex.split(line, comments=True)
-    assert checked(words[words.index("train.py") + 1 :], ROOT / "configs")
+    assert read(words[words.index("train.py") + 1 :], ROOT / "configs").arguments
 
 
 def test_there_are_commands_and_tables_to_test():

@@ -11,7 +11,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from wconv.experiment.build import build_model, check_fit, make
+from wconv.experiment.configured_task import check_fit
+from wconv.experiment.make import make
+from wconv.experiment.network import build_model
 from wconv.experiment.rules import check_values
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from tests.tiny import SMALL_DENOISER, command_line
-from wconv.experiment.errors import ConfigError
+from wconv.experiment.exceptions import ConfigError
 from wconv.experiment.trained import load_denoiser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,7 +145,7 @@ def test_what_hydra_would_take_for_an_instruction(run, use, group, special):
     change(run, lambda content: content[group].update(special))
     found = use()
     refused_by_all_that_load_it(found)
-    assert "is no argument of a model, a data set or a task" in found["evaluate"][2]
+    assert "is no argument of a model, an arm, a data set or a task" in found["evaluate"][2]
 
 
 @pytest.mark.parametrize("text", ["${oc.env:WANDB_API_KEY}", "${hydra:runtime.cwd}", "\\${oc.env:X}", "${seed}"])

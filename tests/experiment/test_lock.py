@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from wconv.experiment import lock
-from wconv.experiment.errors import Interrupted
+from wconv.experiment.exceptions import Interrupted
 from wconv.experiment.lock import locked
 
 

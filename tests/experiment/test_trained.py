@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 import wconv
 from models.dncnn import DnCNN
 from models.nafnet import NAFNet
-from wconv.experiment.errors import ConfigError
+from wconv.experiment.exceptions import ConfigError
 from wconv.experiment.trained import ROOT, load_denoiser
 
 DNCNN = {"name": "dncnn", "_target_": "models.dncnn.DnCNN", "depth": 3, "width": 4}
@@ -77,7 +77,9 @@ def test_the_network_of_every_arm_comes_back(tmp_path, kind, arm):
         model = wconv.convert(model, {3: [0.5]}, trainable=arm == "trainable")
         for density in wconv.density_parameters(model):
             torch.nn.init.constant_(density, 0.8)  # as if trained
-    conv = {"name": arm, "share": False, **DENSITY} if arm != "standard" else STANDARD
+    conv = (
+        {"name": arm, **DENSITY, **({"share": False} if arm == "trainable" else {})} if arm != "standard" else STANDARD
+    )
     denoiser = load_denoiser(save(tmp_path, config(DNCNN if kind is DnCNN else NAFNET, conv), model))
     assert not denoiser.model.training
     assert (denoiser.channels, denoiser.sigma, denoiser.max_pixels) == (1, 25, 1000)
@@ -114,6 +116,7 @@ def test_the_best_epoch_goes_before_the_last(tmp_path):
 def test_relative_folders_are_below_the_checkout(tmp_path):
     content = config()
     content["datamodule"] = {
+        "name": "image_folder",
         "_target_": "datamodules.image_folder.ImageFolder",
         "channels": 1,
         "train_dir": "data/train",

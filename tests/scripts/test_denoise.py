@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.dncnn import DnCNN
-from wconv.experiment.errors import ConfigError
+from wconv.experiment.exceptions import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -22,6 +22,10 @@ class CheckpointFiles(TorchCheckpointIO):
     replaces, so that there is no instant at which a sound file does not match.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._read: dict[Path, dict[str, Any]] = {}
+
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write a checkpoint.
 
@@ -41,8 +45,36 @@ class CheckpointFiles(TorchCheckpointIO):
             part.unlink(missing_ok=True)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
-        """Read a checkpoint; whatever is asked for, nothing but tensors and plain values is made of it."""
-        return load(Path(path))
+        """Return a checkpoint; whatever is asked for, nothing but tensors and plain values is made of it."""
+        return self._read.pop(Path(path), None) or load(Path(path))
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """Read a checkpoint that the trainer is about to load, which then is not read again; raises as `load`."""
+        self._read[path] = load(path)
+        return self._read[path]
+
+    def newest_sound(self, folder: Path, repair: bool) -> tuple[Path, dict[str, Any]] | None:
+        """Return the newest checkpoint to go on from, and what it holds.
+
+        Args:
+            folder: of the checkpoints.
+            repair: set damaged ones aside, under a name that ends in `.damaged`, and say so.
+        """
+        found = False
+        for path in (folder / LAST, folder / PREVIOUS):
+            if not path.exists():
+                continue
+            found = True
+            try:
+                return path, self.read(path)
+            except ValueError as error:
+                if repair:
+                    aside = path.with_name(f"{path.name}.damaged")
+                    path.replace(aside)
+                    print(f"warning: {path} {error}; it was set aside as {aside.name}", file=sys.stderr, flush=True)
+        if found and repair:
+            print(f"warning: no sound checkpoint is left in {folder}; the run starts over", file=sys.stderr, flush=True)
+        return None
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -74,32 +106,6 @@ def verify(path: Path) -> None:
     digests = recorded(path)
     if digests and checksum(path) not in digests:
         raise ValueError("is damaged: it does not match its checksum")
-
-
-def newest_sound(folder: Path, repair: bool) -> Path | None:
-    """Return the newest checkpoint to go on from.
-
-    Args:
-        folder: of the checkpoints.
-        repair: set damaged ones aside, under a name that ends in `.damaged`, and say so.
-    """
-    found = False
-    for path in (folder / LAST, folder / PREVIOUS):
-        if not path.exists():
-            continue
-        found = True
-        try:
-            load(path)
-        except ValueError as error:
-            if repair:
-                aside = path.with_name(f"{path.name}.damaged")
-                path.replace(aside)
-                print(f"warning: {path} {error}; it was set aside as {aside.name}", file=sys.stderr, flush=True)
-        else:
-            return path
-    if found and repair:
-        print(f"warning: no sound checkpoint is left in {folder}; the run starts over", file=sys.stderr, flush=True)
-    return None
 
 
 def checksum(path: Path) -> str:

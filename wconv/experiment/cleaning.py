@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from wconv.experiment.errors import one_line
 from wconv.experiment.picture import PictureError, read, with_pixels, write
 from wconv.experiment.streams import stream
+from wconv.experiment.text import one_line
 from wconv.experiment.tiles import restore
 from wconv.experiment.trained import Denoiser
 

@@ -60,6 +60,9 @@ class Denoising(Task):
         test_seed: of the noise that is evaluated on.
         max_pixels: larger images are denoised in tiles.
         density: how trained densities learn; None where there are none.
+
+    Raises:
+        ValueError: there is no such loss.
     """
 
     monitor = "val/psnr"
@@ -80,6 +83,8 @@ class Denoising(Task):
         super().__init__(model, optimizer, scheduler, density)
         self.seed = seed
         self.noise = GaussianNoise(sigma, clip_noisy)
+        if loss not in LOSSES:
+            raise ValueError(f"task.loss={loss}: expected one of {', '.join(LOSSES)}")
         self.loss = LOSSES[loss]
         self.test_seed = test_seed
         self.max_pixels = max_pixels

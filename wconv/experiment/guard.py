@@ -9,8 +9,8 @@ import pytorch_lightning as pl
 import torch
 
 from wconv.experiment.checkpoint_files import LAST
-from wconv.experiment.errors import Interrupted, Stop
-from wconv.experiment.signals import stop_asked
+from wconv.experiment.exceptions import Interrupted, Stop
+from wconv.experiment.signals import install_handlers, stop_asked
 
 GO_ON, SAVE, LEAVE, FAIL = range(4)  # the worst one of all processes counts
 
@@ -29,9 +29,22 @@ class Guard(pl.Callback):
         self.losses: list[tuple[int, torch.Tensor]] = []  # not looked at yet, and the step of each
         self.saved_step = -1
 
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals back from Lightning.
+
+        It wraps the handler of SIGTERM before each of these three hooks, with one that broadcasts in the middle of
+        whatever goes on; with several processes that hangs.
+        """
+        install_handlers()
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock, and take the signals back."""
+        install_handlers()
         self.saved = time.monotonic()
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals back."""
+        install_handlers()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from wconv.experiment.errors import Interrupted
+from wconv.experiment.exceptions import Interrupted
 from wconv.experiment.files import write_whole
 
 LOCK, OWNER = ".lock", ".lock.owner"

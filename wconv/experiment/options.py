@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
 
-from wconv.experiment.errors import ConfigError
+from wconv.experiment.exceptions import ConfigError
 
 FLAGS = ("help", "hydra_help", "multirun", "resolve")
 WITH_VALUE = ("cfg", "info", "package")

@@ -10,11 +10,12 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 import wconv
-from wconv.experiment.checkpoint_files import load, newest_sound
+from wconv.experiment.checkpoint_files import CheckpointFiles
 from wconv.experiment.curves import draw
-from wconv.experiment.errors import Stop
+from wconv.experiment.exceptions import Stop
 from wconv.experiment.metrics_csv import MetricsCSV, shortest
 from wconv.experiment.provenance import device_name
+from wconv.experiment.result import Result
 from wconv.experiment.run import Run
 from wconv.experiment.saved import read_run
 from wconv.experiment.task import Task
@@ -22,12 +23,13 @@ from wconv.experiment.text import visible
 from wconv.experiment.timing import peak_memory_mb, read_timing
 
 
-def resume_point(run: Run, trainer: pl.Trainer) -> Path | None:
+def resume_point(run: Run, trainer: pl.Trainer, files: CheckpointFiles) -> Path | None:
     """Return the checkpoint to go on from, if there is one, with the log cut back to it."""
-    path = newest_sound(run.checkpoints, repair=trainer.is_global_zero)
-    if path is None:
+    found = files.newest_sound(run.checkpoints, repair=trainer.is_global_zero)
+    if found is None:
         return None
-    step = load(path)["global_step"]
+    path, content = found
+    step = content["global_step"]
     for logger in trainer.loggers:
         if isinstance(logger, MetricsCSV):
             logger.keep_until(step)
@@ -36,7 +38,7 @@ def resume_point(run: Run, trainer: pl.Trainer) -> Path | None:
     return path
 
 
-def best_checkpoint(run: Run) -> Path | None:
+def best_checkpoint(run: Run, files: CheckpointFiles) -> Path | None:
     """Return the checkpoint to test; None (the weights as they are) for a run without validation.
 
     Raises:
@@ -46,7 +48,7 @@ def best_checkpoint(run: Run) -> Path | None:
     if not path.exists():
         return None
     try:
-        load(path)
+        files.read(path)
     except ValueError as error:
         raise Stop(f"{path}, the best epoch of this run, {error}; start over with force=true") from error
     return path
@@ -81,23 +83,23 @@ def complete(run: Run, trainer: pl.Trainer, task: Task, macs: int) -> None:
 
 
 @rank_zero_only
-def show(run: Run) -> None:
-    """Print what came out, and last of all where it is; the picture is drawn where there is none yet."""
+def draw_curves(run: Run) -> None:
+    """Draw the curves of a finished run where there is no picture of them yet."""
     picture = run.directory / "images" / "curves.png"
     if not picture.exists() and (saved := read_run(run.directory)).status == "completed":
         draw([saved], picture)
-    metrics = run.results["metrics"]
-    texts = (f"{name} {'nan' if value is None else f'{value:.4g}'}" for name, value in sorted(metrics.items()))
-    print("  ".join(map(visible, texts)))
-    print(run.directory, flush=True)
 
 
 @rank_zero_only
-def show_again(run: Run) -> None:
-    """Print the result of a run that was completed before."""
-    made_with = run.results["versions"]
-    print(
-        visible(f"this run was completed before, with wconv {made_with['wconv']} and torch {made_with['torch']} ")
-        + "(force=true starts it over)"
-    )
-    show(run)
+def show(result: Result) -> None:
+    """Print what came out of a run, and last of all where it is."""
+    if result.was_there:
+        made_with = result.results["versions"]
+        print(
+            visible(f"this run was completed before, with wconv {made_with['wconv']} and torch {made_with['torch']} ")
+            + "(force=true starts it over)"
+        )
+    metrics = sorted(result.metrics.items())
+    texts = (f"{name} {'nan' if value is None else f'{value:.4g}'}" for name, value in metrics)
+    print("  ".join(map(visible, texts)))
+    print(result.directory, flush=True)

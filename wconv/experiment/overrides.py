@@ -8,10 +8,9 @@ import difflib
 from collections.abc import Iterator
 from itertools import islice, product
 from math import prod
-from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
@@ -20,13 +19,11 @@ from hydra.core.override_parser.types import Override, QuotedString, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from wconv.experiment.errors import ConfigError
-from wconv.experiment.options import parse, refuse
-from wconv.experiment.override_paths import with_absolute_paths
+from wconv.experiment.checkout import CONFIG_NAME
+from wconv.experiment.exceptions import ConfigError
 from wconv.experiment.rules import check_value
 from wconv.experiment.secrets import keep_secrets_out
 
-CONFIG_NAME = "train"
 # What a choice brings and nobody sets by hand.
 FIXED = ("name", "_target_", "_partial_")
 DERIVED = {"datamodule.seed": "seed", "task.seed": "seed"}
@@ -37,42 +34,19 @@ MISSING = object()
 MOST_RUNS = 10_000  # of a grid
 
 
-def checked(arguments: list[str], configs: Path) -> list[str]:
-    """Check the arguments of train.py.
+def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
+    """Check overrides against the configuration that they are meant for, while Hydra is initialised.
 
     Args:
-        arguments: the command line without the program.
-        configs: folder of the configuration.
+        overrides: as Hydra parses them.
+        multirun: whether they may name several values.
 
     Returns:
-        The arguments, options first, with relative paths made absolute: on a command line they mean the current folder.
+        The composed configuration of the one run; of a grid, that of its last combination of choices.
 
     Raises:
-        ConfigError: an unknown group, key or choice, a value of another type, or a line that cannot be parsed.
+        ConfigError: the first override that is wrong, and the nearest that is right.
     """
-    parsed, options = parse(arguments)
-    keep_secrets_out()
-    overrides = [with_absolute_paths(line, parsed.multirun) for line in parsed.overrides]
-    overrides += _cluster_of_launcher(overrides, configs)
-    with initialize_config_dir(str(configs), version_base="1.3"):
-        try:
-            lines = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(overrides)
-            _check(lines, parsed.multirun)
-            if parsed.package:
-                plain = [str(line.input_line) for line in lines if not line.is_sweep_override()]
-                if OmegaConf.select(compose(CONFIG_NAME, overrides=plain), parsed.package) is None:
-                    refuse(f"--package {parsed.package}: the configuration has no such part")
-        except ConfigError:
-            raise
-        except Exception as error:  # Hydra, OmegaConf and the parser raise many types on lines that make no sense
-            if isinstance(error.__cause__, ConfigError):  # of an interpolation
-                raise error.__cause__ from None
-            text = " ".join(str(error).split()).split(" See https")[0] or type(error).__name__
-            raise ConfigError(f"{text} (special characters need quotes: \"KEY='VALUE'\")") from error
-    return options + overrides
-
-
-def _check(overrides: list[Override], multirun: bool) -> None:
     groups = _groups(GlobalHydra.instance().config_loader())
     choices = [override for override in overrides if override.key_or_group in groups]
     values = [override for override in overrides if override not in choices]
@@ -94,7 +68,6 @@ def _check(overrides: list[Override], multirun: bool) -> None:
         raise ConfigError(f"the grid is of more than {MOST_RUNS} runs; name fewer values")
     for override in choices:
         _check_choice(override, groups[override.key_or_group])
-    rest = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
     for picked in product(*map(_values, choices)):  # of a grid, every combination that changes which keys there are
         lines = [f"{override.key_or_group}={_typed(value)}" for override, value in zip(choices, picked, strict=True)]
         base = compose(CONFIG_NAME, overrides=lines)
@@ -114,7 +87,12 @@ def _check(overrides: list[Override], multirun: bool) -> None:
             if override.is_sweep_override():  # the first runs of a grid would be done before the wrong one is met
                 for value in _values(override):
                     check_value(override.key_or_group, value)
-        OmegaConf.to_container(compose(CONFIG_NAME, overrides=lines + rest), resolve=True)
+        config = base.copy()
+        for override in values:
+            if not override.is_sweep_override():
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)  # as Hydra does
+        OmegaConf.to_container(config, resolve=True)
+    return config
 
 
 def _check_choice(override: Override, options: list[str]) -> None:
@@ -240,16 +218,8 @@ def _nearest(name: str, names: list[str]) -> str:
     return f": did you mean {match[0]!r}?" if match else ""
 
 
-def _cluster_of_launcher(overrides: list[str], configs: Path) -> list[str]:
-    """Return cluster=NAME for hydra/launcher=NAME, unless a cluster is named: Hydra lets no launcher bring it along."""
-    chosen = dict(override.split("=", 1) for override in overrides if "=" in override)
-    name = chosen.get(LAUNCHER)
-    is_ours = name is not None and (configs / "cluster" / f"{name}.yaml").exists()
-    return [f"cluster={name}"] if is_ours and "cluster" not in chosen else []
-
-
 def parse_values(lines: list[str], base: DictConfig, choices: list[str]) -> dict[str, Any]:
-    """Check plain overrides against a composed configuration, as `checked` does, and return the value of each key.
+    """Check plain overrides as `check_overrides` does, and return the value of each key.
 
     Args:
         lines: KEY=VALUE, no choices of a group.
@@ -257,7 +227,7 @@ def parse_values(lines: list[str], base: DictConfig, choices: list[str]) -> dict
         choices: the GROUP=CHOICE it was composed with, for messages.
 
     Raises:
-        ConfigError: as `checked`.
+        ConfigError: as `check_overrides`.
     """
     keep_secrets_out()
     try:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from wconv.experiment.errors import one_line
 from wconv.experiment.files import write_whole
 from wconv.experiment.picture_metadata import after_loading, before_loading
+from wconv.experiment.text import one_line
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pnm", ".pbm")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from wconv.experiment.errors import ConfigError
+from wconv.experiment.exceptions import ConfigError
 from wconv.experiment.picture import EXTENSIONS
 
 

@@ -10,9 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich.filesize import decimal
 from torch import Tensor, nn
 
-from wconv.experiment.build import make
-from wconv.experiment.errors import ConfigError
+from wconv.experiment.exceptions import ConfigError
 from wconv.experiment.image_results import PANELS
+from wconv.experiment.make import make
 from wconv.experiment.run import Run
 
 CHECKPOINTS = 4  # the best, the last, the one before it, and the one that is being written
@@ -81,7 +81,7 @@ def _optimizer_state(config: DictConfig, model: nn.Module) -> int:
         for parameter in model.parameters():
             parameter.grad = torch.empty_like(parameter)
         optimizer.step()
-    except Exception:  # `build.build_task` tells what is wrong with its values
+    except Exception:  # `build_task` tells what is wrong with its values
         return 0
     return _size(value for entry in optimizer.state.values() for value in entry.values() if isinstance(value, Tensor))
 

@@ -5,8 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from wconv.experiment.denoising import LOSSES
-from wconv.experiment.errors import ConfigError
+from wconv.experiment.exceptions import ConfigError
 
 Rule = tuple[Callable[[Any], bool], str]
 
@@ -58,7 +57,6 @@ NOISE: Rule = (
     lambda value: NOT_NEGATIVE[0](value) or (_pair(value) and NOT_NEGATIVE[0](value[0]) and value[0] <= value[1]),
     "a standard deviation of 255 from 0, or a range [low, high]",
 )
-LOSS: Rule = (lambda value: isinstance(value, str) and value in LOSSES, f"one of {', '.join(LOSSES)}")
 CHANNELS: Rule = (lambda value: _whole(value) and value in (1, 3), "3 for colour or 1 for grey")
 MODE: Rule = (lambda value: value in ("online", "offline"), "online or offline")
 NAME: Rule = (lambda value: isinstance(value, str) and value != "", "a name")
@@ -119,7 +117,6 @@ RULES = {
     "datamodule.channels": CHANNELS,
     "task.label_smoothing": PART,
     "task.sigma": NOISE,
-    "task.loss": LOSS,
     "task.test_seed": SEED,
     "task.max_pixels": COUNT,
     "model.width": FEATURES,

@@ -12,7 +12,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from wconv.experiment.errors import ConfigError, Interrupted, Stop, failure
+from wconv.experiment.exceptions import ConfigError, Interrupted, Stop
+from wconv.experiment.failures import failures_kept
 from wconv.experiment.files import remove_parts, write_whole
 from wconv.experiment.identity import identity, run_hash
 from wconv.experiment.lock import LOCK, locked
@@ -103,8 +104,8 @@ class Run:
             Interrupted: another process holds it, or the run was stopped.
             Stop: the run failed; error.log has the traceback.
         """
-        if getattr(rank_zero_only, "rank", 0) > 0:  # the first process holds the folder and reports for all
-            with _told_apart(self.directory):
+        if (rank := getattr(rank_zero_only, "rank", 0)) > 0:  # the first process holds the folder and reports for all
+            with failures_kept(self.directory, f"error.rank{rank}.log"):
                 yield True
             return
         with ExitStack() as stack:
@@ -137,7 +138,7 @@ class Run:
     @contextmanager
     def _reported(self) -> Iterator[None]:
         try:
-            with _told_apart(self.directory):
+            with failures_kept(self.directory):
                 yield
         except Stop as stop:
             with suppress(OSError):  # no room for these either: then the folder still says that the run is not done
@@ -150,16 +151,3 @@ class Run:
 
     def _write(self, name: str, text: str) -> None:
         write_whole(self.directory / name, text.encode())
-
-
-@contextmanager
-def _told_apart(directory: Path) -> Iterator[None]:
-    """Tell a run that was stopped from one that failed."""
-    try:
-        yield
-    except Stop:
-        raise
-    except (KeyboardInterrupt, SystemExit) as error:
-        raise Interrupted(f"stopped; the same command goes on from {directory}") from error
-    except Exception as error:
-        raise Stop(failure(error, directory)) from error

@@ -13,7 +13,7 @@ import pandas as pd
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from wconv.experiment.errors import ConfigError
+from wconv.experiment.exceptions import ConfigError
 from wconv.experiment.identity import relevant_settings, without_neutral
 from wconv.experiment.stored import check_folder, read_config, read_results
 

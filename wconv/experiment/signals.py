@@ -5,7 +5,8 @@ A handler that does more is a trap: it runs between any two instructions, and in
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -15,15 +16,18 @@ _received: list[int] = []
 
 
 @contextmanager
-def noted(earlier: Iterable[int] = ()) -> Iterator[None]:
-    """Note the signals that mean stop; a second SIGINT ends the process at once.
+def deferred_signals() -> Iterator[None]:
+    """Keep the signals that mean stop until somebody asks for them; a second SIGINT ends the process at once.
 
-    Args:
-        earlier: those that came before this module was imported.
+    Within another such context, and in a thread that is not the main one (where Python takes no handlers), it changes
+    nothing.
     """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is _keep:
+        yield
+        return
     _received.clear()
-    before = {number: signal.signal(number, _note) for number in STOPPING}
-    _received[:0] = earlier
+    before = {number: signal.signal(number, _keep) for number in STOPPING}
     try:
         yield
     finally:
@@ -31,12 +35,19 @@ def noted(earlier: Iterable[int] = ()) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def install_handlers() -> None:
+    """Set our handlers again where a library has put its own in their place, within `deferred_signals`."""
+    if threading.current_thread() is threading.main_thread():
+        for number in STOPPING:
+            signal.signal(number, _keep)
+
+
 def stop_asked() -> str:
     """Return the name of the signal that asked to stop; nothing where none did."""
     return signal.Signals(_received[0]).name if _received else ""
 
 
-def _note(number: int, frame: FrameType | None) -> None:
+def _keep(number: int, frame: FrameType | None) -> None:
     if number == signal.SIGINT and signal.SIGINT in _received:  # the user does not want to wait
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)

@@ -15,7 +15,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 
-from wconv.experiment.errors import ConfigError
+from wconv.experiment.exceptions import ConfigError
 
 SEAL = "sha256"
 LARGEST = 16 * 2**20  # bytes of results.json

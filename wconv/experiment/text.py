@@ -27,3 +27,8 @@ def in_spreadsheet(value: Any) -> Any:
 def in_picture(text: object) -> str:
     """Return a text that Matplotlib draws as it is, `$` not as the start of a formula; at most a line of it."""
     return visible(text)[:LINE].replace("$", r"\$")
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error as one line, or its kind where it has none."""
+    return visible(" ".join(str(error).split())) or type(error).__name__

@@ -7,28 +7,24 @@ from typing import Any
 from zipfile import ZIP_STORED, ZipFile, is_zipfile
 
 import torch
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from wconv.experiment.build import apply_conv, make
+from wconv.experiment.checkout import CONFIG_NAME, CONFIGS, ROOT
 from wconv.experiment.checkpoint_files import verify
 from wconv.experiment.denoising import Denoising
-from wconv.experiment.errors import ConfigError, one_line
+from wconv.experiment.exceptions import ConfigError
 from wconv.experiment.folder_keys import names_folder
+from wconv.experiment.make import make
+from wconv.experiment.network import apply_arm
 from wconv.experiment.rules import check_values
 from wconv.experiment.stored import check_folder, read_config
-from wconv.experiment.text import visible
+from wconv.experiment.text import one_line, visible
 
-ROOT = Path(__file__).resolve().parents[2]
-# Somebody else's config.yaml makes nothing but these.
-ALLOWED = {
-    "models.dncnn.DnCNN",
-    "models.nafnet.NAFNet",
-    "datamodules.div2k.DIV2K",
-    "datamodules.image_folder.ImageFolder",
-    "datamodules.synthetic_images.SyntheticImages",
-    "wconv.experiment.denoising.Denoising",
-}
+# What is made of the configuration of a run, which may be somebody else's.
+MADE = ("model", "conv", "datamodule", "task")
+CALLS = ("_target_", "_partial_")
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ def load_denoiser(run: Path) -> Denoiser:
         with torch.device("meta"):  # no memory is taken until it is known that the file fills it
             _check_shapes(make(config.model, **arguments), state)
         with torch.random.fork_rng(devices=[]):
-            model = apply_conv(make(config.model, **arguments), config.conv)
+            model = apply_arm(make(config.model, **arguments), config.conv)
             task: Denoising = make(config.task, model=model, optimizer=None, scheduler=None)
         task.load_state_dict(state)
     except FileNotFoundError as error:
@@ -143,20 +139,27 @@ def _config(run: Path) -> DictConfig:
         if plain := [name for name in groups if not isinstance(parts[name], dict)]:
             raise ValueError(f"{plain[0]} is no group of keys")
         task = parts["task"]["name"]
-        called = {name: parts[name] for name in ("model", "datamodule", "task")}
-        config = OmegaConf.create(parts)
+        named = {name: str(parts[name].get("name")) for name in MADE}
+        OmegaConf.create(parts)
     except FileNotFoundError as error:
         raise ConfigError(f"{run} holds no config.yaml; name the folder of a run, as train.py prints it") from error
     except Exception as error:  # whatever OmegaConf makes of a file that is something else
         raise ConfigError(f"{file} is not the configuration of a run: {one_line(error)}") from error
     if task != "denoising":
         raise ConfigError(visible(f"{run} is a run of task={task}; name one of task=denoising"))
-    if foreign := set(_targets(called)) - ALLOWED:
-        names = visible(", ".join(sorted(foreign)))
-        raise ConfigError(f"{file} names {names}: none of this project's models and data, and so not run")
+    foreign = [f"{group}={name}" for group, name in named.items() if not _is_ours(group, name)]
+    if not foreign:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            ours = compose(CONFIG_NAME, [f"{group}={name}" for group, name in named.items()])
+        foreign = [name for group in MADE for name in _foreign_targets(parts[group], ours[group]._target_)]
+    if foreign:
+        raise ConfigError(f"{file} names {visible(', '.join(foreign))}: none of this project's, and so not run")
     try:
-        for name, group in called.items():
-            _check_group(name, group)
+        for group in MADE:
+            _check_group(group, parts[group])
+            # Whatever the file says: it may be foreign, or from before a class moved.
+            parts[group] |= {key: ours[group][key] for key in CALLS if key in ours[group]}
+        config = OmegaConf.create(parts)
         check_values(config)
     except Exception as error:  # whatever OmegaConf makes of groups that are none
         raise ConfigError(f"{file}: {one_line(error)}") from error
@@ -167,8 +170,21 @@ def _config(run: Path) -> DictConfig:
     return config
 
 
+def _is_ours(group: str, name: str) -> bool:
+    """Tell whether the project has a choice of this name in a group."""
+    return name in {file.stem for file in (CONFIGS / group).glob("*.yaml")}
+
+
+def _foreign_targets(group: dict[str, Any], ours: str) -> Iterator[str]:
+    """Yield what Hydra would call besides our own class, which may have moved since the file was written."""
+    yield from _targets({key: value for key, value in group.items() if key != "_target_"})
+    target = str(group.get("_target_", ours))
+    if target.rpartition(".")[2] != ours.rpartition(".")[2]:
+        yield target
+
+
 def _targets(part: Any) -> Iterator[str]:
-    """Yield everything that Hydra would call, at any depth."""
+    """Yield every `_target_`, at any depth."""
     if isinstance(part, dict):
         yield from (str(value) for key, value in part.items() if key == "_target_")
         for value in part.values():
@@ -178,11 +194,14 @@ def _targets(part: Any) -> Iterator[str]:
             yield from _targets(value)
 
 
-def _check_group(name: str, group: Any) -> None:
-    """Refuse what Hydra would take for an instruction, besides the one `_target_` of a group, and nested keys."""
-    if "_target_" not in group:
-        raise ValueError(f"{name} has no _target_")
-    for key, value in group.items():
-        special = str(key).startswith("_") and key != "_target_"
-        if special or isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value)):
-            raise ValueError(f"{name}.{key} is no argument of a model, a data set or a task")
+def _check_group(name: str, group: dict[str, Any]) -> None:
+    """Refuse keys that Hydra would take for an instruction, and nested ones but the densities of an arm."""
+    plain = {key: value for key, value in group.items() if key != "_target_"}
+    if name == "conv":
+        plain.pop("_partial_", None)  # an arm is a function
+        density = plain.pop("density", None)
+        plain |= density if isinstance(density, dict) else {}
+    for key, value in plain.items():
+        nested = isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value))
+        if str(key).startswith("_") or nested:
+            raise ValueError(f"{name}.{key} is no argument of a model, an arm, a data set or a task")

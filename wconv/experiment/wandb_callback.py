@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from wconv.experiment.errors import Interrupted
+from wconv.experiment.exceptions import Interrupted
 from wconv.experiment.run import Run
 from wconv.experiment.wandb_logger import WandbRun
 

@@ -17,9 +17,10 @@ from pytorch_lightning.loggers.logger import DummyLogger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from wconv.experiment import wandb_server
-from wconv.experiment.errors import ConfigError, Interrupted, one_line
+from wconv.experiment.exceptions import ConfigError, Interrupted
 from wconv.experiment.in_time import in_time
 from wconv.experiment.run import Run
+from wconv.experiment.text import one_line
 from wconv.experiment.wandb_facts import identifier, shown_config, smaller, tags
 from wconv.experiment.wandb_parts import Part, parts, recorded
 from wconv.experiment.wandb_rows import best_of, best_values, epoch_rows, test_scores

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from wconv.experiment.errors import ConfigError, while_building
+from wconv.experiment.exceptions import ConfigError
+from wconv.experiment.failures import configuration_errors
 from wconv.experiment.sweep import slurm, submit
 from wconv.experiment.sweep.estimate import against_walltime, estimates
 from wconv.experiment.sweep.expand import by_workload, datasets
@@ -57,7 +58,7 @@ def _data(sweep: Sweep, root: Path) -> Iterator[str]:
     """Read every data set, which verifies it."""
     for name, data in datasets(sweep.rows, root):
         start = time.monotonic()
-        with while_building():
+        with configuration_errors():
             data.load()
         yield f"{name}: there and verified, read in {time.monotonic() - start:.0f} s"
 

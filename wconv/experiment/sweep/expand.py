@@ -11,15 +11,17 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
-from wconv.experiment import build
-from wconv.experiment.errors import ConfigError, while_building
-from wconv.experiment.overrides import CONFIG_NAME, checked, parse_values
+from wconv.experiment.arguments import read
+from wconv.experiment.checkout import CONFIG_NAME, with_absolute_paths
+from wconv.experiment.configured_task import check_fit
+from wconv.experiment.exceptions import ConfigError
+from wconv.experiment.failures import configuration_errors
+from wconv.experiment.make import make
+from wconv.experiment.overrides import parse_values
 from wconv.experiment.rules import check_values
 from wconv.experiment.run import Run
 from wconv.experiment.sweep.estimate import workload
-from wconv.experiment.sweep.manifest import UNKNOWN, Row, Settings
-
-SETTINGS = ("cluster", "resources", "trainer.accelerator", "trainer.devices", "trainer.num_nodes")
+from wconv.experiment.sweep.manifest import SETTINGS, UNKNOWN, Row, Settings
 
 
 def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) -> tuple[list[Row], Settings]:
@@ -42,10 +44,10 @@ def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) ->
     found: list[tuple[Path, Row] | None] = [None] * len(lines)
     shared: dict[str, Settings] = {}
     fingerprints: dict[str, dict[str, Any]] = {}
-    with initialize_config_dir(str(configs), version_base="1.3"), while_building():
+    with initialize_config_dir(str(configs), version_base="1.3"), configuration_errors():
         for choices, numbers in _by_choices(lines, configs).items():
             base = _composed(list(choices), configs)
-            build.check_fit(base)
+            check_fit(base)
             config, touched = base.copy(), set[str]()
             parsed: dict[str, Any] = {}
             for number in numbers:
@@ -93,8 +95,8 @@ def _composed(choices: list[str], configs: Path) -> DictConfig:
     try:
         return compose(CONFIG_NAME, overrides=choices)
     except HydraException:
-        GlobalHydra.instance().clear()  # for `checked`, which starts Hydra itself and says it in our words
-        checked(choices, configs)
+        GlobalHydra.instance().clear()  # for `read`, which starts Hydra itself and says it in our words
+        read(choices, configs)
         raise
 
 
@@ -115,7 +117,7 @@ def _data(config: DictConfig, root: Path, known: dict[str, dict[str, Any]], with
     key = json.dumps({name: value for name, value in content.items() if name != "seed"}, sort_keys=True)
     if key not in known:
         try:
-            known[key] = build.make(build.with_absolute_paths(config, root).datamodule).fingerprint()
+            known[key] = make(with_absolute_paths(config).datamodule).fingerprint()
         except (ValueError, OSError, InstantiationException):
             if not without:
                 raise
@@ -147,10 +149,10 @@ def datasets(rows: list[Row], root: Path) -> Iterator[tuple[str, Any]]:
     """Yield the name and the data module of every data set of a sweep, once."""
     seen = set[str]()
     for config, _ in composed(rows, root, ("datamodule.", "paths.")):
-        absolute = build.with_absolute_paths(config, root).datamodule
+        absolute = with_absolute_paths(config).datamodule
         if (key := json.dumps(OmegaConf.to_container(absolute, resolve=True), sort_keys=True)) not in seen:
             seen.add(key)
-            yield config.datamodule.name, build.make(absolute)
+            yield config.datamodule.name, make(absolute)
 
 
 def by_workload(rows: list[Row], root: Path) -> list[tuple[str, list[Row]]]:

@@ -9,10 +9,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from wconv.experiment.errors import ConfigError
-from wconv.experiment.overrides import CONFIG_NAME, LAUNCHER
+from wconv.experiment.checkout import CONFIG_NAME
+from wconv.experiment.exceptions import ConfigError
+from wconv.experiment.overrides import LAUNCHER
 from wconv.experiment.sweep import slurm
-from wconv.experiment.sweep.expand import SETTINGS
+from wconv.experiment.sweep.manifest import SETTINGS
 
 
 def job_setup(modules: list[str], environment: dict[str, object]) -> str:

@@ -82,7 +82,7 @@ def _resolved(value: str) -> str:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from wconv.experiment.errors import ConfigError
+    from wconv.experiment.exceptions import ConfigError
     from wconv.experiment.secrets import keep_secrets_out
 
     if OTHER.search(value):

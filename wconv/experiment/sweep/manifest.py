@@ -13,6 +13,7 @@ from wconv.experiment.files import write_whole
 
 HEADER = ("directory", "model", "epochs", "command")
 UNKNOWN = "????????"  # in place of the hash of a run whose data is not there
+SETTINGS = ("cluster", "resources", "trainer.accelerator", "trainer.devices", "trainer.num_nodes")  # shared by all runs
 PROGRAM = "python train.py "
 
 

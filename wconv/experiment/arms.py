@@ -1,0 +1,61 @@
+"""The arms of a comparison: each is a function that changes the convolutions of a network, named in configs/conv.
+
+All start from the same weights W, which are drawn before. A density is given by kernel size, as the configuration
+writes it: `{"k3": [0.7], "k5": None}`, outermost tap first; None leaves a size as it is, and so does a size that the
+network lacks.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from torch import nn
+
+import wconv
+from wconv.density import axis_coefficients
+
+Densities = Mapping[str, Sequence[float] | None]
+
+
+def standard(model: nn.Module) -> nn.Module:
+    """Leave every convolution as it is."""
+    return model
+
+
+def weighted(model: nn.Module, density: Densities) -> nn.Module:
+    """Multiply every kernel by a fixed density."""
+    return _converted(model, density)
+
+
+def trainable(model: nn.Module, density: Densities, share: bool, **recipe: Any) -> nn.Module:
+    """Multiply every kernel by a density that is trained.
+
+    Args:
+        model: the network.
+        density: where it starts.
+        share: train one density for all layers of a kernel size, not one a layer.
+        **recipe: how it is trained, which is the optimiser's business; see `DensityRecipe`.
+    """
+    return _converted(model, density, "shared" if share else True)
+
+
+def scaled_init(model: nn.Module, density: Densities) -> nn.Module:
+    """Start standard convolutions from W * Phi, the function that weighted ones start from."""
+    return wconv.fold(_converted(model, density))
+
+
+def kernel_sizes(model: nn.Module) -> set[int]:
+    """Return the sizes of a network's kernels."""
+    return {size for layer in wconv.summary(model) for size in layer.kernel_size}
+
+
+def _converted(model: nn.Module, density: Densities, trainable: bool | Literal["shared"] = False) -> nn.Module:
+    by_size = {int(key.removeprefix("k")): taps for key, taps in density.items() if taps is not None}
+    for size, taps in by_size.items():
+        axis_coefficients(taps, (size, size))  # a wrong one is refused, though no layer may have that size
+    present = kernel_sizes(model)
+    chosen: dict[int | tuple[int, ...], Any] = {size: taps for size, taps in by_size.items() if size in present}
+    if chosen:
+        return wconv.convert(model, chosen, trainable=trainable)
+    warnings.warn("no kernel of this model has a density (conv.density), so it stays standard", stacklevel=3)
+    return model

@@ -1,0 +1,27 @@
+"""What can end a run before it is done, and the exit code of each."""
+
+
+class Stop(Exception):
+    """A run ends; the message is one sentence for the user."""
+
+    exit_code = 1
+
+
+class ConfigError(Stop):
+    """The configuration or the data is wrong; nothing was started."""
+
+    exit_code = 2
+
+
+class Interrupted(Stop):
+    """The run can go on with the same command: it was stopped, or another process holds it."""
+
+    exit_code = 75
+
+
+SEVERITY = (0, Interrupted.exit_code, ConfigError.exit_code, Stop.exit_code)  # from harmless to bad
+
+
+def worst(exit_codes: list[int]) -> int:
+    """Return the exit code of several runs: that of the one that ended worst, 0 if there is none."""
+    return max([0, *exit_codes], key=lambda code: SEVERITY.index(code) if code in SEVERITY else len(SEVERITY))

@@ -1,0 +1,53 @@
+"""From the configuration to a network: the backbone, its first weights, its convolutions."""
+
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from wconv.experiment.exceptions import ConfigError
+from wconv.experiment.make import make
+
+
+def build_model(config: DictConfig, **of_data: Any) -> nn.Module:
+    """Make the backbone, start its weights, then change its convolutions.
+
+    The weights come from a stream of their own and are drawn before the convolutions are changed, so all arms of a
+    comparison start from the same W, and no later draw depends on the model.
+
+    Args:
+        config: the composed configuration.
+        **of_data: what the data tells a model, such as the number of channels.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model: nn.Module = make(config.model, **of_data)
+        make(config.init)(model)
+    return apply_arm(model, config.conv)
+
+
+def apply_arm(model: nn.Module, conv: DictConfig) -> nn.Module:
+    """Change the convolutions of a network as the chosen arm does (see `arms`)."""
+    changed: nn.Module = make(conv)(model)
+    return changed
+
+
+def count_macs(model: nn.Module, channels: int, image_size: int) -> int:
+    """Return the multiply-accumulates of one image.
+
+    Raises:
+        ConfigError: the model cannot take images of this size.
+    """
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(torch.zeros(1, channels, image_size, image_size))
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the model cannot take images of {image_size}x{image_size} pixels: {str(error).splitlines()[0]}"
+        ) from error
+    model.train(training)
+    return int(counter.get_total_flops()) // 2
