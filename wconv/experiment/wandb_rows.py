@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-# How the best value of a curve is found, by the last part of its name.
-BEST = {"acc": "max", "acc_top5": "max", "psnr": "max", "ssim": "max", "loss": "min"}
+from wconv.experiment.metrics import best_of
 
 Rows = Mapping[int, Mapping[str, float]]
 
@@ -49,11 +48,6 @@ def best_values(rows: Rows) -> dict[str, dict[str, float]]:
         if how:
             best[name] = {how: float(getattr(table[name], how)())}
     return best
-
-
-def best_of(name: str) -> str | None:
-    """Return "max" or "min", whichever is best for a metric, and None where neither is."""
-    return BEST.get(name.rsplit("/", 1)[-1])
 
 
 def _read(path: Path) -> pd.DataFrame:
