@@ -70,7 +70,7 @@ def test_the_columns_of_a_table_are_metrics_of_a_task() -> None:
     assert measured | {"loss"} == set(METRICS)
 
 
-@pytest.mark.parametrize("module", ["metrics"])
+@pytest.mark.parametrize("module", ["metrics", "arm_styles"])
 def test_nothing_heavy_is_imported(module: str) -> None:
     code = (
         "import sys, types\n"
