@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from wconv.experiment.compare import markdown
+from wconv.experiment.comparison import Comparison
 from wconv.experiment.overrides import checked
 from wconv.experiment.saved import find_runs
 
@@ -53,7 +54,7 @@ def test_links_lead_somewhere(links):
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
 def test_a_committed_table_is_made_again_from_its_runs(path):
-    assert markdown(find_runs([path.parent / "runs"])) + "\n" == path.read_text()
+    assert markdown(Comparison(find_runs([path.parent / "runs"]))) + "\n" == path.read_text()
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)

@@ -4,6 +4,7 @@ The logged name of a metric is "split/metric" or, for one of several test sets, 
 imported here, so that a command line that only prints a name starts at once.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -142,6 +143,19 @@ def best_of(name: str) -> str | None:
     """Return "max" or "min", whichever is best for a logged name, and None where neither is."""
     known = metric(name)
     return known.best if known else None
+
+
+def not_finite(metrics: Mapping[str, float]) -> list[str]:
+    """Return those of the final metrics of a run that are not finite numbers; where there are some, it has diverged.
+
+    The PSNR of the noisy images does not count: without noise it is infinite for every model.
+    """
+    return [name for name, value in metrics.items() if not math.isfinite(value) and _is_of_model(name)]
+
+
+def _is_of_model(name: str) -> bool:
+    known = metric(name)
+    return known is None or known.of_model
 
 
 def heading(name: str) -> str:
