@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wconv.experiment.compare import csv, markdown
+from wconv.experiment.comparison import Comparison
 from wconv.experiment.files import write_whole
 from wconv.experiment.saved import find_runs
 from wconv.experiment.text import visible
@@ -24,16 +25,17 @@ def main(arguments: list[str] | None = None) -> int:
         tasks = sorted({str(run.features.get("task")) for run in runs if run.status == "completed"})
         if len(tasks) > 1:
             raise ValueError(f"runs of {' and '.join(tasks)} have no table in common; name the folder of one task")
-        text = markdown(runs)
+        comparison = Comparison(runs)
+        text = markdown(comparison)
         print(text)
         if options.markdown:
             write(options.markdown, lambda path: write_whole(path, f"{text}\n".encode()))
         if options.csv:
-            write(options.csv, lambda path: write_whole(path, csv(runs).encode()))
+            write(options.csv, lambda path: write_whole(path, csv(comparison).encode()))
         if options.picture:
-            from wconv.experiment.curves import draw  # here, because it takes a second to import
+            from wconv.experiment.curves import draw_comparison  # here, because it takes a second to import
 
-            write(options.picture, lambda path: draw(runs, path))
+            write(options.picture, lambda path: draw_comparison(comparison, path))
     except ValueError as error:
         print(f"compare: {visible(error)}", file=sys.stderr)
         return 2

@@ -8,6 +8,7 @@ import pytest
 
 from wconv.experiment.arguments import read
 from wconv.experiment.compare import markdown
+from wconv.experiment.comparison import Comparison
 from wconv.experiment.saved import find_runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,7 +52,7 @@ def test_links_lead_somewhere(links):
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
 def test_a_committed_table_is_made_again_from_its_runs(path):
-    assert markdown(find_runs([path.parent / "runs"])) + "\n" == path.read_text()
+    assert markdown(Comparison(find_runs([path.parent / "runs"]))) + "\n" == path.read_text()
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from wconv.experiment.compare import markdown, table
+from wconv.experiment.compare import markdown
+from wconv.experiment.comparison import Comparison
 from wconv.experiment.saved import find_runs, read_run
 
 MakeRun = Callable[..., Path]
@@ -16,16 +17,16 @@ def test_mean_and_sample_deviation_over_seeds(tmp_path: Path, make_run: MakeRun)
         make_run(f"s{seed}", seed=seed, metrics={"test/acc": accuracy})
 
     runs = find_runs([tmp_path])
-    rows = table(runs)
+    rows = Comparison(runs).table
 
     assert len(rows) == 1
     assert rows.loc[0, "n"] == 3
     assert rows.loc[0, "test/acc mean"] == pytest.approx(2.03 / 3)
     # Deviations from the mean are -5/300, -2/300 and 7/300; their squares sum to 78/90000.
     assert rows.loc[0, "test/acc std"] == pytest.approx((78 / 90000 / 2) ** 0.5)
-    assert " 67.67 ± 2.08 |" in markdown(runs)
-    assert "Seeds of every row: 0, 1, 2." in markdown(runs)
-    assert "not known" not in markdown(runs)
+    assert " 67.67 ± 2.08 |" in markdown(Comparison(runs))
+    assert "Seeds of every row: 0, 1, 2." in markdown(Comparison(runs))
+    assert "not known" not in markdown(Comparison(runs))
 
 
 def test_one_seed_has_no_spread(tmp_path: Path, make_run: MakeRun) -> None:
@@ -33,8 +34,8 @@ def test_one_seed_has_no_spread(tmp_path: Path, make_run: MakeRun) -> None:
 
     runs = find_runs([tmp_path])
 
-    assert pd.isna(table(runs).loc[0, "test/acc std"])
-    text = markdown(runs)
+    assert pd.isna(Comparison(runs).table.loc[0, "test/acc std"])
+    text = markdown(Comparison(runs))
     assert " 66.94 |" in text
     assert "±" not in text
     assert "With n = 1 the spread over seeds is not known" in text
@@ -45,7 +46,7 @@ def test_rows_with_different_seeds_are_said_to_be(tmp_path: Path, make_run: Make
     make_run("b", seed=1)
     make_run("c", seed=0, conv="weighted")
 
-    text = markdown(find_runs([tmp_path]))
+    text = markdown(Comparison(find_runs([tmp_path])))
 
     assert "The rows rest on different seeds (1, 2 a row)." in text
 
@@ -56,7 +57,7 @@ def test_columns_are_what_differs(tmp_path: Path, make_run: MakeRun) -> None:
     where = {"datamodule.data_dir": "elsewhere", "trainer.accelerator": "cpu", "trainer.enable_progress_bar": False}
     make_run("on-too", seed=1, config=where)
 
-    rows = table(find_runs([tmp_path]))
+    rows = Comparison(find_runs([tmp_path])).table
 
     described = list(rows.columns[: list(rows.columns).index("n")])
     assert described == ["model", "conv", "init", "density", "batch_norm", "lr"]
@@ -69,7 +70,7 @@ def test_optimizers_are_told_apart_by_name_alone(tmp_path: Path, make_run: MakeR
     adam = {"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.1, "betas": [0.9, 0.999]}
     make_run("adam", config={"optimizer": adam})
 
-    rows = table(find_runs([tmp_path]))
+    rows = Comparison(find_runs([tmp_path])).table
 
     assert rows["optimizer"].tolist() == ["adamw", "sgd"]
     assert not {"betas", "momentum", "optimizer._target_"} & set(rows.columns)
@@ -79,14 +80,14 @@ def test_a_key_that_only_one_run_has_is_shown_when_nothing_else_differs(tmp_path
     make_run("old")
     make_run("new", config={"model.head": "mlp"})
 
-    assert sorted(table(find_runs([tmp_path]))["head"]) == ["-", "mlp"]
+    assert sorted(Comparison(find_runs([tmp_path])).table["head"]) == ["-", "mlp"]
 
 
 def test_ambiguous_short_names_are_dotted(tmp_path: Path, make_run: MakeRun) -> None:
     make_run("a", config={"model.width": 1, "datamodule.width": 3})
     make_run("b", config={"model.width": 2, "datamodule.width": 3, "datamodule.mean": None})
 
-    rows = table(find_runs([tmp_path]))
+    rows = Comparison(find_runs([tmp_path])).table
 
     assert rows["model.width"].tolist() == [1, 2]
     assert rows["datamodule.mean"].tolist() == ["[0.5, 0.4]", "null"]
@@ -101,7 +102,7 @@ def test_density_is_the_one_the_layers_have(tmp_path: Path, make_run: MakeRun) -
     unused = {"name": "weighted", "density": {"k3": [0.7], "k5": [0.1, 0.1]}}
     make_run("unused", conv="weighted", seed=1, config={"conv": unused})
 
-    rows = table(find_runs([tmp_path]))
+    rows = Comparison(find_runs([tmp_path])).table
 
     described = rows[["conv", "density", "n"]].to_numpy().tolist()
     assert described == [
@@ -129,8 +130,8 @@ def test_order_pairs_standard_with_weighted(tmp_path: Path, make_run: MakeRun) -
             for conv in ("weighted", "standard"):
                 make_run(f"{init}{norm}{conv}", conv=conv, init=init, config={"model.batch_norm": norm})
 
-    rows = table(find_runs([tmp_path]))
-    backwards = table(reversed(find_runs([tmp_path])))
+    rows = Comparison(find_runs([tmp_path])).table
+    backwards = Comparison(reversed(find_runs([tmp_path]))).table
 
     assert rows["conv"].tolist() == ["standard", "weighted"] * 4
     assert rows["init"].tolist() == ["kaiming", "kaiming", "pytorch", "pytorch"] * 2
@@ -141,7 +142,7 @@ def test_order_pairs_standard_with_weighted(tmp_path: Path, make_run: MakeRun) -
 def test_denoising_metrics(tmp_path: Path, make_run: MakeRun) -> None:
     make_run("a", metrics={"test/psnr": 29.226, "test/ssim": 0.82839, "test/loss": 0.1})
 
-    text = markdown(find_runs([tmp_path]))
+    text = markdown(Comparison(find_runs([tmp_path])))
 
     assert "test PSNR (dB) |   test SSIM |   parameters |" in text
     assert " 29.23 |      0.8284 |          100 |" in text
@@ -160,9 +161,9 @@ def test_what_is_not_completed_is_named_below(tmp_path: Path, make_run: MakeRun)
     (make_run("broken", seed=7) / "config.yaml").write_text("a: [")
 
     runs = find_runs([tmp_path])
-    lines = markdown(runs).splitlines()
+    lines = markdown(Comparison(runs)).splitlines()
 
-    assert table(runs)["n"].tolist() == [1]
+    assert Comparison(runs).table["n"].tolist() == [1]
     for name, reason in {
         "failed": "failed (RuntimeError: no memory)",
         "stopped": "interrupted",
@@ -190,14 +191,14 @@ def test_the_same_run_made_twice(tmp_path: Path, make_run: MakeRun) -> None:
     first = make_run("a", metrics={"test/acc": 0.5})
     make_run("b", metrics={"test/acc": 0.5})
 
-    assert table(find_runs([tmp_path]))["n"].tolist() == [1]
-    assert "other metrics" not in markdown(find_runs([tmp_path]))
+    assert Comparison(find_runs([tmp_path])).table["n"].tolist() == [1]
+    assert "other metrics" not in markdown(Comparison(find_runs([tmp_path])))
 
     odd = make_run("c", metrics={"test/acc": 0.6})
     runs = find_runs([tmp_path])
-    assert table(runs)["test/acc mean"].tolist() == [0.5]
+    assert Comparison(runs).table["test/acc mean"].tolist() == [0.5]
     note = f"Same configuration and seed 0, other metrics: {first} is counted, {odd} is not."
-    assert note in markdown(runs)
+    assert note in markdown(Comparison(runs))
 
 
 def test_a_run_from_before_a_key_was_added_is_of_one_row_with_later_ones(tmp_path: Path, make_run: MakeRun) -> None:
@@ -205,6 +206,4 @@ def test_a_run_from_before_a_key_was_added_is_of_one_row_with_later_ones(tmp_pat
     make_run("after", seed=1, config={"optimizer.amsgrad": False, "new": {"off": None, "at": 0}})
     make_run("changed", seed=2, config={"optimizer.amsgrad": True})
 
-    rows = table(find_runs([tmp_path]))
-
-    assert sorted(rows["n"]) == [1, 2]
+    assert sorted(Comparison(find_runs([tmp_path])).table["n"]) == [1, 2]

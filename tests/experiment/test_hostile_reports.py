@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from wconv.experiment.compare import csv, markdown
-from wconv.experiment.curves import draw
+from wconv.experiment.comparison import Comparison
+from wconv.experiment.curves import draw_comparison, draw_run
 from wconv.experiment.evaluate import markdown as evaluated
 from wconv.experiment.saved import find_runs, read_run
 from wconv.experiment.text import in_spreadsheet, visible
@@ -31,7 +32,7 @@ def script_run(make_run) -> Path:
 def test_a_table_has_texts_and_nothing_else(script_run, make_run):
     make_run("<i>", results={"status": f"failed {SCRIPT}", "error": SCRIPT})
     other = make_run("plain", metrics={"test/psnr": 21.0})
-    text = markdown(find_runs([script_run.parent]))
+    text = markdown(Comparison(find_runs([script_run.parent])))
     assert "<" not in text
     assert "a](" not in text
     assert "`" not in text.replace("\\`", "")
@@ -45,7 +46,7 @@ def test_a_table_has_texts_and_nothing_else(script_run, make_run):
 
 
 def test_a_csv_file_has_no_formula(script_run):
-    text = csv([read_run(script_run)])
+    text = csv(Comparison([read_run(script_run)]))
     assert f"'{FORMULA}" in text
     assert f",{FORMULA}" not in text
     assert [in_spreadsheet(value) for value in ("-", -1.5, "k3 0.7", "+1")] == ["-", -1.5, "k3 0.7", "'+1"]
@@ -54,8 +55,9 @@ def test_a_csv_file_has_no_formula(script_run):
 def test_a_picture_is_drawn(script_run, make_run, tmp_path):
     other = make_run("plain", metrics={"test/psnr": 21.0})
     (other / "metrics.csv").write_text((script_run / "metrics.csv").read_text())
-    draw([read_run(script_run), read_run(other)], tmp_path / "curves.png")
-    assert Image.open(tmp_path / "curves.png").format == "PNG"
+    draw_comparison(Comparison([read_run(script_run), read_run(other)]), tmp_path / "curves.png")
+    draw_run(read_run(script_run), tmp_path / "run.png")
+    assert [Image.open(tmp_path / name).format for name in ("curves.png", "run.png")] == ["PNG", "PNG"]
 
 
 def test_the_name_of_a_test_set_is_a_text_in_the_table_of_an_evaluation():
@@ -99,7 +101,7 @@ def test_a_density_that_no_layer_has(make_run, density):
 def test_metrics_that_are_no_numbers(script_run, tmp_path):
     (script_run / "metrics.csv").write_text("epoch,val/psnr,val/loss\n0,=1+1,x\n")
     with pytest.raises(ValueError, match="holds no epochs to draw"):
-        draw([read_run(script_run)], tmp_path / "curves.png")
+        draw_run(read_run(script_run), tmp_path / "curves.png")
 
 
 def test_links_in_circles_and_out_of_a_run(make_run, tmp_path):

@@ -42,7 +42,7 @@ def test_an_epoch_is_one_row_of_both_files(folder):
 
 
 def test_the_test_is_apart(folder, tmp_path):
-    assert scores_of_test(folder) == {"test/acc": 0.45}
+    assert scores_of_test(folder) == {"test/acc": 0.45, "diverged": 0.0}
     (folder / "metrics.csv").write_text("\n".join(METRICS.splitlines()[:4]))
     assert scores_of_test(folder) == {}
 
@@ -53,6 +53,30 @@ def test_the_best_of_a_curve_is_its_largest_or_smallest_value(folder):
         "val/acc": {"max": 0.5},
         "val/loss": {"min": 1.5},
     }
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_no_number_is_never_the_best(value):
+    rows = {0: {"val/psnr": 20.0, "val/loss": value}, 1: {"val/psnr": value, "val/loss": 2.0}, 2: {"train/loss": value}}
+    assert best_values(rows) == {"val/psnr": {"max": 20.0}, "val/loss": {"min": 2.0}}
+
+
+def test_an_infinite_value_is_not_shown(folder):
+    (folder / "metrics.csv").write_text("epoch,step,train/loss,val/acc\n0,4,inf,0.25\n")
+    assert epoch_rows(folder)[0].keys() == {"trainer/global_step", "val/acc", "time/seconds", "time/images_per_second"}
+
+
+@pytest.mark.parametrize(
+    "tested", ["0.01,", "0.01,inf", ",", ",0.5"], ids=["no loss", "infinite", "nothing", "no accuracy"]
+)
+def test_of_a_run_that_diverged_no_score_is_shown(folder, tested):
+    (folder / "metrics.csv").write_text(f"epoch,step,val/acc,test/acc,test/loss\n0,4,0.25,,\n1,5,,{tested}\n")
+    assert scores_of_test(folder) == {"diverged": 1.0}
+
+
+def test_images_without_noise_are_no_divergence(folder):
+    (folder / "metrics.csv").write_text("epoch,step,test/psnr,test/noisy_psnr\n1,5,40.0,inf\n")
+    assert scores_of_test(folder) == {"test/psnr": 40.0, "diverged": 0.0}
 
 
 def test_without_files_there_is_nothing(tmp_path):

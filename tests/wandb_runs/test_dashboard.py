@@ -2,10 +2,12 @@
 
 import json
 import sys
+from urllib.parse import unquote
 
 import pytest
 
 from scripts import wandb_dashboard
+from wconv.experiment import arm_styles
 
 
 def panels(workspace: dict) -> dict[str, list[dict]]:
@@ -34,7 +36,7 @@ def test_it_shows_results_curves_densities_cost_and_images(printed):
         "summary_metrics.test/psnr",
         "summary_metrics.val/acc.max",
     }
-    assert all(panel["groupAgg"] == "mean" for panel in results + curves)
+    assert all(panel["groupAgg"] == "mean" for panel in results[:-1] + curves)
     assert all(panel["groupArea"] == "stddev" and panel["xAxis"] == "epoch" for panel in curves)
     assert densities[0]["metricRegex"] == "density/.*/0"
     assert densities[0]["useMetricRegex"] is True
@@ -49,6 +51,36 @@ def test_runs_are_grouped_so_that_seeds_are_averaged(printed):
 
     assert groups(printed()) == ["model.value.name", "conv.value.name", "init.value.name"]
     assert groups(printed("--by", "model.name", "optimizer.lr")) == ["model.value.name", "optimizer.value.lr"]
+
+
+def colours(workspace: dict) -> dict[tuple[str, ...], str]:
+    """Return the colour of each group, by the names on the way to it."""
+    section = workspace["spec"]["section"]
+    found = {}
+    for key, colour in section["customRunColors"].items():
+        prefix, runs, path = key.split(":")
+        assert (prefix, json.loads(unquote(runs))) == ("run-color-group", section["runSets"][0]["id"])
+        entries = json.loads(unquote(path))
+        names = [entry["key"] for entry in entries]
+        grouping = [f"{key['section']}:{key['name']}" for key in section["runSets"][0]["grouping"]]
+        assert names == grouping[: len(names)]
+        found[tuple(entry["value"] for entry in entries)] = colour
+    return found
+
+
+def test_every_arm_has_the_colour_of_the_figures(printed):
+    found = colours(printed())
+    assert found["vgg", "weighted", "kaiming"] == found["dncnn", "weighted"] == "#D55E00"
+    assert found["nafnet", "standard", "pytorch"] == "#0072B2"
+    assert len(found) == 4 * 4 * (1 + 2)  # models, arms, and the arm itself or one of its initialisations
+    assert colours(printed("--by", "conv.name", "optimizer.lr")) == {(arm.name,): arm.colour for arm in arm_styles.ARMS}
+    assert colours(printed("--by", "optimizer.lr", "conv.name")) == {}
+
+
+def test_runs_that_diverged_are_counted(printed):
+    results = panels(printed())["Result by model and convolution"]
+    (panel,) = [panel for panel in results if panel["metrics"] == ["summary_metrics.diverged"]]
+    assert panel["groupAgg"] == "sum"
 
 
 def test_options_choose_what_is_shown(printed):

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 import wconv
 from wconv.experiment.checkpoint_files import CheckpointFiles
-from wconv.experiment.curves import draw
+from wconv.experiment.curves import draw_run
 from wconv.experiment.exceptions import Stop
 from wconv.experiment.metrics_csv import MetricsCSV, shortest
 from wconv.experiment.provenance import device_name
@@ -87,7 +87,7 @@ def draw_curves(run: Run) -> None:
     """Draw the curves of a finished run where there is no picture of them yet."""
     picture = run.directory / "images" / "curves.png"
     if not picture.exists() and (saved := read_run(run.directory)).status == "completed":
-        draw([saved], picture)
+        draw_run(saved, picture)
 
 
 @rank_zero_only

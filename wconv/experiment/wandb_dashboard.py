@@ -1,16 +1,24 @@
 """The W&B workspace of a comparison, as code: runs grouped by model and convolution, the seeds averaged."""
 
 from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
+from wconv.experiment import arm_styles
+from wconv.experiment.metrics import PRIMARY, TASKS, best_of, title
+
 # Test sets that come with the project; a folder of images is a set named by the folder.
 SETS = ("DIV2K_valid_HR", "dead_leaves", "bsd68", "set12")
 # What tells groups of runs apart; the seeds within one are averaged. Runs of two initialisations are not of one kind.
 BY = ("model.name", "conv.name", "init.name")
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 COLUMNS = 3  # panels side by side
+TESTED = tuple(f"test/{name}" for name in (*PRIMARY, "ssim"))
+MONITORED = tuple(task.monitor for task in TASKS.values())
 
 
 def dashboard(
@@ -46,9 +54,32 @@ def dashboard(
         runset_settings=ws.RunsetSettings(
             groupby=[ws.Config(key) for key in by],
             filters=ws.And(ws.Metric("Group") == sweep) if sweep else [],
-            pinned_columns=["summary:test/acc", "summary:test/psnr", "summary:test/ssim", "config:seed"],
+            group_colors=group_colours(by),
+            pinned_columns=[*(f"summary:{name}" for name in (*TESTED, "diverged")), "config:seed"],
         ),
     )
+
+
+def group_colours(by: Sequence[str]) -> dict[object, object]:
+    """Return the colour of each group of runs, which is that of its arm in every figure.
+
+    W&B asks for the values of all keys on the way to a group. Those of a `GROUP.name` are the files of
+    `configs/GROUP`; behind a key of other values the groups have W&B's own colours.
+
+    Args:
+        by: keys of the configuration that tell groups apart.
+    """
+    values: list[list[str]] = []
+    colours: dict[object, object] = {}
+    arms = {arm.name: arm.colour for arm in arm_styles.ARMS}
+    for key in by:
+        folder = CONFIGS / key.removesuffix(".name")
+        if not key.endswith(".name") or not folder.is_dir():
+            break
+        values.append(list(arms) if key == "conv.name" else sorted(path.stem for path in folder.glob("*.yaml")))
+        if "conv.name" in by[: len(values)]:
+            colours |= {ws.GroupPath(*path): arms[path[by.index("conv.name")]] for path in product(*values)}
+    return colours
 
 
 def _section(name: str, panels: list[Any]) -> ws.Section:
@@ -61,25 +92,15 @@ def _section(name: str, panels: list[Any]) -> ws.Section:
 
 
 def _results() -> list[Any]:
-    shown = {
-        "test/acc": "test accuracy (top-1, a fraction)",
-        "test/psnr": "test PSNR (dB)",
-        "test/ssim": "test SSIM",
-        "val/acc.max": "best held-out accuracy",
-        "val/psnr.max": "best held-out PSNR (dB)",
-    }
-    return [_bars(title, name) for name, title in shown.items()]
+    tested = [_bars(title(name), name) for name in TESTED]
+    best = [_bars(f"best {title(name)}", _best(name)) for name in MONITORED]
+    number = wr.BarPlot(title="runs that diverged", metrics=[wr.SummaryMetric("diverged")], groupby_aggfunc="sum")
+    return [*tested, *best, number]
 
 
 def _curves() -> list[Any]:
-    shown = {
-        "val/acc": "held-out accuracy",
-        "val/psnr": "held-out PSNR (dB)",
-        "val/loss": "held-out loss",
-        "train/loss": "training loss",
-        "lr": "learning rate",
-    }
-    return [_lines(title, [name]) for name, title in shown.items()]
+    shown = (*MONITORED, "val/loss", "train/loss")
+    return [_lines(title(name), [name]) for name in shown] + [_lines("learning rate", ["lr"])]
 
 
 def _densities() -> list[Any]:
@@ -95,8 +116,7 @@ def _cost() -> list[Any]:
         _bars("seconds an epoch", "time/seconds"),
         _bars("training images per second", "time/images_per_second"),
         _bars("peak memory (MiB)", "time/peak_memory_mb"),
-        _against("time/seconds", "val/acc.max"),
-        _against("time/seconds", "val/psnr.max"),
+        *(_against("time/seconds", _best(name)) for name in MONITORED),
     ]
 
 
@@ -108,12 +128,19 @@ def _images(sets: Sequence[str]) -> list[Any]:
     return [*pictures, wr.WeavePanelSummaryTable(table_name="test/images")]
 
 
-def _bars(title: str, name: str) -> wr.BarPlot:
-    return wr.BarPlot(title=title, metrics=[wr.SummaryMetric(name)], groupby_aggfunc="mean", groupby_rangefunc="stddev")
+def _best(name: str) -> str:
+    """Return what W&B calls the best value of a curve."""
+    return f"{name}.{best_of(name)}"
 
 
-def _lines(title: str, names: list[Any]) -> wr.LinePlot:
-    return wr.LinePlot(title=title, x="epoch", y=names, groupby_aggfunc="mean", groupby_rangefunc="stddev")
+def _bars(heading: str, name: str) -> wr.BarPlot:
+    return wr.BarPlot(
+        title=heading, metrics=[wr.SummaryMetric(name)], groupby_aggfunc="mean", groupby_rangefunc="stddev"
+    )
+
+
+def _lines(heading: str, names: list[Any]) -> wr.LinePlot:
+    return wr.LinePlot(title=heading, x="epoch", y=names, groupby_aggfunc="mean", groupby_rangefunc="stddev")
 
 
 def _against(x: str, y: str) -> wr.ScatterPlot:

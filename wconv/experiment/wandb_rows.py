@@ -4,19 +4,19 @@ The files know best: a resumed run cuts them back to its checkpoint, and rows th
 over any more are still in them.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-# How the best value of a curve is found, by the last part of its name.
-BEST = {"acc": "max", "acc_top5": "max", "psnr": "max", "ssim": "max", "loss": "min"}
+from wconv.experiment.metrics import best_of, not_finite
 
 Rows = Mapping[int, Mapping[str, float]]
 
 
 def epoch_rows(directory: Path) -> Rows:
-    """Return metrics.csv (without the test) and timing.csv by epoch, without what is missing or NaN.
+    """Return metrics.csv (without the test) and timing.csv by epoch, without what is missing or no finite number.
 
     Args:
         directory: folder of the run.
@@ -28,32 +28,37 @@ def epoch_rows(directory: Path) -> Rows:
     rows: dict[int, dict[str, float]] = {}
     for table in (trained, timing):
         for row in table.to_dict("records"):
-            known = {str(name): float(value) for name, value in row.items() if pd.notna(value) and name != "epoch"}
+            known = {str(name): float(value) for name, value in row.items() if math.isfinite(value) and name != "epoch"}
             rows.setdefault(int(row["epoch"]), {}).update(known)
     return dict(sorted(rows.items()))
 
 
 def test_scores(directory: Path) -> dict[str, float]:
-    """Return what the test at the end measured; nothing before that."""
+    """Return what the test at the end measured, and whether the run has diverged (0 or 1); nothing before the test.
+
+    Of a run that has diverged no score is returned, because W&B would take the mean over other runs for each metric.
+    """
     metrics = _read(directory / "metrics.csv")
-    scores = metrics[[name for name in metrics if str(name).startswith("test/")]]
-    return {str(name): float(scores[name].dropna().iloc[-1]) for name in scores if scores[name].notna().any()}
+    names = [name for name in metrics if str(name).startswith("test/")]
+    # The row of the test has nothing else in it; what is no number is an empty cell.
+    row = metrics[metrics.drop(columns=["epoch", "step", *names], errors="ignore").isna().all(axis=1)][names].tail(1)
+    if row.empty:
+        return {}
+    scores = {str(name): float(row[name].iloc[0]) for name in names}
+    if not_finite(scores):
+        return {"diverged": 1.0}
+    return {name: value for name, value in scores.items() if math.isfinite(value)} | {"diverged": 0.0}
 
 
 def best_values(rows: Rows) -> dict[str, dict[str, float]]:
-    """Return the best value of each curve that has one, as W&B writes it: {"val/acc": {"max": 0.67}}."""
-    table = pd.DataFrame(list(rows.values()))
+    """Return the best finite value of each curve that has one, as W&B writes it: {"val/acc": {"max": 0.67}}."""
     best: dict[str, dict[str, float]] = {}
-    for name in map(str, table):
+    for name in dict.fromkeys(name for row in rows.values() for name in row):
         how = best_of(name)
-        if how:
-            best[name] = {how: float(getattr(table[name], how)())}
+        values = [row[name] for row in rows.values() if math.isfinite(row.get(name, math.nan))]
+        if how and values:
+            best[name] = {how: max(values) if how == "max" else min(values)}
     return best
-
-
-def best_of(name: str) -> str | None:
-    """Return "max" or "min", whichever is best for a metric, and None where neither is."""
-    return BEST.get(name.rsplit("/", 1)[-1])
 
 
 def _read(path: Path) -> pd.DataFrame:

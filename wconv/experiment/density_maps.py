@@ -1,0 +1,39 @@
+"""Density functions as pictures with their values, beside the curves."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+
+from wconv.density import density_function
+from wconv.experiment.saved import Taps, density_text
+
+MOST = 4
+
+
+def shape(densities: Sequence[tuple[str, Taps]]) -> tuple[int, int]:
+    """Return how many rows and columns of panels the densities take."""
+    shown = len(densities[:MOST])
+    return (2, (shown + 1) // 2) if shown > 1 else (1, 1)
+
+
+def draw_densities(figure: Figure, spec: SubplotSpec, densities: Sequence[tuple[str, Taps]]) -> None:
+    """Draw the first few densities and say how many more there are."""
+    axes = spec.subgridspec(*shape(densities)).subplots(squeeze=False).ravel()
+    for panel in axes:
+        panel.axis("off")
+    if not densities:
+        axes[0].text(0.5, 0.5, "density Φ\nall taps 1\n(standard)", ha="center", va="center", color="0.35")
+    for panel, density in zip(axes, densities[:MOST], strict=False):
+        phi = density_function(density[1]).numpy()
+        phi = phi.reshape(-1, phi.shape[-1])
+        image = panel.imshow(phi, cmap="cividis", vmin=min(0.0, phi.min()), vmax=max(1.0, phi.max()))
+        panel.set_title(f"density Φ, {density_text(density)}", fontsize="small")
+        for (row, column), value in np.ndenumerate(phi):
+            dark = image.norm(value) < 0.55
+            size = min(10.0, 40 / len(phi))
+            style = {"color": "white" if dark else "black", "fontsize": size, "ha": "center", "va": "center"}
+            panel.text(column, row, f"{value:.3g}", **style)
+    if more := len(densities[MOST:]):
+        figure.text(0.99, 0.01, f"and {more} more densities", ha="right", va="bottom", fontsize="small")
