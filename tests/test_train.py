@@ -12,6 +12,11 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+from wconv.experiment.classification import Classification
+from wconv.experiment.comparison import Comparison
+from wconv.experiment.curves import draw_comparison
+from wconv.experiment.saved import find_runs
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -106,6 +111,22 @@ def test_a_diverged_run_ends_at_once_and_names_the_last_good_checkpoint(every_se
         assert f"the last good checkpoint is {last};" in done.err
         saved = torch.load(last, weights_only=True)
         assert saved["global_step"] == 1  # the step that took the weights away had a finite loss itself
+
+
+def test_a_diverged_run_is_counted_and_named_beside_the_others_of_its_row(train, tmp_path, monkeypatch):
+    train("seed=1")
+    original = Classification.training_step
+
+    def diverge(self, batch, batch_idx):
+        return original(self, batch, batch_idx) * float("nan" if self.current_epoch else "1")
+
+    monkeypatch.setattr(Classification, "training_step", diverge)
+    assert train("seed=2").code == 1
+    (folder,) = (tmp_path / "runs").glob("classification/*-s2-*")
+    comparison = Comparison(find_runs([tmp_path / "runs"]))
+    assert comparison.table[["n", "diverged"]].values.tolist() == [[1, 1]]
+    assert f"Diverged, in no mean: {folder} (seed 2): train/loss is not a finite number." in comparison.notes
+    draw_comparison(comparison, tmp_path / "curves.png")
 
 
 def test_timing_has_a_row_for_every_epoch(train):

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+import wconv.density
+from wconv.experiment import density_maps
 from wconv.experiment.comparison import Comparison
 from wconv.experiment.curves import _choose_scale, _history, draw_comparison, draw_run
 from wconv.experiment.saved import SavedRun
@@ -290,3 +292,8 @@ def test_losses_of_several_orders_of_magnitude_have_a_logarithmic_axis(losses: S
     axes.plot(losses)
     _choose_scale(axes)
     assert axes.get_yscale() == scale
+
+
+@pytest.mark.parametrize("taps", [((0.7,),), ((0.7,), (0.7,)), ((0.25, 0.15, 0.55), (0.2, 0.8)), ((0.8,),) * 3])
+def test_the_density_that_is_drawn_is_that_of_the_layers(taps):
+    assert density_maps.density_function(taps).tolist() == wconv.density.density_function(taps).tolist()

@@ -27,14 +27,13 @@ def weighted(model: nn.Module, density: Densities) -> nn.Module:
     return _converted(model, density)
 
 
-def trainable(model: nn.Module, density: Densities, share: bool, **recipe: Any) -> nn.Module:
+def trainable(model: nn.Module, density: Densities, share: bool) -> nn.Module:
     """Multiply every kernel by a density that is trained.
 
     Args:
         model: the network.
         density: where it starts.
         share: train one density for all layers of a kernel size, not one a layer.
-        **recipe: how it is trained, which is the optimiser's business; see `DensityRecipe`.
     """
     return _converted(model, density, "shared" if share else True)
 

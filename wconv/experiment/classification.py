@@ -11,6 +11,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from wconv.experiment.density_recipe import DensityRecipe
+from wconv.experiment.metrics import TASKS
 from wconv.experiment.task import Task
 
 Batch = tuple[Tensor, Tensor]
@@ -52,7 +53,8 @@ class Classification(Task):
         density: how trained densities learn; None where there are none.
     """
 
-    monitor = "val/acc"
+    monitor = TASKS["classification"].monitor
+    mode = TASKS["classification"].mode
 
     def __init__(
         self,
@@ -70,12 +72,7 @@ class Classification(Task):
     @property
     def definitions(self) -> Mapping[str, str]:
         """What the metrics mean."""
-        return {
-            "acc": "share of the images whose class has the largest logit (top-1), from 0 to 1",
-            "acc_top5": "share of the images whose class is among the five largest logits, from 0 to 1",
-            "loss": "mean cross-entropy in nats, without label smoothing",
-            "selection": "test/* are of the epoch with the best val/acc on held-out training images",
-        }
+        return TASKS["classification"].definitions
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""

@@ -1,6 +1,7 @@
 """Runs in groups that differ in more than the seed: what tells the groups apart, and what was measured in each.
 
-A run has diverged if one of its final metrics is not a finite number (`metrics.not_finite`). It is in no mean, band or
+A run has diverged if one of its final metrics is not a finite number (`metrics.not_finite`), or the training ended at a
+loss that was none. It is in no mean, band or
 n: these are of the other runs of its group. It is counted and named instead, wherever results are averaged.
 """
 
@@ -47,12 +48,12 @@ class Group:
     @property
     def counted(self) -> dict[int, SavedRun]:
         """The runs that means are taken over, by seed."""
-        return {seed: run for seed, run in self.runs.items() if not not_finite(run.metrics)}
+        return {seed: run for seed, run in self.runs.items() if not run.has_diverged}
 
     @property
     def diverged(self) -> dict[int, SavedRun]:
         """The runs that have diverged, by seed."""
-        return {seed: run for seed, run in self.runs.items() if not_finite(run.metrics)}
+        return {seed: run for seed, run in self.runs.items() if run.has_diverged}
 
 
 class Comparison:
@@ -64,7 +65,7 @@ class Comparison:
     Attributes:
         groups: runs that differ in nothing but the seed, standard before weighted.
         columns: the configuration keys that tell groups apart, besides those shown always, and their headings.
-        left_out: the runs that are not completed.
+        left_out: the runs that are neither completed nor diverged.
 
     Raises:
         ValueError: there is no completed run.
@@ -74,7 +75,7 @@ class Comparison:
         found: dict[Hashable, Group] = {}
         self.left_out: list[SavedRun] = []
         for run in runs:
-            if run.status == "completed":
+            if run.status == "completed" or run.has_diverged:
                 found.setdefault(run.identity, Group(run.features)).add(run)
             else:
                 self.left_out.append(run)

@@ -16,12 +16,13 @@ from matplotlib.ticker import MaxNLocator
 
 from wconv.experiment import arm_styles
 from wconv.experiment.arm_styles import LineStyle
-from wconv.experiment.comparison import Comparison
+from wconv.experiment.comparison import Comparison, Group
 from wconv.experiment.curve_labels import labels, title
 from wconv.experiment.density_maps import draw_densities, shape
 from wconv.experiment.files import write_whole
 from wconv.experiment.metrics import METRICS, PRIMARY, Metric, not_finite
 from wconv.experiment.saved import SavedRun, Taps
+from wconv.experiment.stored import read_table
 from wconv.experiment.text import in_picture
 
 MANY_TIMES = 20  # the smallest loss: then its axis is logarithmic
@@ -85,12 +86,17 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
     groups = comparison.groups
     panels, names = labels(comparison)
     curves = [
-        Curve(panel, name, style, list(map(_history, g.counted.values())), list(map(_history, g.diverged.values())))
+        Curve(panel, name, style, list(map(_history, g.counted.values())), _histories_of_diverged(g))
         for panel, name, style, g in zip(panels, names, _styles(comparison, names), groups, strict=True)
     ]
     densities = list(dict.fromkeys(found for g in groups for run in g.runs.values() for found in run.densities))
     same_loss = len({group.features.get("task.loss") for group in groups}) == 1  # others are of other units
     _draw(curves, densities, title(comparison), same_loss, path)
+
+
+def _histories_of_diverged(group: Group) -> list[pd.DataFrame]:
+    """Read the epochs of runs that have diverged; those that did so in the first one have none."""
+    return [_history(run) for run in group.diverged.values() if (run.folder / "metrics.csv").exists()]
 
 
 def _styles(comparison: Comparison, names: Sequence[str]) -> list[LineStyle]:
@@ -175,7 +181,7 @@ def _history(run: SavedRun) -> pd.DataFrame:
     """Read the values of a run at the end of each epoch, counted from 1."""
     file = run.folder / "metrics.csv"
     try:
-        frame: pd.DataFrame = pd.read_csv(file).apply(pd.to_numeric)
+        frame: pd.DataFrame = read_table(file).apply(pd.to_numeric)
         frame["epoch"] += 1
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} holds no epochs to draw ({error}); leave the run out") from error

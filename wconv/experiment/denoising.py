@@ -14,6 +14,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from wconv.experiment.density_recipe import DensityRecipe
+from wconv.experiment.metrics import TASKS
 from wconv.experiment.noise import GaussianNoise
 from wconv.experiment.task import Task
 from wconv.experiment.tiles import restore
@@ -65,7 +66,8 @@ class Denoising(Task):
         ValueError: there is no such loss.
     """
 
-    monitor = "val/psnr"
+    monitor = TASKS["denoising"].monitor
+    mode = TASKS["denoising"].mode
 
     def __init__(
         self,
@@ -96,17 +98,10 @@ class Denoising(Task):
     def definitions(self) -> Mapping[str, str]:
         """What the metrics mean."""
         level = f"white Gaussian noise of standard deviation {self.noise.level:g} of 255"
-        return {
-            "psnr": "dB; images in [0, 1], output clamped, data range 1, from the mean squared error over all channels "
-            "and pixels of an image, then the mean over the images",
-            "ssim": "Gaussian window of 11 pixels and sigma 1.5, data range 1; mean over the windows that lie "
-            "within an image and its channels, then over the images",
-            "noisy_psnr": "of the noisy images as the network gets them, not clamped",
-            "loss": "mean training loss over the patches of an epoch",
+        return TASKS["denoising"].definitions | {
             "noise": f"{level}, {'clipped' if self.noise.clip else 'not clipped'}, from (task.test_seed, position of "
             "the image in the sorted list of its set)",
             "tiled": "number of test images that were denoised in tiles, where that is an approximation",
-            "selection": "test/* are of the epoch with the best val/psnr on held-out training images",
             "macs": "multiply-accumulates of an image of 256x256 pixels",
         }
 
@@ -167,7 +162,7 @@ class Denoising(Task):
             torch.distributed.all_gather_object(gathered, self.rows)
         self.rows = []
         self.images = pd.DataFrame([row for rows in gathered for row in rows]).sort_values(["set", "position"])
-        measured = [name for name in ("psnr", "ssim", "noisy_psnr") if name in self.images]
+        measured = [name for name in TASKS["denoising"].metrics if name in self.images]
         # An image that came out as no number must not vanish from the mean.
         scores = {f"{prefix}/{name}": self.images[name].mean(skipna=False) for name in measured}
         by_set = self.images.groupby("set")[measured].mean(skipna=False)

@@ -10,13 +10,14 @@ import pandas as pd
 import pytorch_lightning as pl
 
 from wconv.experiment.files import write_whole
+from wconv.experiment.metrics import METRICS, TASKS
 from wconv.experiment.metrics_csv import shortest
 from wconv.experiment.noise import GaussianNoise
 from wconv.experiment.progress import progress
 from wconv.experiment.text import in_markdown
 from wconv.experiment.trained import Denoiser
 
-METRICS = ("psnr", "ssim", "noisy_psnr")
+MEASURED = TASKS["denoising"].metrics
 
 
 def evaluate(denoiser: Denoiser, data: pl.LightningDataModule, sigmas: Sequence[float]) -> pd.DataFrame:
@@ -46,7 +47,7 @@ def evaluate(denoiser: Denoiser, data: pl.LightningDataModule, sigmas: Sequence[
 def means(images: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each set and level: the number of images and the mean of each metric."""
     groups = images.groupby(["set", "sigma"], sort=False)
-    averages = groups[list(METRICS)].mean(skipna=False).map(shortest)
+    averages = groups[list(MEASURED)].mean(skipna=False).map(shortest)
     return averages.assign(images=groups.size(), tiled=groups["tiled"].any()).reset_index()
 
 
@@ -57,9 +58,10 @@ def markdown(rows: pd.DataFrame) -> str:
             "set": rows["set"].map(in_markdown),
             "sigma": rows["sigma"].map("{:g}".format),
             "images": rows["images"],
-            "noisy PSNR (dB)": rows["noisy_psnr"].map("{:.2f}".format),
-            "PSNR (dB)": rows["psnr"].map("{:.2f}".format),
-            "SSIM": rows["ssim"].map("{:.4f}".format),
+            **{
+                METRICS[name].with_unit(METRICS[name].heading): rows[name].map(METRICS[name].format)
+                for name in ("noisy_psnr", "psnr", "ssim")
+            },
         }
     )
     text = shown.to_markdown(index=False, disable_numparse=True, colalign=["left", *["right"] * 5])
@@ -72,7 +74,7 @@ def record(rows: pd.DataFrame, path: Path) -> None:
     """Write the means to evaluation.json; what it says of other sets and levels stays."""
     content = _recorded(path)
     for row in rows.to_dict("records"):
-        values = {name: row[name] if math.isfinite(row[name]) else None for name in METRICS}
+        values = {name: row[name] if math.isfinite(row[name]) else None for name in MEASURED}
         level = {**values, "images": row["images"], "tiled": row["tiled"]}
         content.setdefault(row["set"], {})[f"sigma{row['sigma']:g}"] = level
     write_whole(path, (json.dumps(content, indent=2) + "\n").encode())

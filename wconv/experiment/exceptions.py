@@ -7,6 +7,10 @@ class Stop(Exception):
     exit_code = 1
 
 
+class Diverged(Stop):
+    """The loss is infinite or no number."""
+
+
 class ConfigError(Stop):
     """The configuration or the data is wrong; nothing was started."""
 

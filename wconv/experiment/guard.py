@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from wconv.experiment.checkpoint_files import LAST
-from wconv.experiment.exceptions import Interrupted, Stop
+from wconv.experiment.exceptions import Diverged, Interrupted
 from wconv.experiment.signals import install_handlers, stop_asked
 
 GO_ON, SAVE, LEAVE, FAIL = range(4)  # the worst one of all processes counts
@@ -101,7 +101,7 @@ class Guard(pl.Callback):
     def _fail(self, trainer: pl.Trainer) -> None:
         step = self.losses[0][0] if self.losses else trainer.global_step
         there = f"the last good checkpoint is {self.path}" if self.path.exists() else "no checkpoint was made before it"
-        raise Stop(
+        raise Diverged(
             f"the loss is infinite or no number (NaN) at step {step}; {there}; "
             "try a lower optimizer.lr, a longer scheduler.warmup or trainer.gradient_clip_val"
         )

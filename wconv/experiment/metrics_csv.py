@@ -9,6 +9,7 @@ from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from wconv.experiment.files import write_whole
+from wconv.experiment.stored import read_table
 
 
 class MetricsCSV(Logger):
@@ -45,7 +46,7 @@ class MetricsCSV(Logger):
     def keep_until(self, step: int) -> None:
         """Take over the rows that an earlier process wrote up to a step."""
         if self.path.exists():
-            earlier = pd.read_csv(self.path)
+            earlier = read_table(self.path)
             for row in earlier[earlier["step"] <= step].to_dict("records"):
                 values = {str(name): shortest(value) for name, value in row.items() if pd.notna(value)}
                 self.rows[int(row["step"])] = values

@@ -1,12 +1,16 @@
 """From the configuration to a network: the backbone, its first weights, its convolutions."""
 
+import inspect
+from dataclasses import asdict
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from hydra.utils import get_method
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+import wconv
 from wconv.experiment.exceptions import ConfigError
 from wconv.experiment.make import make
 
@@ -29,9 +33,25 @@ def build_model(config: DictConfig, **of_data: Any) -> nn.Module:
 
 
 def apply_arm(model: nn.Module, conv: DictConfig) -> nn.Module:
-    """Change the convolutions of a network as the chosen arm does (see `arms`)."""
-    changed: nn.Module = make(conv)(model)
+    """Change the convolutions of a network as the chosen arm does (see `arms`).
+
+    Keys that the arm does not take are left out: how trained densities learn is the optimiser's business, and what an
+    experiment sets for one arm stays where the command line chooses another.
+    """
+    arm = get_method(conv._target_)
+    settings = OmegaConf.to_container(conv, resolve=True)
+    assert isinstance(settings, dict)
+    taken = inspect.signature(arm).parameters
+    changed: nn.Module = arm(model, **{str(key): value for key, value in settings.items() if key in taken})
     return changed
+
+
+def describe(model: nn.Module) -> dict[str, Any]:
+    """Return the number of parameters and the layers with their densities, for results.json."""
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "layers": [asdict(layer) for layer in wconv.summary(model)],
+    }
 
 
 def count_macs(model: nn.Module, channels: int, image_size: int) -> int:

@@ -1,15 +1,20 @@
 """The options of train.py: those of Hydra that show something, and -m."""
 
-from argparse import Namespace
-from typing import Any, NoReturn
-
-from hydra._internal.utils import get_args_parser
+from argparse import ArgumentParser, Namespace
+from typing import NoReturn
 
 from wconv.experiment.exceptions import ConfigError
 
 FLAGS = ("help", "hydra_help", "multirun", "resolve")
 WITH_VALUE = ("cfg", "info", "package")
+SHOWN = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")  # by --info
 LONGEST = 4000  # characters of an argument; Hydra's parser is slow on what nobody types
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Refuse a line in our words."""
+        refuse(f"{message} (train.py has -m and some options of Hydra; its configuration is the one beside train.py)")
 
 
 def parse(arguments: list[str]) -> tuple[Namespace, list[str]]:
@@ -19,29 +24,36 @@ def parse(arguments: list[str]) -> tuple[Namespace, list[str]]:
         What the parser makes of them, and the options, written so that none takes an override for its value.
 
     Raises:
-        ConfigError: an option is unknown, or one that runs or writes something else than train.py does.
+        ConfigError: an option is unknown, or goes only with another.
     """
     if longest := next((argument for argument in arguments if len(argument) > LONGEST), ""):
         raise ConfigError(f"{longest[:40]!r}...: an argument of {len(longest)} characters; {LONGEST} are the most")
-    parser = get_args_parser()
-    parser.error = refuse  # type: ignore[method-assign]
-    parsed = parser.parse_intermixed_args(arguments)
-    given: dict[str, Any] = vars(parsed)
-    if given["config_name"] or given["config_path"] or given["config_dir"]:
-        refuse("the configuration is the one beside train.py")
-    if foreign := [name for name, value in given.items() if value and name not in (*FLAGS, *WITH_VALUE, "overrides")]:
-        refuse(f"{_option(foreign[0])} is an option of Hydra that train.py does not have")
-    if given["hydra_help"] and given["overrides"]:
+    given = _parser().parse_intermixed_args(arguments)
+    if given.hydra_help and given.overrides:
         refuse("--hydra-help stands alone")
-    if (given["resolve"] or given["package"]) and not (given["cfg"] or given["help"]):
+    if (given.resolve or given.package) and not (given.cfg or given.help):
         refuse("--resolve and --package go with --cfg job")
-    flags = [_option(name) for name in FLAGS if given[name]]
-    return parsed, flags + [f"{_option(name)}={given[name]}" for name in WITH_VALUE if given[name]]
+    flags = [_option(name) for name in FLAGS if getattr(given, name)]
+    return given, flags + [f"{_option(name)}={value}" for name in WITH_VALUE if (value := getattr(given, name))]
 
 
 def refuse(message: str) -> NoReturn:
     """Refuse the options of a line."""
     raise ConfigError(f"{message}; python train.py --help shows what there is")
+
+
+def _parser() -> ArgumentParser:
+    """Return a parser of the options that Hydra has under these names and train.py too."""
+    parser = _Parser(prog="train.py", add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--help", "-h", action="store_true")
+    parser.add_argument("--hydra-help", action="store_true")
+    parser.add_argument("--multirun", "-m", action="store_true")
+    parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("--package", "-p")
+    parser.add_argument("--info", "-i", nargs="?", const="all", choices=SHOWN)
+    return parser
 
 
 def _option(name: str) -> str:

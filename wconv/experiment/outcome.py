@@ -1,26 +1,25 @@
 """What a run starts from and what it ends with."""
 
 import math
-from dataclasses import asdict
 from pathlib import Path
 
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-import wconv
 from wconv.experiment.checkpoint_files import CheckpointFiles
 from wconv.experiment.curves import draw_run
 from wconv.experiment.exceptions import Stop
 from wconv.experiment.metrics_csv import MetricsCSV, shortest
+from wconv.experiment.network import describe
 from wconv.experiment.provenance import device_name
 from wconv.experiment.result import Result
 from wconv.experiment.run import Run
 from wconv.experiment.saved import read_run
+from wconv.experiment.stored import read_table
 from wconv.experiment.task import Task
 from wconv.experiment.text import visible
-from wconv.experiment.timing import peak_memory_mb, read_timing
+from wconv.experiment.timing import peak_memory_mb
 
 
 def resume_point(run: Run, trainer: pl.Trainer, files: CheckpointFiles) -> Path | None:
@@ -55,13 +54,13 @@ def best_checkpoint(run: Run, files: CheckpointFiles) -> Path | None:
 
 
 @rank_zero_only
-def complete(run: Run, trainer: pl.Trainer, task: Task, macs: int) -> None:
+def complete(run: Run, trainer: pl.Trainer, task: Task) -> None:
     """Write results.json."""
-    history = pd.read_csv(run.directory / "metrics.csv")
+    history = read_table(run.directory / "metrics.csv")
     chosen = history.iloc[:0]  # a run that was cut short, say by trainer.max_steps, may have no validation
     if task.monitor in history:
         chosen = history.sort_values(task.monitor, ascending=task.mode == "min", kind="stable").iloc[:1]
-    timing = read_timing(run.directory / "timing.csv")
+    timing = read_table(run.directory / "timing.csv")
     held_out = {name: float(value) for name in map(str, history) if name.startswith("val/") for value in chosen[name]}
     tested = {name: shortest(float(value)) for name, value in trainer.callback_metrics.items()}
     run.record(
@@ -73,11 +72,9 @@ def complete(run: Run, trainer: pl.Trainer, task: Task, macs: int) -> None:
         seconds=float(timing["seconds"].sum()),
         images_per_second=float(timing["images_per_second"].median()),
         peak_memory_mb=peak_memory_mb(),
-        parameters=sum(parameter.numel() for parameter in task.model.parameters()),
-        macs=macs,
         device=device_name(trainer.strategy.root_device),
         threads=torch.get_num_threads(),
-        layers=[asdict(layer) for layer in wconv.summary(task.model)],
+        **describe(task.model),
         metric_definitions=dict(task.definitions),
     )
 

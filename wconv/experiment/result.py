@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wconv.experiment.stored import read_table
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -30,6 +32,4 @@ class Result:
     @property
     def history(self) -> "pd.DataFrame":
         """The curves: a row an epoch, and one for the test, a column a metric, as in metrics.csv."""
-        import pandas as pd
-
-        return pd.read_csv(self.directory / "metrics.csv")
+        return read_table(self.directory / "metrics.csv")

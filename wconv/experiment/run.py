@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from wconv.experiment.exceptions import ConfigError, Interrupted, Stop
+from wconv.experiment.exceptions import ConfigError, Diverged, Interrupted, Stop
 from wconv.experiment.failures import failures_kept
 from wconv.experiment.files import remove_parts, write_whole
 from wconv.experiment.identity import identity, run_hash
@@ -33,6 +33,7 @@ class Run:
     def __init__(self, config: DictConfig, data: dict[str, Any], output_dir: Path) -> None:
         self.config = config
         self.data = data
+        self.facts: dict[str, Any] = {}  # of its network, for results.json, whatever becomes of the run
         self.hash = run_hash(identity(self.plain_config, data))
         name = f"{config.model.name}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
         self.directory: Path = output_dir / config.task.name / name
@@ -87,6 +88,7 @@ class Run:
             "seed": config.seed,
             "config_hash": self.hash,
             "data": self.data,
+            **self.facts,
             **more,
             **provenance(),
         }
@@ -146,7 +148,7 @@ class Run:
                     self.record("interrupted")
                 else:
                     self._write("error.log", "".join(traceback.format_exception(stop.__cause__ or stop)))
-                    self.record("failed", error=str(stop))
+                    self.record("failed", error=str(stop), diverged=isinstance(stop, Diverged))
             raise
 
     def _write(self, name: str, text: str) -> None:

@@ -15,6 +15,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from wconv.experiment.exceptions import ConfigError
 from wconv.experiment.identity import relevant_settings, without_neutral
+from wconv.experiment.metrics import not_finite
 from wconv.experiment.stored import check_folder, read_config, read_results
 
 NULL = json.dumps(None)
@@ -43,6 +44,11 @@ class SavedRun:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
     densities: Sequence[tuple[str, Taps]] = ()
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether a final metric is not a finite number, or the loss was none and the training ended there."""
+        return bool(not_finite(self.metrics))
 
     @property
     def identity(self) -> frozenset[tuple[str, Any]]:
@@ -90,18 +96,21 @@ def read_run(folder: Path) -> SavedRun:
         check_folder(folder)
         results = _read("results.json", read_results, folder)
         status = str(results["status"])
-        if status != "completed":
-            return SavedRun(folder, status, reason=str(results.get("error", "")))
+        reason = str(results.get("error", ""))
+        has_diverged = results.get("diverged") is True and "layers" in results
+        if status != "completed" and not has_diverged:
+            return SavedRun(folder, status, reason)
         config = _read("config.yaml", read_config, folder)
-        densities = _densities(results["layers"], results["conv"], results["density"] or {})
+        densities = _densities(results["layers"], results["density"] or {})
         features = {"density": "; ".join(map(density_text, densities)) or "-"}
         features |= _features(config) | {"parameters": int(results["parameters"])}
         if "data" in results:  # the folders are left out above: they do not say which images lie in them
             features["data"] = sha256(json.dumps(results["data"], sort_keys=True).encode()).hexdigest()[:8]
         features["device"] = "cpu" if str(results.get("device", "cpu")).startswith("cpu") else "gpu"
         features |= {key: str(results[key]) for key in ("model", "conv", "init")}
-        metrics = {str(name): math.nan if value is None else float(value) for name, value in results["metrics"].items()}
-        return SavedRun(folder, status, "", int(results["seed"]), metrics, features, densities)
+        measured = {"train/loss": None} if has_diverged else results["metrics"]
+        metrics = {str(name): math.nan if value is None else float(value) for name, value in measured.items()}
+        return SavedRun(folder, status, reason, int(results["seed"]), metrics, features, densities)
     except KeyError as error:
         reason = f"results.json lacks {error}"
     except OSError as error:
@@ -131,17 +140,19 @@ def _read(name: str, read: Callable[[Path], dict[str, Any]], folder: Path) -> di
         raise ValueError(f"{name} {error}") from error
 
 
-def _densities(layers: Any, conv: str, configured: Mapping[str, Any]) -> list[tuple[str, Taps]]:
+def _densities(layers: Any, configured: Mapping[str, Any]) -> list[tuple[str, Taps]]:
+    """Return the densities that the layers of a network were given.
+
+    They are those of the configuration, for the kernel sizes that the network has: layers may have learnt others since,
+    or end as plain ones, and what tells runs apart is the choice.
+    """
     found: set[tuple[str, Taps]] = set()
     for layer in layers:
-        sizes, density = layer["kernel_size"], layer["density"]
-        name = "k" + "x".join(map(str, sizes if len(set(sizes)) > 1 else sizes[:1]))
-        # These layers end as plain ones and with learnt densities; what tells the runs apart is the start.
-        if conv in ("scaled_init", "trainable"):
-            density = [configured[name]] * len(sizes) if configured.get(name) else None
-        if density:
-            taps = tuple(tuple(map(float, axis)) for axis in density)
-            if len(taps) > 3 or any(len(axis) > MOST_TAPS or not all(map(math.isfinite, axis)) for axis in taps):
+        sizes = layer["kernel_size"]
+        name = f"k{sizes[0]}"
+        if len(set(sizes)) == 1 and (density := configured.get(name)):
+            taps = (tuple(map(float, density)),) * len(sizes)
+            if len(taps) > 3 or len(taps[0]) > MOST_TAPS or not all(map(math.isfinite, taps[0])):
                 raise ValueError(f"results.json has a density that no layer can have, {name}")
             found.add((name, taps))
     return sorted(found)

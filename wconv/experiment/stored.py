@@ -2,20 +2,23 @@
 
 config.yaml and results.json carry a checksum of themselves: a number that was altered by a fault, or by hand, is
 noticed. Files without one, from before, are read as they are.
+
+YAML, OmegaConf and pandas are imported where they are needed: the status of a sweep needs none of them.
 """
 
+import csv
 import hashlib
 import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import yaml  # type: ignore[import-untyped]
-from omegaconf import OmegaConf
+from typing import TYPE_CHECKING, Any
 
 from wconv.experiment.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SEAL = "sha256"
 LARGEST = 16 * 2**20  # bytes of results.json
@@ -67,6 +70,9 @@ def read_config(run: Path) -> dict[str, Any]:
         ValueError: it is no such file, or was changed; in words that go on from its name.
         OSError: it cannot be read.
     """
+    import yaml  # type: ignore[import-untyped]
+    from omegaconf import OmegaConf
+
     text = _text(run / "config.yaml", LARGEST_CONFIG)
     first, _, rest = text.partition("\n")
     if re.search(r"[0-9a-fA-F]{60}", first) and first != _first_line(rest):
@@ -118,6 +124,22 @@ def results_as_they_are(run: Path) -> tuple[dict[str, Any], bool]:
         raise ValueError("holds no JSON object")
     seal = content.pop(SEAL, None)
     return content, seal in (None, _digest(content))
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """Read metrics.csv or timing.csv, a row an epoch; no rows where there is no file yet."""
+    import pandas as pd
+
+    return pd.read_csv(path) if path.exists() else pd.DataFrame({"epoch": []})
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read metrics.csv or timing.csv as text, without pandas; no rows where it cannot be read."""
+    try:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, ValueError):
+        return []
 
 
 def _first_line(text: str) -> str:

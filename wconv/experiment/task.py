@@ -30,7 +30,7 @@ class Task(pl.LightningModule):
     """
 
     monitor: ClassVar[str]
-    mode: ClassVar[str] = "max"
+    mode: ClassVar[str]
 
     def __init__(
         self,

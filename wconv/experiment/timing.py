@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from wconv.experiment.files import write_whole
+from wconv.experiment.stored import read_table
 
 
 class Timing(pl.Callback):
@@ -56,7 +57,7 @@ class Timing(pl.Callback):
                 "images_per_second": self.images / passed["training"],
                 "peak_memory_mb": peak_memory_mb(),
             }
-            rows = pd.concat([read_timing(self.path), pd.DataFrame([row])]).drop_duplicates("epoch", keep="last")
+            rows = pd.concat([read_table(self.path), pd.DataFrame([row])]).drop_duplicates("epoch", keep="last")
             write_whole(self.path, rows.to_csv(index=False).encode())
 
     def state_dict(self) -> dict[str, Any]:
@@ -77,11 +78,6 @@ class Timing(pl.Callback):
         now = time.monotonic()
         seconds, training = now - self.start, (self.trained or now) - self.start
         return {"seconds": self.before["seconds"] + seconds, "training": self.before["training"] + training}
-
-
-def read_timing(path: Path) -> pd.DataFrame:
-    """Return the rows so far; none where there is no file."""
-    return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
 
 def peak_memory_mb() -> float:

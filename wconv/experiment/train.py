@@ -15,7 +15,7 @@ from wconv.experiment.checkpoint_files import CheckpointFiles
 from wconv.experiment.configured_task import build_task, check_fit
 from wconv.experiment.failures import configuration_errors, failures_kept
 from wconv.experiment.make import make
-from wconv.experiment.network import build_model, count_macs
+from wconv.experiment.network import build_model, count_macs, describe
 from wconv.experiment.quiet import quiet_libraries
 from wconv.experiment.result import Result
 from wconv.experiment.run import Run
@@ -47,7 +47,7 @@ def train(config: DictConfig, typed: Iterable[str] = ()) -> Result:
             preflight.check(absolute, run, data)
             model = build_model(config, **data.model_arguments)
             _warn_of_unused_densities(typed, model)
-            macs = count_macs(model, data.channels, data.image_size)
+            run.facts = describe(model) | {"macs": count_macs(model, data.channels, data.image_size)}
             task = build_task(config, model, **data.task_arguments)
             files = CheckpointFiles()
             trainer = build_trainer(absolute, run, task, files)
@@ -57,7 +57,7 @@ def train(config: DictConfig, typed: Iterable[str] = ()) -> Result:
                 trainer.fit(task, data, ckpt_path=resume, weights_only=True)
                 best = outcome.best_checkpoint(run, files)
                 trainer.test(task, data, ckpt_path=best, weights_only=True, verbose=False)
-                outcome.complete(run, trainer, task, macs)
+                outcome.complete(run, trainer, task)
         outcome.draw_curves(run)
         return Result(run.directory, run.results)
 

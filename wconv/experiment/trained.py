@@ -24,7 +24,6 @@ from wconv.experiment.text import one_line, visible
 
 # What is made of the configuration of a run, which may be somebody else's.
 MADE = ("model", "conv", "datamodule", "task")
-CALLS = ("_target_", "_partial_")
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def _config(run: Path) -> DictConfig:
         for group in MADE:
             _check_group(group, parts[group])
             # Whatever the file says: it may be foreign, or from before a class moved.
-            parts[group] |= {key: ours[group][key] for key in CALLS if key in ours[group]}
+            parts[group]["_target_"] = ours[group]._target_
         config = OmegaConf.create(parts)
         check_values(config)
     except Exception as error:  # whatever OmegaConf makes of groups that are none
@@ -198,7 +197,6 @@ def _check_group(name: str, group: dict[str, Any]) -> None:
     """Refuse keys that Hydra would take for an instruction, and nested ones but the densities of an arm."""
     plain = {key: value for key, value in group.items() if key != "_target_"}
     if name == "conv":
-        plain.pop("_partial_", None)  # an arm is a function
         density = plain.pop("density", None)
         plain |= density if isinstance(density, dict) else {}
     for key, value in plain.items():

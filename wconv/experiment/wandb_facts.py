@@ -9,16 +9,15 @@ from wconv.experiment.files import write_whole
 from wconv.experiment.identity import relevant_settings
 from wconv.experiment.provenance import provenance
 from wconv.experiment.run import Run
+from wconv.experiment.wandb_private import run_id
 
 LARGEST = 2048  # pixels, of a picture
 
 
 def identifier(path: Path) -> str:
     """Return the W&B id of a run, which is drawn once: W&B never takes an id again, even of a run it deleted."""
-    from wandb.sdk.lib.runid import generate_id
-
     if not path.exists() or not path.read_text().strip():
-        write_whole(path, f"{generate_id()}\n".encode())
+        write_whole(path, f"{run_id()}\n".encode())
     return path.read_text().strip()
 
 

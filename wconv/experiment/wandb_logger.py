@@ -19,11 +19,12 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from wconv.experiment import wandb_server
 from wconv.experiment.exceptions import ConfigError, Interrupted
 from wconv.experiment.in_time import in_time
+from wconv.experiment.metrics import best_of
 from wconv.experiment.run import Run
 from wconv.experiment.text import one_line
 from wconv.experiment.wandb_facts import identifier, shown_config, smaller, tags
 from wconv.experiment.wandb_parts import Part, parts, recorded
-from wconv.experiment.wandb_rows import best_of, best_values, epoch_rows, test_scores
+from wconv.experiment.wandb_rows import best_values, epoch_rows, test_scores
 
 PATIENCE = 20.0  # seconds, for a server that stopped answering: at the start, and again at the end
 LIMIT = 60.0  # seconds, for whatever W&B is asked to do: it must not hang a run

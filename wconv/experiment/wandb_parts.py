@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from wconv.experiment.wandb_private import core_program
+
 HEADER = 7  # bytes
 
 
@@ -59,10 +61,8 @@ class Part:
 
     @cached_property
     def _inspected(self) -> subprocess.CompletedProcess[str]:
-        from wandb.util import get_core_path
-
         # `wandb leet inspect` without its start of more than a second.
-        command = [get_core_path(), "leet", "inspect", "--json", "--run-file", str(self.file), str(self.folder)]
+        command = [core_program(), "leet", "inspect", "--json", "--run-file", str(self.file), str(self.folder)]
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 

@@ -8,9 +8,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import pandas as pd
-
 from wconv.experiment.metrics import best_of, not_finite
+from wconv.experiment.stored import read_table
 
 Rows = Mapping[int, Mapping[str, float]]
 
@@ -21,10 +20,12 @@ def epoch_rows(directory: Path) -> Rows:
     Args:
         directory: folder of the run.
     """
-    metrics = _read(directory / "metrics.csv").rename(columns={"step": "trainer/global_step"})
+    metrics = read_table(directory / "metrics.csv").rename(columns={"step": "trainer/global_step"})
     test = [name for name in metrics if str(name).startswith("test/")]
     trained = metrics.drop(columns=test)[~metrics[test].notna().any(axis=1)]
-    timing = _read(directory / "timing.csv").rename(columns=lambda name: name if name == "epoch" else f"time/{name}")
+    timing = read_table(directory / "timing.csv").rename(
+        columns=lambda name: name if name == "epoch" else f"time/{name}"
+    )
     rows: dict[int, dict[str, float]] = {}
     for table in (trained, timing):
         for row in table.to_dict("records"):
@@ -38,7 +39,7 @@ def test_scores(directory: Path) -> dict[str, float]:
 
     Of a run that has diverged no score is returned, because W&B would take the mean over other runs for each metric.
     """
-    metrics = _read(directory / "metrics.csv")
+    metrics = read_table(directory / "metrics.csv")
     names = [name for name in metrics if str(name).startswith("test/")]
     # The row of the test has nothing else in it; what is no number is an empty cell.
     row = metrics[metrics.drop(columns=["epoch", "step", *names], errors="ignore").isna().all(axis=1)][names].tail(1)
@@ -59,7 +60,3 @@ def best_values(rows: Rows) -> dict[str, dict[str, float]]:
         if how and values:
             best[name] = {how: max(values) if how == "max" else min(values)}
     return best
-
-
-def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path) if path.exists() else pd.DataFrame({"epoch": []})

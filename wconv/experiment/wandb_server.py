@@ -3,6 +3,7 @@
 import os
 
 from wconv.experiment.in_time import in_time
+from wconv.experiment.wandb_private import has_key
 
 PATIENCE = 5.0  # seconds, for name look-up, connection and answer together
 MODES = ("online", "offline", "disabled")
@@ -18,11 +19,10 @@ def mode(configured: str) -> str:
 def obstacle() -> str:
     """Return why nothing can be uploaded from here; empty where it can."""
     import wandb
-    from wandb.sdk.lib import wbauth
 
     url = wandb.setup(wandb.Settings(silent=True)).settings.base_url
     try:
-        if wbauth.authenticate_session(host=url, source="wconv", prompt=False, update_session=False) is None:
+        if not has_key(url):
             return "there is no key (WANDB_API_KEY, or wandb login)"
     except Exception as error:  # W&B's words about a key of the wrong form, without the key
         return f"the key cannot be used ({error})"

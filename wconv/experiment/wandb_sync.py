@@ -4,7 +4,6 @@
 it is closed, and never again.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wconv.experiment.stored import read_results
 from wconv.experiment.wandb_parts import Part, parts
 
 STALE = 600.0  # seconds without a sign of life (the system's figures come every 15) after which a part counts as closed
@@ -123,8 +123,8 @@ def _run_folders(root: Path) -> Iterator[Path]:
 def _is_written(directory: Path, part: Part) -> bool:
     """Whether a process may still write a part."""
     try:
-        status = json.loads((directory / "results.json").read_text())["status"]
-    except (OSError, ValueError, KeyError, TypeError):
+        status = read_results(directory)["status"]
+    except (OSError, ValueError, KeyError):
         status = "running"
     return status == "running" and time.time() - part.file.stat().st_mtime < STALE
 

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from wconv.experiment.folder_keys import names_folder
-from wconv.experiment.stored import read_config
+from wconv.experiment.stored import read_config, read_results
 from wconv.experiment.sweep.manifest import Row, Sweep
 from wconv.experiment.sweep.slurm import seconds
 
@@ -98,7 +98,7 @@ def _finished(sweep: Sweep, models: set[str], output_dirs: list[Path]) -> Iterat
     seen = dict.fromkeys(models, 0)
     for path in sorted(files, key=lambda path: -files[path]):
         try:
-            content = json.loads(path.read_bytes())
+            content = read_results(path.parent)
             model, device, epochs = content["model"], str(content["device"]), content["epochs"]
             if content["status"] != "completed" or device.startswith("cpu") == on_gpu or not epochs:
                 continue

@@ -1,7 +1,5 @@
 """How every run of a sweep stands, as its folder, its last launch and the queue tell it."""
 
-import csv
-import json
 import math
 import shutil
 from collections import Counter
@@ -10,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wconv.experiment.metrics import PRIMARY, TASKS
+from wconv.experiment.stored import read_results, read_rows
 from wconv.experiment.sweep import slurm
 from wconv.experiment.sweep.launch import Launch, launches
 from wconv.experiment.sweep.manifest import Row, Sweep
 
 KINDS = ("running", "failed", "stopped", "pending", "done")
 BROKEN = ("FAILED", "OUT_OF_MEMORY")  # what SLURM calls jobs that would end so again
-WATCHED = ("val/acc", "val/psnr")
+WATCHED = tuple(task.monitor for task in TASKS.values())
 
 
 @dataclass
@@ -132,35 +132,27 @@ def _holder(directory: Path, jobs: set[str] | None) -> str:
 
 def _results(directory: Path) -> dict[str, Any]:
     try:
-        content = json.loads((directory / "results.json").read_bytes())
+        return read_results(directory)
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _done(row: Row, results: dict[str, Any]) -> State:
     metrics, epochs = results.get("metrics") or {}, results.get("epochs") or 0
-    metric = next((f"{name} {metrics[name]:.4g}" for name in ("test/acc", "test/psnr") if metrics.get(name)), "")
+    tested = [f"test/{name}" for name in PRIMARY if metrics.get(f"test/{name}") is not None]
+    metric = "".join(f"{name} {metrics[name]:.4g}" for name in tested[:1])
     each = results.get("seconds", math.nan) / epochs if epochs else math.nan
     return State(row, "done", epoch=epochs, metric=metric, epoch_seconds=each)
 
 
 def _progress(state: State) -> State:
     """Add how far the run is."""
-    if rows := _table(state.row.directory / "metrics.csv"):
+    if rows := read_rows(state.row.directory / "metrics.csv"):
         state.epoch = int(float(rows[-1].get("epoch") or 0)) + 1
         state.metric = next((f"{name} {float(rows[-1][name]):.4g}" for name in WATCHED if rows[-1].get(name)), "")
-    if times := _table(state.row.directory / "timing.csv"):
+    if times := read_rows(state.row.directory / "timing.csv"):
         state.epoch_seconds = sum(float(row["seconds"]) for row in times) / len(times)
     return state
-
-
-def _table(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
-    except (OSError, ValueError):
-        return []
 
 
 def counts(found: Iterable[State]) -> str:
