@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wconv.experiment.checkout import CONFIGS
-from wconv.experiment.launch import launch
-from wconv.experiment.signals import deferred_signals
+from wconv.experiment.command_line.launch import launch
+from wconv.experiment.common.checkout import CONFIGS
+from wconv.experiment.common.signals import deferred_signals
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 def train(config: "DictConfig", typed: Sequence[str]) -> None:
     """Train and test one configuration, and show what came out."""
-    from wconv.experiment import train as training
-    from wconv.experiment.outcome import show
+    from wconv.experiment.training import train as training
+    from wconv.experiment.training.results import show
 
     show(training.train(config, typed))
 
 
 def before_grid(arguments: list[str], configs: Path) -> str:
     """Let SLURM judge the jobs of a grid that goes there; return where to look."""
-    from wconv.experiment.sweep.launcher import ask
+    from wconv.experiment.sweep.slurm.launcher import ask
 
     return ask(arguments, configs)
 

@@ -13,7 +13,7 @@ from torchvision.datasets.folder import find_classes, make_dataset
 from torchvision.transforms.v2 import functional as F
 
 from datamodules.classification import ClassificationData, Labelled, Splits
-from datamodules.decode import open_image
+from datamodules.files.decode import open_image
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 OPTIONS = {"train": "datamodule.train_dir", "val": "datamodule.val_dir", "test": "datamodule.test_dirs"}
@@ -25,7 +25,7 @@ class ClassFolder(ClassificationData):
     """Images of one folder a class, brought to one size and held in memory.
 
     The shorter side is scaled to `image_size` and the centre square cut out; an image that has that size
-    already is left as it is. Colour or grey is made as `datamodules.decode.open_image` says. As in torchvision's
+    already is left as it is. Colour or grey is made as `datamodules.files.decode.open_image` says. As in torchvision's
     ImageFolder, the classes are the folders' names in sorted order, images may lie in folders further down, and
     files of other types are passed over.
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.batches import EvaluationDraws, LabelledImages, TrainingDraws
-from datamodules.resumable import ResumableData
-from datamodules.split import draw_subset, hold_out
+from datamodules.batching.labelled_images import EvaluationDraws, LabelledImages, TrainingDraws
+from datamodules.batching.resumable import ResumableData
+from datamodules.batching.split import draw_subset, hold_out
 
 
 class Labelled(NamedTuple):

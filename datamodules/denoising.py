@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.images import Images
-from datamodules.patches import Frame, Frames, PatchDraws, Patches, RandomPatches, symmetric
-from datamodules.resumable import ResumableData
-from datamodules.split import SPLIT_KEY
-from datamodules.streams import stream
+from datamodules.batching.packed_images import Images
+from datamodules.batching.patches import Frame, Frames, PatchDraws, Patches, RandomPatches, symmetric
+from datamodules.batching.random_streams import stream
+from datamodules.batching.resumable import ResumableData
+from datamodules.batching.split import SPLIT_KEY
 
 MOST_HELD_OUT = 20  # images, where no number is given: every epoch ends with all of them, whole
 SSIM_WINDOW = 11

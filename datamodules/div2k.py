@@ -4,9 +4,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from datamodules.files.archive import IMAGE_NUMBERS
 from datamodules.image_folder import ImageFolder
-
-FOLDERS = {"DIV2K_train_HR": range(1, 801), "DIV2K_valid_HR": range(801, 901)}
 
 
 class DIV2K(ImageFolder):
@@ -21,7 +20,7 @@ class DIV2K(ImageFolder):
 
     def __init__(self, data_dir: str, **options: Any) -> None:
         self.data_dir = Path(data_dir)
-        train, test = (str(self.data_dir / name) for name in FOLDERS)
+        train, test = (str(self.data_dir / name) for name in IMAGE_NUMBERS)
         super().__init__(train_dir=train, val_dir=None, test_dirs=[test], **options)
 
     def files(self, folder: Path, option: str) -> list[Path]:
@@ -35,7 +34,7 @@ def official_files(folder: Path) -> list[Path]:
     Raises:
         ValueError: the folder or some of the files are not there.
     """
-    files = [folder / f"{number:04d}.png" for number in FOLDERS[folder.name]]
+    files = [folder / f"{number:04d}.png" for number in IMAGE_NUMBERS[folder.name]]
     missing = [path.name for path in files if not path.is_file()]
     if missing:
         where = "does not exist" if not folder.exists() else f"lacks {len(missing)} of {len(files)} images"

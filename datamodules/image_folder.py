@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from datamodules.batching.packed_images import Images
 from datamodules.denoising import DenoisingData
-from datamodules.image_store import open_store
-from datamodules.images import Images
+from datamodules.files.image_store import open_store
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
@@ -17,8 +17,8 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 class ImageFolder(DenoisingData):
     """Images of any sizes, in folders and the folders below them, decoded once into a store.
 
-    What happens to each kind of image is said in `datamodules.decode.open_image`; files of other types, and those whose
-    names start with a dot, are passed over.
+    What happens to each kind of image is said in `datamodules.files.decode.open_image`; files of other types, and those
+    whose names start with a dot, are passed over.
 
     Args:
         train_dir: folder of the training images.

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from datamodules.batching.packed_images import Images
 from datamodules.dead_leaves import VERSION, draw
 from datamodules.denoising import SSIM_WINDOW, DenoisingData
-from datamodules.images import Images
 
 
 class SyntheticImages(DenoisingData):

@@ -10,8 +10,8 @@ import torch
 from models.dncnn import DnCNN
 from models.resnet import ResNet
 from models.vgg import VGG
-from wconv.experiment.benchmark import Case, run
-from wconv.experiment.files import write_whole
+from wconv.experiment.common.files import write_whole
+from wconv.experiment.tasks.operator_benchmark import Case, run
 
 CASES = [
     Case("VGG-16", lambda: VGG(100), (64, 3, 32, 32)),

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from wconv.experiment.compare import csv, markdown
-from wconv.experiment.comparison import Comparison
-from wconv.experiment.files import write_whole
-from wconv.experiment.saved import find_runs
-from wconv.experiment.text import visible
+from wconv.experiment.common.files import write_whole
+from wconv.experiment.common.text import visible
+from wconv.experiment.reports.comparison import Comparison
+from wconv.experiment.reports.tables import csv, markdown
+from wconv.experiment.runs.saved_runs import find_runs
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.csv:
             write(options.csv, lambda path: write_whole(path, csv(comparison).encode()))
         if options.picture:
-            from wconv.experiment.curves import draw_comparison  # here, because it takes a second to import
+            from wconv.experiment.reports.curves import draw_comparison  # here, because it takes a second to import
 
             write(options.picture, lambda path: draw_comparison(comparison, path))
     except ValueError as error:

@@ -7,17 +7,17 @@ from pathlib import Path
 import torch
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from datamodules.decode import open_image
-from wconv.experiment.denoising import psnr
-from wconv.experiment.exceptions import ConfigError
-from wconv.experiment.failures import configuration_errors
-from wconv.experiment.files import write_whole
-from wconv.experiment.noise import GaussianNoise
-from wconv.experiment.panels import as_png, panels
-from wconv.experiment.quiet import quiet_libraries, warn_in_one_line
-from wconv.experiment.text import visible
-from wconv.experiment.tiles import restore
-from wconv.experiment.trained import load_denoiser
+from datamodules.files.decode import open_image
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.failures import configuration_errors
+from wconv.experiment.common.files import write_whole
+from wconv.experiment.common.library_output import quiet_libraries, warn_in_one_line
+from wconv.experiment.common.text import visible
+from wconv.experiment.inference.load import load_denoiser
+from wconv.experiment.reports.panels import as_png, panels
+from wconv.experiment.tasks.image_quality import psnr
+from wconv.experiment.tasks.noise import GaussianNoise
+from wconv.experiment.tasks.tiles import restore
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from wconv.experiment.cleaning import clean_all
-from wconv.experiment.exceptions import ConfigError
-from wconv.experiment.picture_paths import plan
-from wconv.experiment.text import visible
-from wconv.experiment.trained import load_denoiser
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.text import visible
+from wconv.experiment.inference.denoise_photos import clean_all
+from wconv.experiment.inference.load import load_denoiser
+from wconv.experiment.inference.photo_paths import plan
 
 HINT = """
 A denoiser is trained for one noise level, white Gaussian noise of one sigma. On other noise (less, more, blotches of

@@ -8,14 +8,14 @@ from pathlib import Path
 from datamodules.denoising import DenoisingData
 from datamodules.image_folder import ImageFolder, list_images
 from models.dncnn import DnCNN
-from wconv.experiment.denoising import Denoising
-from wconv.experiment.evaluate import evaluate, markdown, means, record
-from wconv.experiment.exceptions import ConfigError
-from wconv.experiment.failures import configuration_errors
-from wconv.experiment.make import make
-from wconv.experiment.quiet import quiet_libraries, warn_in_one_line
-from wconv.experiment.text import visible
-from wconv.experiment.trained import Denoiser, load_denoiser, read_weights
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.failures import configuration_errors
+from wconv.experiment.common.library_output import quiet_libraries, warn_in_one_line
+from wconv.experiment.common.text import visible
+from wconv.experiment.inference.evaluate import evaluate, markdown, means, record
+from wconv.experiment.inference.load import Denoiser, load_denoiser, read_weights
+from wconv.experiment.tasks.denoising import Denoising
+from wconv.experiment.tasks.instantiate import make
 
 
 def main(arguments: list[str] | None = None) -> int:

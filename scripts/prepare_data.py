@@ -7,11 +7,11 @@ from pathlib import Path
 from torchvision.datasets import CIFAR100
 from torchvision.datasets.utils import extract_archive
 
-from datamodules.archive import ARCHIVES, check_space, missing_images, unpack
 from datamodules.cifar100 import verify
 from datamodules.div2k import official_files
-from datamodules.download import download, make_folder
-from datamodules.image_store import open_store
+from datamodules.files.archive import ARCHIVES, check_space, missing_images, unpack
+from datamodules.files.download import download, make_folder
+from datamodules.files.image_store import open_store
 
 DATA_DIR = Path(__file__).resolve().parent.parent / "data"
 CIFAR100_SIZE = 169_001_437  # bytes of the archive, whose md5 torchvision knows

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from wconv.experiment.sweep import command
+from wconv.experiment.sweep import actions
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cancel", action="store_true", help="end all jobs of the sweep; --submit goes on later")
     options = parser.parse_intermixed_args(arguments)
     try:
-        return command.run(options, ROOT)
+        return actions.run(options, ROOT)
     except KeyboardInterrupt:
         return 75
 

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from wconv.experiment.wandb_server import obstacle
-from wconv.experiment.wandb_sync import find, upload
+from wconv.experiment.reports.wandb.server import obstacle
+from wconv.experiment.reports.wandb.sync import find, upload
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print it and save nothing; needs neither network nor key")
     options = parser.parse_args(arguments)
     try:
-        from wconv.experiment.wandb_dashboard import BY, SETS, dashboard
+        from wconv.experiment.reports.wandb.dashboard import BY, SETS, dashboard
     except ModuleNotFoundError as error:
         print(f'wandb_dashboard: needs {error.name}: pip install -e ".[experiment,dashboard]"', file=sys.stderr)
         return 2
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         workspace = dashboard(options.entity or "", *chosen)
         print(json.dumps(workspace._to_model().model_dump(by_alias=True, exclude_none=True), indent=2))
         return 0
-    from wconv.experiment.wandb_server import obstacle
+    from wconv.experiment.reports.wandb.server import obstacle
 
     if reason := obstacle():
         print(f"wandb_dashboard: cannot be saved: {reason}; --json prints it without", file=sys.stderr)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from wconv.experiment.arguments import read
-from wconv.experiment.compare import markdown
-from wconv.experiment.comparison import Comparison
-from wconv.experiment.saved import find_runs
+from wconv.experiment.command_line.arguments import read
+from wconv.experiment.reports.comparison import Comparison
+from wconv.experiment.reports.tables import markdown
+from wconv.experiment.runs.saved_runs import find_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [

@@ -9,9 +9,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from datamodules.batching.packed_images import Images
+from datamodules.batching.patches import Frame, Patches, symmetric
 from datamodules.denoising import MOST_HELD_OUT, DenoisingData, in_unit_range
-from datamodules.images import Images
-from datamodules.patches import Frame, Patches, symmetric
 
 
 class InMemory(DenoisingData):

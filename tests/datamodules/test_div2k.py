@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from datamodules.batching.patches import Patches
 from datamodules.div2k import DIV2K, official_files
 from datamodules.image_folder import ImageFolder
-from datamodules.patches import Patches
 
 REAL = (1356, 2040)  # height and width of 0001.png and of many others
 LARGE = (1, 801)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fault_harness import small_disk
 
-from wconv.experiment.checkpoint_files import CheckpointFiles
+from wconv.experiment.runs.checkpoint_io import CheckpointFiles
 
 pytestmark = pytest.mark.faults
 TENTHS = range(10)

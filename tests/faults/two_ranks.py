@@ -13,7 +13,7 @@ import torch  # noqa: E402
 from fault_harness import ALWAYS, CLASSIFIER  # noqa: E402
 
 import train as program  # noqa: E402
-from wconv.experiment.guard import Guard  # noqa: E402
+from wconv.experiment.training.guard import Guard  # noqa: E402
 
 torch.set_num_threads(1)
 batches_left: list[int] = []

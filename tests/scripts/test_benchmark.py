@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import wconv
-from wconv.experiment.benchmark import Case, arms, peak_bytes, ratios, run
+from wconv.experiment.tasks.operator_benchmark import Case, arms, peak_bytes, ratios, run
 
 ROOT = Path(__file__).resolve().parents[2]
 

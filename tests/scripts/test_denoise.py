@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.dncnn import DnCNN
-from wconv.experiment.exceptions import ConfigError
+from wconv.experiment.common.exceptions import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -155,8 +155,8 @@ def test_tiles_of_a_dncnn_are_exact_and_small_on_a_processor(tmp_path, denoise, 
     model = DnCNN(depth=4, width=4).eval()
     draw(tmp_path / "a.png", mode, (70, 50))
     assert denoise(Trained(model), tmp_path / "a.png", "-o", tmp_path / "whole.png")[0] == 0
-    monkeypatch.setattr(sys.modules["wconv.experiment.cleaning"], "EXACT_TILE", 24 * 24)
-    monkeypatch.setattr(sys.modules["wconv.experiment.cleaning"], "LINE_EVERY", 0.0)
+    monkeypatch.setattr(sys.modules["wconv.experiment.inference.denoise_photos"], "EXACT_TILE", 24 * 24)
+    monkeypatch.setattr(sys.modules["wconv.experiment.inference.denoise_photos"], "LINE_EVERY", 0.0)
     _, out, _ = denoise(Trained(model), tmp_path / "a.png", "-o", tmp_path / "tiles.png")
     assert np.array_equal(load(tmp_path / "whole.png"), load(tmp_path / "tiles.png"))
     counts = [line.split()[1:4] for line in out.splitlines() if line.endswith(" tiles")]
@@ -176,7 +176,7 @@ def test_approximate_tiles_are_said(tmp_path, denoise):
 
 
 def test_approximate_tiles_are_small_and_what_fits_stays_whole(tmp_path, denoise, monkeypatch):
-    monkeypatch.setattr(sys.modules["wconv.experiment.cleaning"], "APPROXIMATE_TILE", 80 * 80)
+    monkeypatch.setattr(sys.modules["wconv.experiment.inference.denoise_photos"], "APPROXIMATE_TILE", 80 * 80)
     draw(tmp_path / "in" / "a.png", size=(100, 100))
     draw(tmp_path / "in" / "b.png", size=(150, 150))
     trained = Trained(Darker(context=None), channels=3, max_pixels=100 * 100)

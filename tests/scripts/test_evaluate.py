@@ -13,7 +13,7 @@ from PIL import Image
 
 from models.dncnn import DnCNN
 from tests.tiny import SMALL_DENOISER, command_line
-from wconv.experiment.denoising import Denoising, psnr, ssim
+from wconv.experiment.tasks.denoising import Denoising, psnr, ssim
 
 ROOT = Path(__file__).resolve().parents[2]
 

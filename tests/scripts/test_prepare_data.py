@@ -18,7 +18,7 @@ from types import ModuleType
 import pytest
 from torchvision.datasets import CIFAR100
 
-from datamodules import download
+from datamodules.files import download
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "prepare_data.py"
 NAME = "cifar-100-python.tar.gz"

@@ -18,9 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules import archive as module
-from datamodules import div2k
-from datamodules.archive import ARCHIVES, Archive, unpack
+from datamodules.files import archive as module
+from datamodules.files.archive import ARCHIVES, Archive, unpack
 from scripts import prepare_data
 
 TRAIN, VALID = "DIV2K_train_HR", "DIV2K_valid_HR"
@@ -53,8 +52,8 @@ class Handler(SimpleHTTPRequestHandler):
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the two archives, which the command is told to take for the real ones."""
-    monkeypatch.setitem(div2k.FOLDERS, TRAIN, range(1, 4))
-    monkeypatch.setitem(div2k.FOLDERS, VALID, range(801, 803))
+    monkeypatch.setitem(module.IMAGE_NUMBERS, TRAIN, range(1, 4))
+    monkeypatch.setitem(module.IMAGE_NUMBERS, VALID, range(801, 803))
     folder = tmp_path / "mirror"
     folder.mkdir()
     for name in IMAGES:
@@ -97,10 +96,10 @@ def refused(capsys: pytest.CaptureFixture[str], data: Path, url: str, *words: st
 
 
 def test_official_archives():
-    assert {name: len(numbers) for name, numbers in div2k.FOLDERS.items()} == {TRAIN: 800, VALID: 100}
+    assert {name: len(numbers) for name, numbers in module.IMAGE_NUMBERS.items()} == {TRAIN: 800, VALID: 100}
     assert sum(archive.size for archive in OFFICIAL.values()) == 3_979_597_606
     assert [len(bytes.fromhex(archive.md5)) for archive in OFFICIAL.values()] == [16, 16]
-    assert list(OFFICIAL) == list(div2k.FOLDERS)
+    assert list(OFFICIAL) == list(module.IMAGE_NUMBERS)
 
 
 def test_download_unpack_decode_then_nothing_to_do(server, data, capsys):

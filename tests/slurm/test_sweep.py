@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.slurm.conftest import ROOT, SWEEP, OnCluster, run, until
-from wconv.experiment.sweep import slurm
+from wconv.experiment.sweep.slurm import commands as slurm
 
 
 def test_smoke_as_an_array_gives_the_table(tmp_path):

@@ -20,7 +20,7 @@ import glob, os, signal, sys, time
 sys.path.insert(0, {root!r})
 sys.argv[0] = {root!r} + "/train.py"
 import train
-from wconv.experiment.wandb_callback import WandbEpochs
+from wconv.experiment.reports.wandb.callback import WandbEpochs
 original = WandbEpochs.on_train_epoch_end
 def on_train_epoch_end(self, trainer, module):
     original(self, trainer, module)

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 
 from scripts import wandb_dashboard
-from wconv.experiment import arm_styles
+from wconv.experiment.runs import arm_styles
 
 
 def panels(workspace: dict) -> dict[str, list[dict]]:
@@ -102,7 +102,7 @@ def test_saving_without_a_key_is_refused_in_one_sentence(program):
 def test_without_its_package_it_says_what_to_install(monkeypatch, capsys):
     for name in [name for name in sys.modules if name.startswith("wandb_workspaces")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "wconv.experiment.wandb_dashboard", raising=False)
+    monkeypatch.delitem(sys.modules, "wconv.experiment.reports.wandb.dashboard", raising=False)
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     assert wandb_dashboard.main(["--json"]) == 2
     assert 'pip install -e ".[experiment,dashboard]"' in capsys.readouterr().err

@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from wconv.experiment.classification import Classification
-from wconv.experiment.wandb_logger import WandbRun
-from wconv.experiment.wandb_parts import Part, parts
-from wconv.experiment.wandb_sync import STALE, find
+from wconv.experiment.reports.wandb.logger import WandbRun
+from wconv.experiment.reports.wandb.parts import Part, parts
+from wconv.experiment.reports.wandb.sync import STALE, find
+from wconv.experiment.tasks.classification import Classification
 
 REST = "the run goes on without it, and scripts/sync_wandb.py uploads the rest"
 

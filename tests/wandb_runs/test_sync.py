@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts import sync_wandb
-from wconv.experiment.wandb_parts import HEADER, parts
+from wconv.experiment.reports.wandb.parts import HEADER, parts
 
 
 @pytest.fixture

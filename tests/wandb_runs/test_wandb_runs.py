@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from wconv.experiment.wandb_parts import parts
+from wconv.experiment.reports.wandb.parts import parts
 
 DEAD = "http://127.0.0.1:9"  # the discard port: nobody answers
 

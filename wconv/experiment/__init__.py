@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wconv.experiment.result import Result
+    from wconv.experiment.runs.result import Result
 
 
 def run(words: Sequence[str]) -> "Result":
@@ -25,11 +25,11 @@ def run(words: Sequence[str]) -> "Result":
         Stop: it failed.
     """
     # Here, because PyTorch and Lightning take seconds to import, and the exceptions shall not.
-    from wconv.experiment.arguments import read
-    from wconv.experiment.checkout import CONFIGS
-    from wconv.experiment.exceptions import ConfigError
-    from wconv.experiment.signals import deferred_signals
-    from wconv.experiment.train import train
+    from wconv.experiment.command_line.arguments import read
+    from wconv.experiment.common.checkout import CONFIGS
+    from wconv.experiment.common.exceptions import ConfigError
+    from wconv.experiment.common.signals import deferred_signals
+    from wconv.experiment.training.train import train
 
     with deferred_signals():
         line = read(words, CONFIGS)

@@ -10,7 +10,7 @@ import yaml
 
 from wconv.experiment.sweep.estimate import against_walltime, estimates, workload
 from wconv.experiment.sweep.manifest import Row, Settings, Sweep
-from wconv.experiment.sweep.slurm import explained, seconds
+from wconv.experiment.sweep.slurm.commands import explained, seconds
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wconv.experiment.exceptions import ConfigError
+from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.sweep.load import load
 from wconv.experiment.sweep.manifest import Settings, Sweep, read_sweep
 

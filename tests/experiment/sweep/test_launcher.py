@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from wconv.experiment.sweep.launcher import job_setup
+from wconv.experiment.sweep.slurm.launcher import job_setup
 
 
 def test_a_batch_file_loads_modules_and_exports_variables(tmp_path):

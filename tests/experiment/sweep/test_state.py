@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from wconv.experiment.sweep import screen, slurm, state
-from wconv.experiment.sweep.launch import LOCK, Launch, launches, new_launch
+from wconv.experiment.sweep import state, status_table
+from wconv.experiment.sweep.launches import LOCK, Launch, launches, new_launch
 from wconv.experiment.sweep.manifest import Row, Settings, Sweep
+from wconv.experiment.sweep.slurm import commands as slurm
 from wconv.experiment.sweep.state import State, seconds_left, states
 
 
@@ -229,14 +230,14 @@ def test_ten_thousand_runs_are_looked_at_within_five_seconds(tmp_path, capsys):
     (new_launch(sweep.folder, rows, per_task=10).folder / LOCK).touch()
     sweep.write()
     start = time.process_time()
-    screen.show("many", states(sweep))
+    status_table.show("many", states(sweep))
     assert time.process_time() - start < 4  # and one for the imports
     assert "many: 10,000 runs: 8000 done, 2000 pending" in capsys.readouterr().out
 
 
 def test_the_picture_counts_what_it_does_not_show(capsys):
     row = Row(Path("vgg-s0"), "vgg", 10, "")
-    screen.show("some", [State(row, "done") for _ in range(30)] + [State(row, "failed", "a reason")])
+    status_table.show("some", [State(row, "done") for _ in range(30)] + [State(row, "failed", "a reason")])
     out = capsys.readouterr().out
     assert "... and 5 more" in out
     assert "some: 31 runs: 30 done, 1 failed" in out
@@ -245,7 +246,7 @@ def test_the_picture_counts_what_it_does_not_show(capsys):
 def test_the_picture_tells_runs_apart_that_have_like_names(capsys):
     both = "experiment=quickstart 'paths.output_dir=a b' model=vgg"
     lines = [f"{both} conv=weighted 'conv.density.k3=[0.5]'", f"{both} conv=standard init=pytorch seed=1"]
-    screen.show("some", [State(Row(Path("vgg"), "vgg", 10, line), "pending", "not started") for line in lines])
+    status_table.show("some", [State(Row(Path("vgg"), "vgg", 10, line), "pending", "not started") for line in lines])
     shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()[1:3]]
     assert shown == ["vgg pending conv.density.k3=[0.5] not started", "vgg pending init=pytorch not started"]
 
@@ -255,4 +256,4 @@ def test_the_picture_tells_runs_apart_that_have_like_names(capsys):
     [(math.nan, ""), (0, ""), (42, "42 s"), (600, "10 min"), (7200, "2 h"), (400_000, "4.6 days")],
 )
 def test_durations_read_as_people_say_them(seconds, text):
-    assert screen.duration(seconds) == text
+    assert status_table.duration(seconds) == text

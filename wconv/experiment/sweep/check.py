@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from wconv.experiment.exceptions import ConfigError
-from wconv.experiment.failures import configuration_errors
-from wconv.experiment.sweep import slurm, submit
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.sweep.estimate import against_walltime, estimates
 from wconv.experiment.sweep.expand import by_workload, datasets
 from wconv.experiment.sweep.manifest import Sweep
-from wconv.experiment.sweep.script import rows_per_task
+from wconv.experiment.sweep.slurm import commands as slurm
+from wconv.experiment.sweep.slurm import submit
+from wconv.experiment.sweep.slurm.batch_file import rows_per_task
 from wconv.experiment.sweep.state import states
 
 IMPORTS = "import train; import torch; print(torch.__version__, torch.cuda.device_count())"

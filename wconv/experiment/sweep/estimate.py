@@ -10,10 +10,10 @@ from typing import Any
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from wconv.experiment.folder_keys import names_folder
-from wconv.experiment.stored import read_config, read_results
+from wconv.experiment.common.directory_keys import names_folder
+from wconv.experiment.runs.run_files import read_config, read_results
 from wconv.experiment.sweep.manifest import Row, Sweep
-from wconv.experiment.sweep.slurm import seconds
+from wconv.experiment.sweep.slurm.commands import seconds
 
 # What the time of an epoch follows from, beside the device; the kind of convolution adds little to it.
 OF_TRAINER = ("devices", "num_nodes", "precision", "limit_train_batches", "limit_val_batches")

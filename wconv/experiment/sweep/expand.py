@@ -11,17 +11,17 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
-from wconv.experiment.arguments import read
-from wconv.experiment.checkout import CONFIG_NAME, with_absolute_paths
-from wconv.experiment.configured_task import check_fit
-from wconv.experiment.exceptions import ConfigError
-from wconv.experiment.failures import configuration_errors
-from wconv.experiment.make import make
-from wconv.experiment.overrides import parse_values
-from wconv.experiment.rules import check_values
-from wconv.experiment.run import Run
+from wconv.experiment.command_line.arguments import read
+from wconv.experiment.command_line.overrides import parse_values
+from wconv.experiment.common.checkout import CONFIG_NAME, with_absolute_paths
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.failures import configuration_errors
+from wconv.experiment.common.value_rules import check_values
+from wconv.experiment.runs.run import Run
 from wconv.experiment.sweep.estimate import workload
 from wconv.experiment.sweep.manifest import SETTINGS, UNKNOWN, Row, Settings
+from wconv.experiment.tasks.build_task import check_fit
+from wconv.experiment.tasks.instantiate import make
 
 
 def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) -> tuple[list[Row], Settings]:

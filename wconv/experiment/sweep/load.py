@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 
 from wconv.experiment.sweep.manifest import Sweep, key_of, read_sweep
-from wconv.experiment.sweep.spec import OUTPUT, Spec, read_spec
+from wconv.experiment.sweep.sweep_file import OUTPUT, Spec, read_spec
 
 # What ends or changes a quoted text in Hydra's grammar, or a line of a table; a folder may have all else in its name.
 UNREADABLE = re.compile(r"['\\\x00-\x1f]|\$\{")
@@ -37,7 +37,7 @@ def load(name: str, more: list[str], root: Path, *, anew: bool, without_data: bo
     if not anew and (written := read_sweep(spec.name, folder, key)):
         return written
     # Here, because Lightning takes seconds to import and the status of a sweep needs none of it.
-    from wconv.experiment.override_paths import absolute_paths
+    from wconv.experiment.command_line.override_paths import absolute_paths
     from wconv.experiment.sweep.expand import expand
 
     lines = spec.lines([*absolute_paths(more), f"{OUTPUT}='{output_dir}'"])
@@ -82,8 +82,8 @@ def _resolved(value: str) -> str:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from wconv.experiment.exceptions import ConfigError
-    from wconv.experiment.secrets import keep_secrets_out
+    from wconv.experiment.command_line.secrets import keep_secrets_out
+    from wconv.experiment.common.exceptions import ConfigError
 
     if OTHER.search(value):
         raise ValueError(

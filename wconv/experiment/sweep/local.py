@@ -15,8 +15,8 @@ from filelock import FileLock
 from rich.console import Console
 from rich.live import Live
 
-from wconv.experiment.sweep import screen
-from wconv.experiment.sweep.launch import LOCK, Launch, new_launch
+from wconv.experiment.sweep import status_table
+from wconv.experiment.sweep.launches import LOCK, Launch, new_launch
 from wconv.experiment.sweep.manifest import Row, Sweep
 from wconv.experiment.sweep.state import State
 
@@ -83,7 +83,7 @@ class _Workers:
                             print(line, flush=True)
                     if console.is_terminal and time.monotonic() - shown > 2:
                         shown = time.monotonic()
-                        live.update(screen.picture(name, look(), 8), refresh=True)
+                        live.update(status_table.picture(name, look(), 8), refresh=True)
                 if console.is_terminal:
                     live.update("", refresh=True)
         finally:

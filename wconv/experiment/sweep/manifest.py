@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from wconv.experiment.files import write_whole
+from wconv.experiment.common.files import write_whole
 
 HEADER = ("directory", "model", "epochs", "command")
 UNKNOWN = "????????"  # in place of the hash of a run whose data is not there

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wconv.experiment.metrics import PRIMARY, TASKS
-from wconv.experiment.stored import read_results, read_rows
-from wconv.experiment.sweep import slurm
-from wconv.experiment.sweep.launch import Launch, launches
+from wconv.experiment.common.metrics import PRIMARY, TASKS
+from wconv.experiment.runs.run_files import read_results, read_rows
+from wconv.experiment.sweep.launches import Launch, launches
 from wconv.experiment.sweep.manifest import Row, Sweep
+from wconv.experiment.sweep.slurm import commands as slurm
 
 KINDS = ("running", "failed", "stopped", "pending", "done")
 BROKEN = ("FAILED", "OUT_OF_MEMORY")  # what SLURM calls jobs that would end so again
@@ -122,7 +122,7 @@ def _holder(directory: Path, jobs: set[str] | None) -> str:
     """Return which process that is none of this sweep's holds a run; nothing where none does."""
     if not (directory / ".lock.owner").exists():
         return ""
-    from wconv.experiment import lock  # takes seconds, and is needed seldom
+    from wconv.experiment.runs import lock  # takes seconds, and is needed seldom
 
     owner = lock.owner_of(directory)
     job = owner.get("job")

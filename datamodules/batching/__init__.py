@@ -1,0 +1,1 @@
+"""How batches are cut from images that lie in memory, and go on where a checkpoint was made."""

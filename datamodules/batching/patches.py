@@ -1,0 +1,149 @@
+"""Patches cut out of images, and whole images one at a time, with the draws made on the CPU."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.batching.packed_images import Images
+from datamodules.batching.random_streams import stream
+from datamodules.batching.resumable import EpochDraws
+
+
+class PatchDraw(NamedTuple):
+    """What a batch of B patches is made of.
+
+    Attributes:
+        indices: which images, (B,).
+        place: of each patch, as a part of the room there is for it from the top and from the left, (B, 2) in [0, 1).
+        symmetry: which of the eight flips and rotations, (B,): 1 mirrors left to right, 2 top to bottom, 4 transposes.
+    """
+
+    indices: Tensor
+    place: Tensor
+    symmetry: Tensor
+
+
+class Patches(NamedTuple):
+    """A batch: clean patches, uint8 (B, C, P, P), and the symmetry to apply to each, (B,)."""
+
+    clean: Tensor
+    symmetry: Tensor
+
+
+class Frame(NamedTuple):
+    """A whole image to evaluate on.
+
+    Attributes:
+        clean: uint8, (1, C, H, W).
+        set_name: the set of images that it belongs to.
+        position: of the image in the sorted list of its set; its noise follows from that.
+        name: of its file.
+    """
+
+    clean: Tensor
+    set_name: str
+    position: int
+    name: str
+
+
+class PatchDraws(EpochDraws[PatchDraw]):
+    """Random patches, others each epoch: every image is as likely as any other, every place in it too.
+
+    Args:
+        images: number of images.
+        patches: an epoch has so many; what does not fill the last batch is left out, as long as there is a whole batch.
+        batch_size: patches a step, over all processes together.
+        seed: of the run.
+        rank: of this process.
+        world_size: number of processes; each gets its share of every batch.
+    """
+
+    def __init__(
+        self, images: int, patches: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        super().__init__()
+        self.images = images
+        self.patches = patches
+        self.batch_size = min(batch_size, patches)
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+
+    def __len__(self) -> int:
+        """Return the number of steps of an epoch."""
+        return self.patches // self.batch_size
+
+    def draw(self, epoch: int) -> Iterator[PatchDraw]:
+        """Yield this process's share of every batch of an epoch."""
+        order, augmentation = (stream(self.seed, name, epoch) for name in ("order", "augmentation"))
+        indices = torch.randint(self.images, (self.patches,), generator=order)
+        place = torch.rand(self.patches, 2, generator=order, dtype=torch.float64)
+        symmetry = torch.randint(8, (self.patches,), generator=augmentation)
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            share = slice(start + self.rank, start + self.batch_size, self.world_size)
+            yield PatchDraw(indices[share], place[share], symmetry[share])
+
+
+class RandomPatches(Dataset[Patches]):
+    """Patches, cut a batch at a time; an image that is smaller is used whole, padded by reflection.
+
+    Args:
+        images: what they are cut from.
+        size: height and width of a patch.
+    """
+
+    def __init__(self, images: Images, size: int) -> None:
+        self.images = images
+        self.size = size
+
+    def __getitem__(self, draw: PatchDraw) -> Patches:
+        """Return uint8 patches (B, C, P, P)."""
+        room = (self.images.sizes[draw.indices] - self.size + 1).clamp(min=1)
+        corners = (draw.place * room).long()
+        patches = torch.empty(len(draw.indices), self.images.channels, self.size, self.size, dtype=torch.uint8)
+        for patch, index, (top, left) in zip(patches, draw.indices.tolist(), corners.tolist(), strict=True):
+            image = self.images[index]
+            patch.copy_(padded(image[:, top : top + self.size, left : left + self.size], self.size))
+        return Patches(patches, draw.symmetry)
+
+
+class Frames(Dataset[Frame]):
+    """The images of some sets, one behind the other.
+
+    Args:
+        sets: images of each set by its name.
+    """
+
+    def __init__(self, sets: dict[str, Images]) -> None:
+        self.sets = sets
+        self.order = [(name, position) for name, images in sets.items() for position in range(len(images))]
+
+    def __len__(self) -> int:
+        """Return the number of images in all sets."""
+        return len(self.order)
+
+    def __getitem__(self, index: int) -> Frame:
+        """Return one image."""
+        set_name, position = self.order[index]
+        images = self.sets[set_name]
+        return Frame(images[position].unsqueeze(0), set_name, position, images.names[position])
+
+
+def padded(image: Tensor, size: int) -> Tensor:
+    """Reflect an image (C, H, W) at its lower and right edges, as often as it takes to be `size` high and wide."""
+    missing = [max(0, size - length) for length in image.shape[1:]]
+    if not any(missing):
+        return image
+    return torch.from_numpy(np.pad(image.numpy(), [(0, 0), *((0, pixels) for pixels in missing)], mode="reflect"))
+
+
+def symmetric(patches: Tensor, symmetry: Tensor) -> Tensor:
+    """Flip and rotate square patches (B, C, P, P), each by its own symmetry (B,), on whatever device they are."""
+    moves = ((1, lambda x: x.flip(-1)), (2, lambda x: x.flip(-2)), (4, lambda x: x.transpose(-1, -2)))
+    for bit, move in moves:
+        patches = torch.where((symmetry & bit).bool().view(-1, 1, 1, 1), move(patches), patches)
+    return patches

@@ -1,0 +1,73 @@
+"""Hold out validation images, class by class."""
+
+import torch
+from torch import Tensor
+
+from datamodules.batching.random_streams import stream
+
+# One fixed split for every run: what is held out must not depend on the seed of the training.
+SPLIT_KEY = ("split", 0)
+HELD_OUT = 0.1  # of the training images, where no number is given: 5,000 of CIFAR-100
+
+
+def draw_subset(labels: Tensor, subset: int | None) -> Tensor:
+    """Draw a number of images, in proportion from every class.
+
+    Args:
+        labels: classes of all training images, (N,).
+        subset: how many to draw; None for all.
+
+    Returns:
+        Positions, (subset,), in a random order that is the same every time.
+
+    Raises:
+        ValueError: there are not that many.
+    """
+    total = len(labels)
+    if subset is not None and not 1 <= subset <= total:
+        raise ValueError(
+            f"datamodule.train_subset={subset}: the data set has {total} training images; "
+            f"choose 1 to {total}, or null for all"
+        )
+    return _class_balanced_order(labels)[:subset]
+
+
+def hold_out(labels: Tensor, size: int | None) -> tuple[Tensor, Tensor]:
+    """Split a training set in two, in proportion from every class.
+
+    Args:
+        labels: classes of the images, (N,).
+        size: how many to hold out; None for a tenth.
+
+    Returns:
+        Positions of what remains for training and of what is held out.
+
+    Raises:
+        ValueError: nothing would be left on one side.
+    """
+    total = len(labels)
+    held = round(total * HELD_OUT) if size is None else size
+    if not 1 <= held < total:
+        asked = "null" if size is None else size
+        raise ValueError(
+            f"datamodule.val_size={asked}: {held} of {total} training images would be held out for validation; "
+            "leave one at least on either side, or use more images with datamodule.train_subset"
+        )
+    order = _class_balanced_order(labels)
+    return order[held:], order[:held]
+
+
+def _class_balanced_order(labels: Tensor) -> Tensor:
+    """Order images so that any leading part holds the classes in proportion.
+
+    Within its class an image has a random rank r of n; sorting by (r + u) / n, with one u a class, deals the
+    classes out evenly even when they differ in size.
+    """
+    generator = stream(*SPLIT_KEY)
+    shuffled = torch.randperm(len(labels), generator=generator)
+    position = torch.empty(len(labels), dtype=torch.float64)
+    for label in labels.unique():
+        members = shuffled[labels[shuffled] == label]
+        offset = torch.rand((), generator=generator, dtype=torch.float64)
+        position[members] = (torch.arange(len(members), dtype=torch.float64) + offset) / len(members)
+    return position.argsort(stable=True)

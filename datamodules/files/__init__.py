@@ -1,0 +1,1 @@
+"""How images get onto the disk and off it: download, archives, decoding, stores."""

@@ -1,0 +1,115 @@
+"""The official archives of DIV2K: how large they are, what they hold, and how they are unpacked."""
+
+import re
+import shutil
+import stat
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from rich.filesize import decimal
+
+
+class Archive(NamedTuple):
+    """Size in bytes and md5 of a zip file."""
+
+    size: int
+    md5: str
+
+
+IMAGE_NUMBERS = {"DIV2K_train_HR": range(1, 801), "DIV2K_valid_HR": range(801, 901)}
+# By the folder that each unpacks to. The md5s are those that Coloquinte/torchSR and other projects check.
+ARCHIVES = {
+    "DIV2K_train_HR": Archive(3_530_603_713, "bdc2d9338d4e574fe81bf7d158758658"),
+    "DIV2K_valid_HR": Archive(448_993_893, "9fcdda83005c5e5997799b69f955ff88"),
+}
+# What ends on the disk, by the size of an archive: its images, and their decoded copy, which takes about twice as
+# much. The archive itself lies there only before that copy is made.
+SPACE = 3
+
+
+def missing_images(folder: Path) -> list[str]:
+    """Name the official images that are not in one of the two folders."""
+    names = [f"{number:04d}.png" for number in IMAGE_NUMBERS[folder.name]]
+    return [name for name in names if not (folder / name).is_file()]
+
+
+def check_space(data_dir: Path, names: list[str]) -> None:
+    """Say how much space some archives need, and see that it is there.
+
+    Raises:
+        ValueError: it is not.
+    """
+    needed = 0
+    for name in names:
+        archives = (data_dir / f"{name}.zip", data_dir / f"{name}.zip.part")
+        needed += SPACE * ARCHIVES[name].size - sum(path.stat().st_size for path in archives if path.is_file())
+    free = shutil.disk_usage(data_dir).free
+    if free < needed:
+        raise ValueError(
+            f"DIV2K needs about {decimal(needed)} more in {data_dir} (its archives, images and their decoded copy), "
+            f"where {decimal(free)} are free; make room there, or choose another folder with --data-dir"
+        )
+    print(f"DIV2K needs about {decimal(needed)} more in {data_dir}; {decimal(free)} are free", flush=True)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack an archive beside its folder, and give the folder its name when all images are there.
+
+    A folder that is there keeps its images and gets those it lacks.
+
+    Raises:
+        ValueError: the archive is not what it should be, or there is no room; in one sentence.
+    """
+    # A fixed name, so that what a killed process left is found and removed.
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    missing = missing_images(folder)
+    try:
+        with ZipFile(archive) as opened:
+            images = _images(opened, folder.name)
+            lacking = [name for name in missing if name not in images]
+            if lacking:
+                raise ValueError(
+                    f"{archive} lacks {len(lacking)} of the images of {folder.name} ({lacking[0]} first); "
+                    "replace it by the official one"
+                )
+            part.mkdir()
+            for name in missing:
+                # The path is made here and not taken from the archive, so that nothing can be written elsewhere.
+                with opened.open(images[name]) as source, (part / name).open("wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
+        if folder.is_dir():
+            for name in missing:
+                (part / name).rename(folder / name)
+        else:
+            part.rename(folder)
+    except (BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{archive} is no whole archive ({error}); remove it and run this command again") from error
+    except OSError as error:
+        raise ValueError(
+            f"{archive.name} cannot be unpacked to {folder} ({error.strerror or error}); "
+            "make room there or choose another folder with --data-dir"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _images(archive: ZipFile, folder: str) -> dict[str, ZipInfo]:
+    """Return the entries FOLDER/NNNN.png by their last names; what else is harmless is passed over.
+
+    Raises:
+        ValueError: an entry would be written outside the folder.
+    """
+    images = {}
+    for entry in archive.infolist():
+        path = PurePosixPath(entry.filename)
+        if path.is_absolute() or ".." in path.parts or stat.S_ISLNK(entry.external_attr >> 16):
+            raise ValueError(
+                f"{archive.filename} holds {entry.filename!r}, which leads out of {folder}; "
+                "nothing was unpacked, replace it by the official one"
+            )
+        if re.fullmatch(rf"{folder}/\d{{4}}\.png", entry.filename):
+            images[path.name] = entry
+    return images

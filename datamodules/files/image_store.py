@@ -1,0 +1,136 @@
+"""A folder of images, decoded once into one file that every later run maps into memory.
+
+Decoding DIV2K takes minutes; mapping what was decoded takes none, holds no image in memory that is not being read, and
+is shared by all processes of a machine. A store is a folder with `pixels.bin` (all images, (C, H, W) each, uint8) and
+`index.json` (what they were made of, their sizes, the checksum of the pixels).
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from rich.console import Console
+from rich.progress import track
+
+from datamodules.batching.packed_images import Images
+from datamodules.files.decode import open_image
+
+VERSION = 1
+CHUNK = 32  # images decoded ahead of the writing
+
+
+def open_store(files: Sequence[Path], folder: Path, store_dir: Path, channels: int) -> Images:
+    """Return the images of some files, from their store; it is built where it is missing, damaged or out of date.
+
+    Args:
+        files: image files in `folder`, in order.
+        folder: what the names of the images are relative to, and what the store is named after.
+        store_dir: folder of all stores.
+        channels: 3 for colour, 1 for grey.
+
+    Raises:
+        ValueError: a file is no image, or the store cannot be written; in one sentence.
+        OSError: a file cannot be read.
+    """
+    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
+    store = store_dir / f"{folder.resolve().name}-{'grey' if channels == 1 else 'colour'}-{place}"
+    sources = [_source(file, folder) for file in files]
+    try:
+        if _fault(store, sources, channels):
+            store_dir.mkdir(parents=True, exist_ok=True)
+            # Of several processes that start at once, the first builds and the others wait for it.
+            with FileLock(store_dir / f".{store.name}.lock"):
+                fault = _fault(store, sources, channels)
+                if fault:
+                    _build(store, files, sources, channels, fault)
+    except OSError as error:
+        raise ValueError(
+            f"the image store {store} cannot be written ({error.strerror or error}); "
+            "make room there, or choose another folder with datamodule.store_dir"
+        ) from error
+    index = json.loads((store / "index.json").read_text())
+    images = index["images"]
+    converted = sum(image["converted"] for image in images)
+    if converted:
+        kinds = ("colour", "grey") if channels == 1 else ("grey", "colour")
+        warnings.warn(f"{folder}: {converted} of {len(images)} images are {kinds[0]} and made {kinds[1]}", stacklevel=2)
+    pixels = torch.from_numpy(np.memmap(store / "pixels.bin", np.uint8, mode="c"))
+    sizes = torch.tensor([[image["height"], image["width"]] for image in images])
+    return Images.behind_one_another(pixels, sizes, channels, [image["name"] for image in images])
+
+
+def _source(file: Path, folder: Path) -> dict[str, Any]:
+    stat = file.stat()
+    return {"name": file.relative_to(folder).as_posix(), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def _fault(store: Path, sources: list[dict[str, Any]], channels: int) -> str:
+    """Say what is wrong with a store; nothing where it is as it should be."""
+    if not store.exists():
+        return "is missing"
+    try:
+        index = json.loads((store / "index.json").read_text())
+        made_of = [{key: image[key] for key in ("name", "bytes", "mtime_ns")} for image in index["images"]]
+        pixels = sum(image["height"] * image["width"] * channels for image in index["images"])
+        sum(image["converted"] for image in index["images"])  # is read later
+        if (index["version"], index["channels"]) != (VERSION, channels):
+            return "is of another version"
+        if made_of != sources:
+            return "is out of date: the images have changed"
+        if (store / "pixels.bin").stat().st_size != pixels or _checksum(store / "pixels.bin") != index["sha256"]:
+            return "is damaged: its checksum is wrong"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "is damaged: its index cannot be read"
+    return ""
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _build(store: Path, files: Sequence[Path], sources: list[dict[str, Any]], channels: int, fault: str) -> None:
+    print(f"decoding {len(files)} images once, because the image store {store} {fault}", flush=True)
+    part = store.with_name(f".{store.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    try:
+        part.mkdir()
+        digest, images = hashlib.sha256(), []
+        with (part / "pixels.bin").open("wb") as out:
+            for source, (pixels, converted) in zip(sources, _decoded(files, channels), strict=True):
+                out.write(pixels)
+                digest.update(pixels)
+                images.append({**source, "height": pixels.shape[1], "width": pixels.shape[2], "converted": converted})
+            out.flush()
+            os.fsync(out.fileno())
+        index = {"version": VERSION, "channels": channels, "sha256": digest.hexdigest(), "images": images}
+        (part / "index.json").write_text(json.dumps(index))
+        shutil.rmtree(store, ignore_errors=True)
+        part.replace(store)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _decoded(files: Sequence[Path], channels: int) -> Iterator[tuple[Any, bool]]:
+    """Yield the pixels of each file, uint8 (C, H, W), and whether grey was made colour or the reverse."""
+
+    def decode(file: Path) -> tuple[Any, bool]:
+        image, converted = open_image(file, channels)
+        return np.ascontiguousarray(
+            np.asarray(image).reshape(image.height, image.width, channels).transpose(2, 0, 1)
+        ), converted
+
+    starts = range(0, len(files), CHUNK)
+    with ThreadPoolExecutor() as pool:  # threads, because Pillow lets go of the interpreter lock while it decodes
+        for start in track(starts, "decoding", console=Console(stderr=True), disable=not sys.stderr.isatty()):
+            yield from pool.map(decode, files[start : start + CHUNK])

@@ -1,0 +1,298 @@
+"""The store of decoded images: right pixels, built once, and never used when it is not what it should be."""
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datamodules.batching.packed_images import Images
+from datamodules.files import image_store
+from datamodules.files.image_store import open_store
+
+FORK = get_context("fork")  # a forked process has the test's patches
+SIZES = [(12, 9), (5, 7), (3, 20)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three colour images, one of them in a folder below."""
+    (tmp_path / "photos" / "more").mkdir(parents=True)
+    for name, (height, width), seed in zip(("a.png", "b.png", "more/c.png"), SIZES, range(3), strict=True):
+        write(tmp_path / "photos" / name, seed, height, width)
+    return tmp_path / "photos"
+
+
+def write(path: Path, seed: int, height: int, width: int) -> None:
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
+
+
+def opened(folder: Path, channels: int = 3) -> Images:
+    return open_store(sorted(folder.rglob("*.png")), folder, folder.parent / "stores", channels)
+
+
+def store_of(folder: Path) -> Path:
+    (store,) = (path for path in (folder.parent / "stores").iterdir() if not path.name.startswith("."))
+    return store
+
+
+def is_right(images: Images, folder: Path) -> bool:
+    """Tell whether the images are those of the files, in order."""
+    mode = {1: "L", 3: "RGB"}[images.channels]
+    files = sorted(folder.rglob("*.png"))
+    if list(images.names) != [file.relative_to(folder).as_posix() for file in files]:
+        return False
+    for image, file in zip(images, files, strict=True):
+        pixels = np.atleast_3d(np.asarray(Image.open(file).convert(mode)))
+        if not torch.equal(image, torch.tensor(pixels).permute(2, 0, 1)):
+            return False
+    return True
+
+
+def assert_rebuilt(folder: Path, capsys: pytest.CaptureFixture[str], why: str, count: int = 3) -> None:
+    """Open the store, and expect it built anew with a line that says why; then once more, expecting silence."""
+    capsys.readouterr()
+    assert is_right(opened(folder), folder)
+    assert f"decoding {count} images once, because the image store {store_of(folder)} {why}" in capsys.readouterr().out
+    assert is_right(opened(folder), folder)
+    assert capsys.readouterr().out == ""
+
+
+# What is read
+
+
+@pytest.mark.filterwarnings("ignore:.*made grey")
+@pytest.mark.parametrize("channels", [3, 1])
+def test_images_of_different_sizes_are_those_of_the_files(folder: Path, channels: int) -> None:
+    images = opened(folder, channels)
+    assert images.pixels.dtype == torch.uint8
+    assert len(images.pixels) == sum(channels * height * width for height, width in SIZES)
+    assert images.sizes.tolist() == [list(size) for size in SIZES]
+    assert is_right(images, folder)
+
+
+def test_images_are_views_of_one_mapped_file(folder: Path) -> None:
+    images = opened(folder)
+    file = store_of(folder) / "pixels.bin"
+    assert str(file.resolve()) in Path("/proc/self/maps").read_text()
+    assert {image.untyped_storage().data_ptr() for image in images} == {images.pixels.data_ptr()}
+    some = images.take(torch.tensor([2, 0]))
+    assert some.pixels.data_ptr() == images.pixels.data_ptr()
+    assert list(some.names) == ["more/c.png", "a.png"]
+    assert torch.equal(some[0], images[2])
+    before = file.read_bytes()
+    images[0].zero_()  # whoever writes into an image has a page of his own
+    assert file.read_bytes() == before
+
+
+def test_second_opening_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(folder)
+    monkeypatch.setattr(image_store, "open_image", None)
+    assert is_right(opened(folder), folder)
+
+
+@pytest.mark.filterwarnings("ignore:.*made grey")
+def test_folders_of_one_name_and_grey_and_colour_have_stores_of_their_own(tmp_path: Path, folder: Path) -> None:
+    other = tmp_path / "elsewhere" / "photos"
+    other.mkdir(parents=True)
+    write(other / "z.png", 9, 4, 4)
+    for _ in range(2):
+        for channels in (3, 1):
+            assert is_right(opened(folder, channels), folder)
+            assert is_right(open_store([other / "z.png"], other, tmp_path / "stores", channels), other)
+    assert len(list((tmp_path / "stores").glob("photos-*"))) == 4
+
+
+def test_mixed_grey_and_colour_is_said_every_time(folder: Path) -> None:
+    Image.open(folder / "b.png").convert("L").save(folder / "b.png")
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="photos: 1 of 3 images are grey and made colour") as caught:
+            assert is_right(opened(folder), folder)
+        assert len(caught) == 1
+        with pytest.warns(UserWarning, match="photos: 2 of 3 images are colour and made grey"):
+            assert is_right(opened(folder, channels=1), folder)
+
+
+def test_more_images_than_are_decoded_ahead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_store, "CHUNK", 2)
+    assert is_right(opened(folder), folder)
+
+
+# What is built again
+
+
+def flip(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("position", [0, 200, -1])
+def test_flipped_byte_of_the_pixels(folder: Path, capsys: pytest.CaptureFixture[str], position: int) -> None:
+    opened(folder)
+    flip(store_of(folder) / "pixels.bin", position)
+    assert_rebuilt(folder, capsys, "is damaged: its checksum is wrong")
+
+
+@pytest.mark.parametrize("change", [b"", b"x" * 100, None])
+def test_pixels_cut_off_or_more_or_missing(
+    folder: Path, capsys: pytest.CaptureFixture[str], change: bytes | None
+) -> None:
+    opened(folder)
+    path = store_of(folder) / "pixels.bin"
+    if change is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes() + change if change else path.read_bytes()[:100])
+    assert_rebuilt(folder, capsys, "is damaged")
+
+
+def test_any_flipped_byte_of_the_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # for speed
+    for path in (folder / "b.png", folder / "more" / "c.png"):
+        path.unlink()
+    opened(folder)
+    index = store_of(folder) / "index.json"
+    good = index.read_bytes()
+    for position in range(len(good)):
+        flip(index, position)
+        assert is_right(opened(folder), folder), position
+        assert index.read_bytes() == good
+
+
+@pytest.mark.parametrize("content", ["", "[]", "[1]", "null", "{}", '{"images": 3}', "\x00", "truncated", "missing"])
+def test_index_that_is_none(folder: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
+    opened(folder)
+    path = store_of(folder) / "index.json"
+    if content == "missing":
+        path.unlink()
+    else:
+        path.write_text(path.read_text()[:-20] if content == "truncated" else content)
+    assert_rebuilt(folder, capsys, "is damaged: its index cannot be read")
+
+
+def test_another_version(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(folder)
+    monkeypatch.setattr(image_store, "VERSION", image_store.VERSION + 1)
+    assert_rebuilt(folder, capsys, "is of another version")
+
+
+CHANGES: dict[str, tuple[Callable[[Path], Any], int]] = {
+    "other pixels": (lambda folder: write(folder / "a.png", 7, 8, 8), 3),
+    "other time": (lambda folder: os.utime(folder / "a.png", ns=(1, 1)), 3),
+    "renamed": (lambda folder: (folder / "a.png").rename(folder / "d.png"), 3),
+    "one more": (lambda folder: write(folder / "d.png", 7, 8, 8), 4),
+    "one less": (lambda folder: (folder / "a.png").unlink(), 2),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_images(folder: Path, capsys: pytest.CaptureFixture[str], change: str) -> None:
+    opened(folder)
+    act, count = CHANGES[change]
+    act(folder)
+    assert_rebuilt(folder, capsys, "is out of date: the images have changed", count)
+
+
+# Builds that fail, or meet
+
+
+def left_behind(folder: Path) -> list[str]:
+    """List what lies in the folder of stores; the lock is an empty file that stays."""
+    return [path.name for path in (folder.parent / "stores").iterdir() if path.suffix != ".lock"]
+
+
+def test_broken_image_leaves_nothing(folder: Path) -> None:
+    (folder / "b.png").write_text("this is no image")
+    with pytest.raises(ValueError, match=r"b\.png cannot be read as an image .* repair or remove it"):
+        opened(folder)
+    assert left_behind(folder) == []
+    write(folder / "b.png", 1, 5, 7)
+    assert is_right(opened(folder), folder)
+
+
+def with_full_disk(folder: Path) -> str:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))  # no file larger than this: write raises OSError
+    try:
+        opened(folder)
+    except ValueError as error:
+        return str(error)
+    return "no error"
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_full_disk_leaves_nothing(folder: Path, before: bool) -> None:
+    if before:
+        opened(folder)
+        write(folder / "d.png", 7, 30, 30)
+    old = {path: path.read_bytes() for path in folder.parent.glob("stores/*/*")}
+    with ProcessPoolExecutor(1, FORK) as pool:
+        message = pool.submit(with_full_disk, folder).result(60)
+    assert message.startswith(f"the image store {folder.parent / 'stores' / 'photos-colour-'}")
+    assert "cannot be written (File too large); make room there" in message
+    assert "datamodule.store_dir" in message
+    assert "\n" not in message
+    assert left_behind(folder) == ([store_of(folder).name] if before else [])
+    assert {path: path.read_bytes() for path in folder.parent.glob("stores/*/*")} == old
+    assert is_right(opened(folder), folder)
+
+
+@pytest.mark.parametrize("where", ["stores", "stores/below"])
+def test_store_folder_that_cannot_be_written(folder: Path, where: str) -> None:
+    (folder.parent / "stores").write_text("a file where the folder should be")
+    with pytest.raises(ValueError, match=r"image store .* cannot be written .* datamodule\.store_dir") as caught:
+        open_store([folder / "a.png"], folder, folder.parent / where, 3)
+    assert "\n" not in str(caught.value)
+
+
+def killed_while_building(folder: Path) -> None:
+    def die(path: Path, channels: int) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    image_store.open_image = die
+    opened(folder)
+
+
+def test_killed_build_is_made_good(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process = FORK.Process(target=killed_while_building, args=(folder,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    (part,) = (folder.parent / "stores").glob(".*.part")
+    (part / "more").mkdir()  # whatever lies in it
+    assert_rebuilt(folder, capsys, "is missing")
+    assert left_behind(folder) == [store_of(folder).name]
+
+
+def open_slowly(folder: Path, decoded: Any) -> bool:
+    original = image_store.open_image
+
+    def slow(path: Path, channels: int) -> Any:
+        time.sleep(0.3)
+        with decoded.get_lock():
+            decoded.value += 1
+        return original(path, channels)
+
+    image_store.open_image = slow
+    return is_right(opened(folder), folder)
+
+
+def test_of_two_processes_one_builds_and_both_read(folder: Path) -> None:
+    decoded, verdicts = FORK.Value("i", 0), FORK.SimpleQueue()
+    processes = [FORK.Process(target=lambda: verdicts.put(open_slowly(folder, decoded))) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert [verdicts.get(), verdicts.get()] == [True, True]
+    assert decoded.value == len(SIZES)

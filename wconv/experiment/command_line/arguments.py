@@ -1,0 +1,75 @@
+"""What the arguments of train.py ask for: one checked configuration, or something that Hydra shows or runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from wconv.experiment.command_line.options import parse, refuse
+from wconv.experiment.command_line.override_paths import with_absolute_paths
+from wconv.experiment.command_line.overrides import LAUNCHER, check_overrides
+from wconv.experiment.command_line.secrets import keep_secrets_out
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.value_rules import check_values
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A command line that makes sense.
+
+    Attributes:
+        arguments: options first, and paths absolute: on a command line they mean the current folder.
+        overrides: those of the arguments that are no options.
+        config: the composed configuration of the one run; None where Hydra shows something or runs a grid.
+    """
+
+    arguments: list[str]
+    overrides: list[str]
+    config: DictConfig | None
+
+
+def read(arguments: Sequence[str], configs: Path) -> CommandLine:
+    """Check the arguments of train.py, and compose the configuration once.
+
+    Args:
+        arguments: the command line without the program.
+        configs: folder of the configuration.
+
+    Raises:
+        ConfigError: an unknown group, key or choice, a value of another type or that no run can have, or a line that
+            cannot be parsed.
+    """
+    parsed, options = parse(list(arguments))
+    keep_secrets_out()
+    overrides = [with_absolute_paths(line, parsed.multirun) for line in parsed.overrides]
+    overrides += _cluster_of_launcher(overrides, configs)
+    if not overrides and options and not parsed.package:  # nothing to check, and a help that takes no time
+        return CommandLine(options, [], None)
+    with initialize_config_dir(str(configs), version_base="1.3"):
+        try:
+            lines = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(overrides)
+            config = check_overrides(lines, parsed.multirun)
+            if parsed.package and OmegaConf.select(config, parsed.package) is None:
+                refuse(f"--package {parsed.package}: the configuration has no such part")
+        except ConfigError:
+            raise
+        except Exception as error:  # Hydra, OmegaConf and the parser raise many types on lines that make no sense
+            if isinstance(error.__cause__, ConfigError):  # of an interpolation
+                raise error.__cause__ from None
+            text = " ".join(str(error).split()).split(" See https")[0] or type(error).__name__
+            raise ConfigError(f"{text} (special characters need quotes: \"KEY='VALUE'\")") from error
+        if not options:
+            check_values(config)
+    return CommandLine(options + overrides, overrides, None if options else config)
+
+
+def _cluster_of_launcher(overrides: list[str], configs: Path) -> list[str]:
+    """Return cluster=NAME for hydra/launcher=NAME, unless a cluster is named: Hydra lets no launcher bring it along."""
+    chosen = dict(override.split("=", 1) for override in overrides if "=" in override)
+    name = chosen.get(LAUNCHER)
+    is_ours = name is not None and (configs / "cluster" / f"{name}.yaml").exists()
+    return [f"cluster={name}"] if is_ours and "cluster" not in chosen else []

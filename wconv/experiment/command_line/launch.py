@@ -1,0 +1,105 @@
+"""From the command line to exit codes; Hydra shows the configuration, and runs grids."""
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from omegaconf import DictConfig
+
+from wconv.experiment.command_line.arguments import read
+from wconv.experiment.command_line.overrides import LAUNCHER
+from wconv.experiment.common.checkout import CONFIG_NAME
+from wconv.experiment.common.exceptions import Interrupted, Stop, worst
+from wconv.experiment.common.failures import bug
+from wconv.experiment.common.library_output import warn_in_one_line
+from wconv.experiment.common.signals import deferred_signals, stop_asked
+from wconv.experiment.common.text import visible
+from wconv.experiment.common.value_rules import check_values
+
+Train = Callable[[DictConfig, Sequence[str]], None]
+
+
+def launch(arguments: Sequence[str], train: Train, before_grid: Callable[[list[str], Path], str], configs: Path) -> int:
+    """Run what the command line asks for: one configuration, or with -m a grid, one after the other.
+
+    Args:
+        arguments: the command line without the program.
+        train: trains one configuration and shows its result, given the overrides that it was composed with; raises
+            `Stop` where it cannot.
+        before_grid: looks at a grid that a launcher takes elsewhere, and returns what there is to say to the user.
+        configs: folder of the configuration.
+
+    Returns:
+        The exit code: of the run, or the worst one of the grid.
+    """
+    warn_in_one_line()
+    try:
+        line = read(arguments, configs)
+        if line.config is not None:
+            _check_signals()
+            train(line.config, line.overrides)
+            return 0
+        if any(word.startswith(f"{LAUNCHER}=") for word in line.overrides):
+            print(before_grid(line.arguments, configs), flush=True)
+    except Exception as error:
+        return report(error)
+    except KeyboardInterrupt:
+        return report(Interrupted("stopped before the run had started"))
+    return _hydra(line.arguments, train, configs)
+
+
+def _hydra(arguments: list[str], train: Train, configs: Path) -> int:
+    """Let Hydra show the configuration, or run a grid."""
+    codes = [0]
+    here = os.getpid()
+
+    def job(config: DictConfig) -> None:
+        typed = list(HydraConfig.get().overrides.task)
+        if os.getpid() != here:  # a launcher of Hydra runs it elsewhere, and tells this process how it ended
+            warn_in_one_line()
+            try:
+                with deferred_signals():
+                    check_values(config)
+                    train(config, typed)
+            except Stop as stop:
+                raise CompactHydraException(f"train.py: {stop}") from stop  # of which Hydra prints the sentence alone
+            return
+        try:
+            _check_signals()
+            check_values(config)
+            train(config, typed)
+        except Exception as error:
+            codes.append(report(error))
+            if stop_asked() or isinstance(error.__cause__, KeyboardInterrupt | SystemExit):
+                raise SystemExit(codes[-1]) from error  # the rest of a grid is stopped, too
+
+    # Hydra reads its command line there, and insists on writing multirun.yaml somewhere.
+    with tempfile.TemporaryDirectory() as scratch:
+        sys.argv[1:] = [*arguments, f"hydra.sweep.dir={scratch}"]
+        try:
+            hydra.main(version_base="1.3", config_path=str(configs), config_name=CONFIG_NAME)(job)()
+        except SystemExit as exit_:
+            codes.append(int(exit_.code or 0))
+        except KeyboardInterrupt:
+            codes.append(report(Interrupted("stopped before the run had started")))
+    return worst(codes)
+
+
+def _check_signals() -> None:
+    if stop_asked():
+        raise Interrupted(f"stopped by {stop_asked()} before the run had started")
+
+
+def report(error: Exception) -> int:
+    """Print why a run ended, with HYDRA_FULL_ERROR=1 also where, and return the exit code."""
+    stop = error if isinstance(error, Stop) else bug(error)
+    if os.environ.get("HYDRA_FULL_ERROR"):
+        logging.getLogger(__name__).error("", exc_info=error)
+    print(f"train.py: {visible(stop)}", file=sys.stderr, flush=True)
+    return stop.exit_code

@@ -1,0 +1,245 @@
+"""Check what stands on the command line against the configuration, before Hydra composes it.
+
+Hydra answers a wrong name with exit code 1 and the advice to put a + in front; here a wrong name is refused, also with
+a +, and the nearest right one is named.
+"""
+
+import difflib
+from collections.abc import Iterator
+from itertools import islice, product
+from math import prod
+from typing import Any
+
+from hydra import compose
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString, RangeSweep
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from wconv.experiment.command_line.secrets import keep_secrets_out
+from wconv.experiment.common.checkout import CONFIG_NAME
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.value_rules import check_value
+
+# What a choice brings and nobody sets by hand.
+FIXED = ("name", "_target_", "_partial_")
+DERIVED = {"datamodule.seed": "seed", "task.seed": "seed"}
+# Groups that need no choice.
+OPTIONAL = ("experiment", "debug")
+LAUNCHER = "hydra/launcher"  # the one thing of Hydra's own that may be chosen: where the runs of a grid go
+MISSING = object()
+MOST_RUNS = 10_000  # of a grid
+
+
+def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
+    """Check overrides against the configuration that they are meant for, while Hydra is initialised.
+
+    Args:
+        overrides: as Hydra parses them.
+        multirun: whether they may name several values.
+
+    Returns:
+        The composed configuration of the one run; of a grid, that of its last combination of choices.
+
+    Raises:
+        ConfigError: the first override that is wrong, and the nearest that is right.
+    """
+    groups = _groups(GlobalHydra.instance().config_loader())
+    choices = [override for override in overrides if override.key_or_group in groups]
+    values = [override for override in overrides if override not in choices]
+    for override in overrides:
+        line = override.input_line
+        if override.is_delete() or override.package is not None or override.key_or_group == "hydra.mode":
+            raise ConfigError(f"{line!r}: only GROUP=CHOICE and KEY=VALUE are understood")
+        if override.key_or_group == "sweep":
+            raise ConfigError(f"{line!r}: a sweep is many runs: python scripts/sweep.py {override.value()} --local 2")
+        if override.key_or_group.split("/")[0].split(".")[0] == "hydra" and override.key_or_group != LAUNCHER:
+            raise ConfigError(f"{line!r}: Hydra's own settings are those of train.py and cannot be set")
+        if override.key_or_group == LAUNCHER and not multirun:
+            raise ConfigError(f"{line!r} says where the runs of a grid go: add -m, or the run would start here")
+        if override.is_sweep_override() and not multirun:
+            raise ConfigError(f"{line!r} names several values: add -m to run them all, or quote the value")
+        if override.is_sweep_override() and not _values(override):
+            raise ConfigError(f"{line!r} names no value at all: there would be nothing to run")
+    if prod(len(_values(override)) for override in overrides) > MOST_RUNS:
+        raise ConfigError(f"the grid is of more than {MOST_RUNS} runs; name fewer values")
+    for override in choices:
+        _check_choice(override, groups[override.key_or_group])
+    for picked in product(*map(_values, choices)):  # of a grid, every combination that changes which keys there are
+        lines = [f"{override.key_or_group}={_typed(value)}" for override, value in zip(choices, picked, strict=True)]
+        base = compose(CONFIG_NAME, overrides=lines)
+        names = [name for name in _flatten(base) if name.rsplit(".", 1)[-1] not in FIXED] + list(groups)
+        for override in values:
+            _check_key(
+                override,
+                base,
+                names,
+                [line for line, override in zip(lines, choices, strict=True) if override.is_sweep_override()],
+            )
+        for override in overrides:
+            if override.is_add() and not override.is_force_add():
+                raise ConfigError(f"{override.input_line!r}: {override.key_or_group} is there already, drop the +")
+        for override in values:
+            _check_type(override, base)
+            if override.is_sweep_override():  # the first runs of a grid would be done before the wrong one is met
+                for value in _values(override):
+                    check_value(override.key_or_group, value)
+        config = base.copy()
+        for override in values:
+            if not override.is_sweep_override():
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)  # as Hydra does
+        OmegaConf.to_container(config, resolve=True)
+    return config
+
+
+def _check_choice(override: Override, options: list[str]) -> None:
+    group = override.key_or_group
+    for value in _values(override):
+        if str(value) not in options and not (value is None and group in OPTIONAL):
+            near = _nearest(str(value), options)
+            raise ConfigError(f"unknown choice {group}={_typed(value)}{near}; there are {', '.join(options)}")
+
+
+def _check_key(override: Override, base: DictConfig, names: list[str], cell: list[str]) -> None:
+    key = override.key_or_group
+    if not key or OmegaConf.select(base, key, default=MISSING) is MISSING:
+        where = f" with {' '.join(cell)}" if cell else ""
+        raise ConfigError(
+            f"unknown key {key!r}{where}{_nearest(key, names)}; python train.py --help lists the keys of your choices"
+        )
+    group, _, last = key.rpartition(".")
+    if last in FIXED or key in DERIVED:
+        source = DERIVED.get(key, f"the choice made for {group!r}")
+        raise ConfigError(f"{key} follows from {source} and cannot be set")
+
+
+def _check_type(override: Override, base: DictConfig) -> None:
+    """Refuse a value of another type than the one it replaces."""
+    key = override.key_or_group
+    default = OmegaConf.select(base, key)
+    values = _values(override)
+    for value in values:
+        if _holds_keys(value):
+            raise ConfigError(f"{key}={_typed(value)}: keys are set one by one, as GROUP.KEY=VALUE")
+    # Most of the trainer's keys take several types, and Lightning checks them; a null default says nothing.
+    if default is None or (key.startswith("trainer.") and not isinstance(default, bool)):
+        return
+    for value in values:
+        if "${" in str(value):
+            continue
+        if isinstance(default, DictConfig):
+            raise ConfigError(f"{key}={_typed(value)} puts a value where there is a group of keys, or the reverse")
+        # The layers say what they expect of a density, and null leaves a size standard; a noise level may be a range.
+        if key.startswith("conv.density.") or key == "task.sigma":
+            continue
+        if isinstance(default, ListConfig) != isinstance(value, list):
+            what = "a list" if isinstance(default, ListConfig) else _kind(default)
+            raise ConfigError(f"{key}={_typed(value)}: expected {what}, e.g. {_typed(default)}")
+        if not _same_kind(default, value):
+            raise ConfigError(f"{key}={_typed(value)}: expected {_kind(default)}, e.g. {_typed(default)}")
+
+
+def _holds_keys(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_holds_keys, value)))
+
+
+def _same_kind(default: Any, value: Any) -> bool:
+    if value is None:  # a number or text may be left open, and is then checked where it is used
+        return not isinstance(default, bool)
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    if isinstance(default, int):
+        return isinstance(value, int)
+    if isinstance(default, str):
+        return isinstance(value, str | int | float)
+    return True
+
+
+def _kind(default: Any) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    return names.get(type(default), f"something like {type(default).__name__}")
+
+
+def _values(override: Override) -> list[Any]:
+    """Return the values an override stands for: one, or those of its sweep."""
+    if override.is_sweep_override():
+        sweep = override.value()
+        # A range is refused before it is counted out.
+        if isinstance(sweep, RangeSweep) and not _length(sweep) <= MOST_RUNS:
+            raise ConfigError(f"{override.input_line!r}: a grid has at most {MOST_RUNS} runs; name fewer values")
+        return [_plain(value) for value in islice(override.sweep_iterator(), MOST_RUNS + 1)]
+    return [_plain(override.value())]
+
+
+def _length(sweep: RangeSweep) -> float:
+    if sweep.start is None or sweep.stop is None or not sweep.step:
+        return float("inf")
+    return (sweep.stop - sweep.start) / sweep.step
+
+
+def _plain(value: Any) -> Any:
+    """Undo the quotes that Hydra's parser keeps around strings."""
+    if isinstance(value, QuotedString):
+        return value.text
+    return value.strip("'\"") if isinstance(value, str) else value
+
+
+def _typed(value: Any) -> str:
+    """Write a value as one types it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _groups(loader: ConfigLoader) -> dict[str, list[str]]:
+    names = loader.get_group_options("", results_filter=ObjectType.GROUP)
+    names = [LAUNCHER, *(name for name in names if name not in ("hydra", "sweep"))]
+    return {name: sorted(loader.get_group_options(name)) for name in names}
+
+
+def _flatten(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in map(str, config):
+        yield f"{prefix}{key}"
+        value = OmegaConf.select(config, key)
+        if isinstance(value, DictConfig):
+            yield from _flatten(value, f"{prefix}{key}.")
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    """Name the most similar candidate; a key typed without its group is most similar to its last part."""
+    last_parts = {candidate.rsplit(".", 1)[-1]: candidate for candidate in names}
+    match = difflib.get_close_matches(name, names, 1, cutoff=0.7) or [
+        last_parts[part] for part in difflib.get_close_matches(name.rsplit(".", 1)[-1], last_parts, 1)
+    ]
+    match = match or difflib.get_close_matches(name, names, 1, cutoff=0.3)
+    return f": did you mean {match[0]!r}?" if match else ""
+
+
+def parse_values(lines: list[str], base: DictConfig, choices: list[str]) -> dict[str, Any]:
+    """Check plain overrides as `check_overrides` does, and return the value of each key.
+
+    Args:
+        lines: KEY=VALUE, no choices of a group.
+        base: the composed configuration.
+        choices: the GROUP=CHOICE it was composed with, for messages.
+
+    Raises:
+        ConfigError: as `check_overrides`.
+    """
+    keep_secrets_out()
+    try:
+        overrides = OverridesParser.create().parse_overrides(lines)
+    except HydraException as error:
+        raise ConfigError(" ".join(str(error).split()).split(" See https")[0]) from error
+    names = [name for name in _flatten(base) if name.rsplit(".", 1)[-1] not in FIXED]
+    for override in overrides:
+        if override.is_delete() or override.is_add() or override.is_sweep_override() or override.package is not None:
+            raise ConfigError(
+                f"{override.input_line!r}: a sweep has one KEY=VALUE a key; its grid lists several values"
+            )
+        _check_key(override, base, names, choices)
+        _check_type(override, base)
+    return {override.key_or_group: override.value() for override in overrides}

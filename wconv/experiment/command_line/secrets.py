@@ -1,0 +1,33 @@
+"""Values of the environment in a configuration: paths yes, secrets never.
+
+Whatever an interpolation such as ${oc.env:SCRATCH} stands for ends in config.yaml, and from there in W&B and in tables.
+"""
+
+import re
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.resolvers import oc
+
+from wconv.experiment.common.exceptions import ConfigError
+
+SECRET = re.compile(r"key|token|secret|passw|passphrase|credential|auth|cookie|private", re.IGNORECASE)
+
+
+def keep_secrets_out() -> None:
+    """Let ${oc.env:NAME} stand for no variable whose name says that it is a secret."""
+    OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
+
+
+def _environment(name: str, *default: Any) -> str | None:
+    """Return a variable of the environment, as OmegaConf's own resolver does.
+
+    Raises:
+        ConfigError: it is a secret.
+    """
+    if SECRET.search(str(name)):
+        raise ConfigError(
+            f"${{oc.env:{name}}} would write a secret into config.yaml: leave it in the environment, "
+            "where the programs that need it look"
+        )
+    return oc.env(name, *default)

@@ -1,0 +1,1 @@
+"""What all rooms need and imports nothing heavy: exceptions, text, files, signals."""

@@ -1,0 +1,182 @@
+"""Which metrics there are: what each means, which of its values is best, and how it is written.
+
+The logged name of a metric is "split/metric" or, for one of several test sets, "test/set/metric". Nothing heavy is
+imported here, so that a command line that only prints a name starts at once.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of an epoch or of a test set.
+
+    Attributes:
+        label: its name in figures, e.g. "accuracy".
+        heading: its name in tables, e.g. "acc".
+        best: "max" or "min".
+        definition: how it is computed, with its unit; empty where the task says it.
+        unit: in which it is shown; empty for a plain number.
+        factor: from the logged value to the shown one.
+        decimals: of the shown value.
+        of_model: whether it measures the model; else the data, and it says nothing about the run.
+    """
+
+    label: str
+    heading: str
+    best: str
+    definition: str = ""
+    unit: str = ""
+    factor: float = 1.0
+    decimals: int = 2
+    of_model: bool = True
+
+    def with_unit(self, name: str) -> str:
+        """Return a name of the metric followed by its unit."""
+        return f"{name} ({self.unit})" if self.unit else name
+
+    @property
+    def axis(self) -> str:
+        """Label of an axis, e.g. "accuracy (%)"."""
+        return self.with_unit(self.label)
+
+    def format(self, value: float) -> str:
+        """Write a logged value as it is shown, without the unit."""
+        return f"{self.factor * value:.{self.decimals}f}"
+
+
+METRICS: Mapping[str, Metric] = {
+    "acc": Metric(
+        "accuracy",
+        "acc",
+        "max",
+        "share of the images whose class has the largest logit (top-1), from 0 to 1",
+        unit="%",
+        factor=100.0,
+    ),
+    "acc_top5": Metric(
+        "top-5 accuracy",
+        "top-5 acc",
+        "max",
+        "share of the images whose class is among the five largest logits, from 0 to 1",
+        unit="%",
+        factor=100.0,
+    ),
+    "psnr": Metric(
+        "PSNR",
+        "PSNR",
+        "max",
+        "dB; images in [0, 1], output clamped, data range 1, from the mean squared error over all channels "
+        "and pixels of an image, then the mean over the images",
+        unit="dB",
+    ),
+    "ssim": Metric(
+        "SSIM",
+        "SSIM",
+        "max",
+        "Gaussian window of 11 pixels and sigma 1.5, data range 1; mean over the windows that lie "
+        "within an image and its channels, then over the images",
+        decimals=4,
+    ),
+    "noisy_psnr": Metric(
+        "PSNR of the noisy images",
+        "noisy PSNR",
+        "max",
+        "of the noisy images as the network gets them, not clamped",
+        unit="dB",
+        of_model=False,
+    ),
+    "loss": Metric("loss", "loss", "min", decimals=4),
+}
+
+
+@dataclass(frozen=True)
+class TaskMetrics:
+    """What a task measures.
+
+    Attributes:
+        metrics: names of the metrics, besides the loss; the first one on the validation set chooses the epoch to test.
+        loss: what its logged loss is.
+    """
+
+    metrics: tuple[str, ...]
+    loss: str
+
+    @property
+    def monitor(self) -> str:
+        """Logged name of the metric that chooses the epoch to test."""
+        return f"val/{self.metrics[0]}"
+
+    @property
+    def mode(self) -> str:
+        """Which value of the monitored metric is best, "max" or "min"."""
+        return METRICS[self.metrics[0]].best
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """What each metric means, for results.json."""
+        return {name: METRICS[name].definition for name in self.metrics} | {
+            "loss": self.loss,
+            "selection": f"test/* are of the epoch with the best {self.monitor} on held-out training images",
+        }
+
+
+TASKS: Mapping[str, TaskMetrics] = {
+    "classification": TaskMetrics(("acc", "acc_top5"), "mean cross-entropy in nats, without label smoothing"),
+    "denoising": TaskMetrics(("psnr", "ssim", "noisy_psnr"), "mean training loss over the patches of an epoch"),
+}
+PRIMARY = tuple(task.metrics[0] for task in TASKS.values())  # one a task, drawn beside the loss
+# The columns of a table for readers, in this order.
+TABLE = ("test/acc", "test/acc_top5", "val/acc", "test/noisy_psnr", "test/psnr", "test/ssim")
+TILED = "test/tiled"  # no metric: the number of test images that were denoised in approximate tiles
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
+
+
+def metric(name: str) -> Metric | None:
+    """Return the metric of a logged name, and None where there is none, such as for the learning rate."""
+    return METRICS.get(name.rpartition("/")[2])
+
+
+def best_of(name: str) -> str | None:
+    """Return "max" or "min", whichever is best for a logged name, and None where neither is."""
+    known = metric(name)
+    return known.best if known else None
+
+
+def not_finite(metrics: Mapping[str, float]) -> list[str]:
+    """Return those of the final metrics of a run that are not finite numbers; where there are some, it has diverged.
+
+    The PSNR of the noisy images does not count: without noise it is infinite for every model.
+    """
+    return [name for name, value in metrics.items() if not math.isfinite(value) and _is_of_model(name)]
+
+
+def _is_of_model(name: str) -> bool:
+    known = metric(name)
+    return known is None or known.of_model
+
+
+def heading(name: str) -> str:
+    """Return the column heading of a logged metric: "test acc (%)", "bsd68 PSNR (dB)"."""
+    split, *test_set, last = name.split("/")
+    known = METRICS[last]
+    measured_on = test_set[0] if test_set else split
+    # The noisy images are those of the test: nobody is told more by saying so.
+    return known.with_unit(known.heading if not (test_set or known.of_model) else f"{measured_on} {known.heading}")
+
+
+def title(name: str) -> str:
+    """Return the title of a panel that shows logged values as they are: "validation accuracy (a fraction)"."""
+    split, _, last = name.partition("/")
+    known = METRICS[last]
+    unit = "a fraction" if known.unit == "%" else known.unit
+    return f"{SPLITS[split]} {known.label}" + (f" ({unit})" if unit else "")
+
+
+def shortest(value: float) -> float:
+    """Return the number with the fewest digits that is the same float32: 0.999, not 0.9990000128746033."""
+    import numpy as np
+
+    return float(str(np.float32(value)))

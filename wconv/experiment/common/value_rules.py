@@ -1,0 +1,165 @@
+"""Values that no run can have, refused before anything is built."""
+
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from wconv.experiment.common.exceptions import ConfigError
+
+Rule = tuple[Callable[[Any], bool], str]
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    """Whether it is a number, and no whole one that a float cannot hold."""
+    return isinstance(value, float) or (_whole(value) and abs(value) < 1e300)
+
+
+def _pair(value: Any) -> bool:
+    return OmegaConf.is_list(value) and len(value) == 2 and all(map(_number, value)) and value[1] < float("inf")
+
+
+# A slip of the finger, or somebody else's config.yaml, shall not ask for more than any machine has.
+MOST = 10**12
+COUNT: Rule = (lambda value: _whole(value) and 1 <= value <= MOST, "a whole number from 1")
+SEED: Rule = (lambda value: _whole(value) and 0 <= value < 2**32, "a whole number from 0 to 4294967295")
+OPTIONAL_COUNT: Rule = (
+    lambda value: value is None or COUNT[0](value),
+    "a whole number from 1, or null",
+)
+CLIP: Rule = (lambda value: value is None or NOT_NEGATIVE[0](value), "a number from 0, or null")
+# Lightning takes a time too, and checks it.
+INTERVAL: Rule = (
+    lambda value: value is None or isinstance(value, str) or POSITIVE[0](value),
+    "a part of an epoch, a number of batches, or DD:HH:MM:SS",
+)
+DURATION: Rule = (lambda value: value is None or isinstance(value, str), "DD:HH:MM:SS, or null")
+OPTIONAL_LIST: Rule = (
+    lambda value: value is None or (OmegaConf.is_list(value) and all(map(_number, value))),
+    "a list of numbers, or null",
+)
+WHOLE: Rule = (lambda value: _whole(value) and 0 <= value <= MOST, "a whole number from 0")
+POSITIVE: Rule = (lambda value: _number(value) and 0 < value < float("inf"), "a number above 0")
+PART: Rule = (lambda value: _number(value) and 0 <= value < 1, "a number from 0 to below 1")
+NOT_NEGATIVE: Rule = (lambda value: _number(value) and 0 <= value < float("inf"), "a number from 0")
+AT_LEAST_ONE: Rule = (lambda value: _number(value) and 1 <= value < float("inf"), "a number from 1")
+SANITY: Rule = (lambda value: value == -1 or WHOLE[0](value), "a whole number from 0, or -1 for all")
+STEPS: Rule = (lambda value: _whole(value) and (value == -1 or value >= 1), "a whole number from 1, or -1 for no limit")
+PARTS: Rule = (
+    lambda value: OmegaConf.is_list(value) and all(map(PART[0], value)),
+    "numbers from 0 to below 1, parts of the run",
+)
+NOISE: Rule = (
+    lambda value: NOT_NEGATIVE[0](value) or (_pair(value) and NOT_NEGATIVE[0](value[0]) and value[0] <= value[1]),
+    "a standard deviation of 255 from 0, or a range [low, high]",
+)
+CHANNELS: Rule = (lambda value: _whole(value) and value in (1, 3), "3 for colour or 1 for grey")
+MODE: Rule = (lambda value: value in ("online", "offline"), "online or offline")
+NAME: Rule = (lambda value: isinstance(value, str) and value != "", "a name")
+SIDE: Rule = (lambda value: _whole(value) and 1 <= value <= 16384, "a number of pixels from 1 to 16384")
+PADDING: Rule = (lambda value: _whole(value) and 0 <= value <= 16384, "a number of pixels from 0 to 16384")
+DRAWN_IMAGES: Rule = (lambda value: _whole(value) and 1 <= value <= 10**6, "a whole number from 1 to 1000000")
+FEATURES: Rule = (lambda value: _number(value) and 0 < value <= 4096, "a number above 0, up to 4096")
+LAYERS: Rule = (lambda value: _whole(value) and 1 <= value <= 1000, "a whole number from 1 to 1000")
+BLOCKS: Rule = (lambda value: _whole(value) and 0 <= value <= 1000, "a whole number from 0 to 1000")
+STAGES: Rule = (
+    lambda value: OmegaConf.is_list(value) and len(value) <= 10 and all(map(BLOCKS[0], value)),
+    "a list of at most 10 numbers of blocks, each from 0 to 1000",
+)
+PATH: Rule = (lambda value: value is not None, "a folder")
+
+RULES = {
+    "paths.data_dir": PATH,
+    "paths.output_dir": PATH,
+    "seed": SEED,
+    "trainer.max_epochs": COUNT,
+    "trainer.accumulate_grad_batches": COUNT,
+    "trainer.max_steps": STEPS,
+    "trainer.limit_train_batches": POSITIVE,
+    "trainer.limit_val_batches": NOT_NEGATIVE,
+    "trainer.limit_test_batches": NOT_NEGATIVE,
+    "trainer.num_sanity_val_steps": SANITY,
+    "trainer.log_every_n_steps": COUNT,
+    "trainer.min_epochs": OPTIONAL_COUNT,
+    "trainer.min_steps": OPTIONAL_COUNT,
+    "trainer.gradient_clip_val": CLIP,
+    "trainer.check_val_every_n_epoch": OPTIONAL_COUNT,
+    "trainer.val_check_interval": INTERVAL,
+    "trainer.max_time": DURATION,
+    "datamodule.batch_size": COUNT,
+    "datamodule.train_subset": OPTIONAL_COUNT,
+    "datamodule.val_size": OPTIONAL_COUNT,
+    "datamodule.train_dir": PATH,
+    "datamodule.data_dir": PATH,
+    "datamodule.crop_padding": PADDING,
+    "datamodule.image_size": SIDE,
+    "datamodule.train_images": DRAWN_IMAGES,
+    "datamodule.test_images": DRAWN_IMAGES,
+    "datamodule.image_seed": SEED,
+    "datamodule.mean": OPTIONAL_LIST,
+    "datamodule.std": OPTIONAL_LIST,
+    "optimizer.lr": POSITIVE,
+    "scheduler.warmup": PART,
+    "scheduler.floor": PART,
+    "scheduler.gamma": POSITIVE,
+    "scheduler.milestones": PARTS,
+    "conv.lr": POSITIVE,
+    "conv.weight_decay": NOT_NEGATIVE,
+    "conv.restart_epochs": POSITIVE,
+    "conv.restart_factor": AT_LEAST_ONE,
+    "datamodule.drawn_size": SIDE,
+    "datamodule.patch_size": SIDE,
+    "datamodule.patches_per_epoch": COUNT,
+    "datamodule.channels": CHANNELS,
+    "task.label_smoothing": PART,
+    "task.sigma": NOISE,
+    "task.test_seed": SEED,
+    "task.max_pixels": COUNT,
+    "model.width": FEATURES,
+    "model.depth": LAYERS,
+    "model.middle": BLOCKS,
+    "model.encoder": STAGES,
+    "model.decoder": STAGES,
+    "callbacks.checkpoint.every_seconds": NOT_NEGATIVE,
+    "callbacks.progress.every_seconds": POSITIVE,
+    "logger.project": NAME,
+    "logger.mode": MODE,
+    "logger.part_minutes": POSITIVE,
+    "cluster.max_restarts": WHOLE,
+    "cluster.warn_seconds": COUNT,
+    "cluster.max_array_size": COUNT,
+    "cluster.max_running": OPTIONAL_COUNT,
+    "cluster.cores_per_gpu": COUNT,
+    "resources.gpus": WHOLE,
+    "resources.cpus": COUNT,
+    "resources.memory_gb": COUNT,
+    "resources.runs_at_once": COUNT,
+}
+
+
+def check_values(config: DictConfig) -> None:
+    """Check the values that have a rule.
+
+    Raises:
+        ConfigError: the first value that breaks one.
+    """
+    for key in RULES:
+        missing = object()
+        value = OmegaConf.select(config, key, default=missing)
+        if value is not missing:
+            check_value(key, value)
+
+
+def check_value(key: str, value: Any) -> None:
+    """Check the value of a key, if that has a rule.
+
+    Raises:
+        ConfigError: the value breaks it.
+    """
+    holds, expected = RULES.get(key, (lambda _: True, ""))
+    if not holds(OmegaConf.create(value) if isinstance(value, list) else value):
+        raise ConfigError(f"{key}={value}: expected {expected}")

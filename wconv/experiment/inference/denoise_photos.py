@@ -1,0 +1,170 @@
+"""Clean pictures with a trained denoiser, one after the other."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from wconv.experiment.common.text import one_line
+from wconv.experiment.inference.load import Denoiser
+from wconv.experiment.inference.photo import PictureError, read, with_pixels, write
+from wconv.experiment.tasks.random_streams import stream
+from wconv.experiment.tasks.tiles import restore
+
+Step = Callable[[int, int], None]
+
+APPROXIMATE_TILE = 768 * 768  # pixels, of a model that looks at the whole picture: large, but below 3 GB in all
+EXACT_TILE = 512 * 512  # pixels; smaller tiles cost more at their borders, larger ones memory
+LINE_EVERY = 5.0  # seconds
+
+
+@dataclass
+class Tally:
+    """What became of the pictures.
+
+    Attributes:
+        cleaned: number written.
+        approximate: number of those that were cut into tiles by a model that sees the whole picture.
+        failed: number that could not be read, cleaned or written.
+    """
+
+    cleaned: int = 0
+    approximate: int = 0
+    failed: int = 0
+    said: set[str] = field(default_factory=set)  # what is said once
+
+
+def clean_all(places: Mapping[Path, Path], denoiser: Denoiser, sigma: float) -> Tally:
+    """Clean pictures and say of each where it went; one that fails is named on stderr, and the others go on.
+
+    Args:
+        places: where each picture goes, and where it is.
+        denoiser: the model.
+        sigma: standard deviation of the white Gaussian noise that is added first, of 255.
+    """
+    tally = Tally()
+    for target, source in places.items():
+        try:
+            picture = read(source)
+            _say_channels(tally, len(picture.pixels), denoiser.channels)
+            with _progress(source.name) as step:
+                pixels, approximate = clean(picture.pixels, denoiser, sigma, step)
+            write(with_pixels(picture, pixels), target)
+        except PictureError as error:
+            tally.failed += 1
+            print(f"denoise: {error}", file=sys.stderr, flush=True)
+        except (RuntimeError, MemoryError) as error:  # what PyTorch raises where memory runs out
+            tally.failed += 1
+            reason = f"{source} could not be denoised ({one_line(error)}); make room or clean it on another machine"
+            print(f"denoise: {reason}", file=sys.stderr, flush=True)
+        else:
+            tally.cleaned += 1
+            tally.approximate += approximate
+            remarks = [*picture.remarks, *(["in tiles, which changes it a little"] if approximate else [])]
+            print(f"{source} -> {target}" + (f" ({'; '.join(remarks)})" if remarks else ""), flush=True)
+    return tally
+
+
+@torch.inference_mode()
+def clean(
+    pixels: NDArray[Any], denoiser: Denoiser, sigma: float = 0.0, step: Step | None = None
+) -> tuple[NDArray[Any], bool]:
+    """Return the denoised pixels, and whether they were cut into tiles by a model that sees the whole picture.
+
+    A grey model takes the colours one by one; a colour model takes grey as three equal colours, and their mean
+    is the result.
+
+    Args:
+        pixels: (C, H, W) with C of 1 or 3, uint8 or uint16.
+        denoiser: the model.
+        sigma: standard deviation of the noise that is added first, of 255; each call draws the same.
+        step: called with the number of tiles that are done, and of all.
+
+    Raises:
+        RuntimeError: memory ran out, or the model returned values that are no numbers.
+    """
+    levels = np.iinfo(pixels.dtype).max
+    noisy = torch.from_numpy(pixels.astype(np.float32)).div_(levels)
+    if sigma:
+        noise = torch.randn(noisy.shape, generator=stream("denoise"))
+        noisy.add_(noise, alpha=sigma / 255)
+        del noise
+    if denoiser.channels == len(noisy):
+        parts = [noisy]
+    elif denoiser.channels == 1:
+        parts = [noisy[band : band + 1] for band in range(len(noisy))]
+    else:
+        parts = [noisy.expand(3, -1, -1)]
+    cleaned = np.empty_like(pixels, order="C")
+    position, approximate = 0, False
+    for number, part in enumerate(parts):
+        restored, differs = _restore(denoiser, part, _within(step, number, len(parts)))
+        approximate |= differs
+        if len(restored) > len(pixels):
+            restored = restored.mean(0, keepdim=True)
+        restored = restored.clamp_(0, 1).mul_(levels).round_()
+        cleaned[position : position + len(restored)] = restored.numpy()
+        position += len(restored)
+    return cleaned, approximate
+
+
+def _restore(denoiser: Denoiser, noisy: Tensor, step: Step | None) -> tuple[Tensor, bool]:
+    """Denoise (C, H, W) on the model's device; the result is on the CPU."""
+    device = next(denoiser.model.parameters()).device
+    max_pixels = denoiser.max_pixels
+    if device.type == "cpu":  # a graphics card has its own limit
+        if getattr(denoiser.model, "context", None) is not None:
+            max_pixels = min(max_pixels, EXACT_TILE)  # exact tiles may be as small as is quick
+        elif noisy[0].numel() > max_pixels:  # what is cut anyway is cut so that it does not take much memory
+            max_pixels = min(max_pixels, APPROXIMATE_TILE)
+    restored, approximate = restore(denoiser.model, noisy[None].to(device), max_pixels, step)
+    if not bool(torch.isfinite(restored.sum())):
+        raise RuntimeError("the model returned values that are no numbers")
+    return restored[0].cpu(), approximate
+
+
+def _within(step: Step | None, part: int, parts: int) -> Step | None:
+    """Return a step that counts the tiles of all parts."""
+    return step and (lambda done, of: step(part * of + done, parts * of))
+
+
+def _say_channels(tally: Tally, has: int, wants: int) -> None:
+    if has == wants:
+        return
+    text = (
+        "the denoiser was trained on grey pictures: colours are denoised one by one"
+        if wants == 1
+        else "the denoiser was trained on colour pictures: grey ones go through it as three equal colours"
+    )
+    if text not in tally.said:
+        tally.said.add(text)
+        print(text, flush=True)
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Step]:
+    """Show how many tiles are done: a bar on a terminal, else a line now and then."""
+    if sys.stdout.isatty():
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TextColumn("tiles"), TimeRemainingColumn(), transient=True) as bar:
+            task = bar.add_task(name, total=None)
+            yield lambda done, of: bar.update(task, completed=done, total=of)
+        return
+    last = time.monotonic()
+
+    def line(done: int, of: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_EVERY:
+            last = time.monotonic()
+            print(f"{name}: {done} of {of} tiles", flush=True)
+
+    yield line

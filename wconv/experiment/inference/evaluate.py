@@ -1,0 +1,88 @@
+"""Trained denoisers, evaluated once more: the same numbers as after training, or other noise and other images."""
+
+import json
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import pytorch_lightning as pl
+
+from wconv.experiment.common.files import write_whole
+from wconv.experiment.common.metrics import METRICS, TASKS, shortest
+from wconv.experiment.common.text import in_markdown
+from wconv.experiment.inference.load import Denoiser
+from wconv.experiment.tasks.noise import GaussianNoise
+from wconv.experiment.tasks.progress import progress
+
+MEASURED = TASKS["denoising"].metrics
+
+
+def evaluate(denoiser: Denoiser, data: pl.LightningDataModule, sigmas: Sequence[float]) -> pd.DataFrame:
+    """Denoise all test images of some data at each noise level.
+
+    Returns:
+        A row an image and level, as in images.csv.
+    """
+    config, task = denoiser.config, denoiser.task
+    trainer = pl.Trainer(
+        accelerator="auto" if config is None or config.trainer.accelerator != "cpu" else "cpu",
+        devices=1,
+        precision="32-true" if config is None else config.trainer.precision,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        callbacks=[progress(every_seconds=10.0)],
+    )
+    tables = []
+    for sigma in dict.fromkeys(sigmas):
+        task.noise = GaussianNoise(sigma, task.noise.clip)
+        trainer.test(task, datamodule=data, verbose=False)
+        tables.append(task.images)
+    return pd.concat(tables, ignore_index=True)
+
+
+def means(images: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each set and level: the number of images and the mean of each metric."""
+    groups = images.groupby(["set", "sigma"], sort=False)
+    averages = groups[list(MEASURED)].mean(skipna=False).map(shortest)
+    return averages.assign(images=groups.size(), tiled=groups["tiled"].any()).reset_index()
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """Return the table for readers."""
+    shown = pd.DataFrame(
+        {
+            "set": rows["set"].map(in_markdown),
+            "sigma": rows["sigma"].map("{:g}".format),
+            "images": rows["images"],
+            **{
+                METRICS[name].with_unit(METRICS[name].heading): rows[name].map(METRICS[name].format)
+                for name in ("noisy_psnr", "psnr", "ssim")
+            },
+        }
+    )
+    text = shown.to_markdown(index=False, disable_numparse=True, colalign=["left", *["right"] * 5])
+    if rows["tiled"].any():
+        text += "\n\n- Some images were denoised in tiles, which for this model is an approximation (task.max_pixels)."
+    return text
+
+
+def record(rows: pd.DataFrame, path: Path) -> None:
+    """Write the means to evaluation.json; what it says of other sets and levels stays."""
+    content = _recorded(path)
+    for row in rows.to_dict("records"):
+        values = {name: row[name] if math.isfinite(row[name]) else None for name in MEASURED}
+        level = {**values, "images": row["images"], "tiled": row["tiled"]}
+        content.setdefault(row["set"], {})[f"sigma{row['sigma']:g}"] = level
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _recorded(path: Path) -> dict[str, dict[str, object]]:
+    """Return what evaluation.json says; nothing where there is none, or a damaged one: it is written anew."""
+    with suppress(OSError, ValueError, RecursionError):
+        content = json.loads(path.read_text())
+        if isinstance(content, dict) and all(isinstance(levels, dict) for levels in content.values()):
+            return content
+    return {}

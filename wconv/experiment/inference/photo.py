@@ -1,0 +1,173 @@
+"""A user's picture as numbers, and back into a file like the one that it came from."""
+
+import io
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from wconv.experiment.common.files import write_whole
+from wconv.experiment.common.text import one_line
+from wconv.experiment.inference.photo_metadata import after_loading, before_loading
+
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pnm", ".pbm")
+ORIENTATION = 274
+OTHER_COLOURS = ("CMYK", "YCbCr", "LAB", "HSV")
+# Pillow turns a TIFF upright as it loads; this turns it back, so that the tag can stay.
+TURN_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+class PictureError(ValueError):
+    """A picture cannot be read or written; the message is one sentence for the user."""
+
+
+@dataclass
+class Picture:
+    """A picture.
+
+    Attributes:
+        pixels: grey or colour, (C, H, W) with C of 1 or 3, as uint8 or uint16.
+        alpha: (H, W) as uint8, or None; it is written as it was read.
+        format: Pillow's name of the file format.
+        options: with which Pillow writes it; they carry the metadata.
+        remarks: in words, what the new file has differently from the old one.
+    """
+
+    pixels: NDArray[Any]
+    alpha: NDArray[Any] | None
+    format: str
+    options: dict[str, Any]
+    remarks: list[str]
+
+
+def read(path: Path) -> Picture:
+    """Read a picture: grey of 8 or 16 bits, or colour of 8, each of 8 with alpha or without; others are converted.
+
+    Raises:
+        PictureError: it cannot be read, or not be written again as what it is.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the user's own, and merely large
+            with Image.open(path) as image:
+                return _read(image)
+    except PictureError as error:
+        raise PictureError(f"{path} {error}") from error
+    except Exception as error:  # Pillow's decoders raise many types on broken files
+        raise PictureError(f"{path} cannot be read as a picture ({one_line(error)}); repair or remove it") from error
+
+
+def write(picture: Picture, path: Path) -> None:
+    """Write a picture whole, and make its folder.
+
+    Raises:
+        PictureError: it cannot be written, and why.
+    """
+    bands = [*picture.pixels] + ([] if picture.alpha is None else [picture.alpha])
+    image = Image.fromarray(bands[0] if len(bands) == 1 else np.stack(bands, axis=-1))
+    file = io.BytesIO()
+    try:
+        image.save(file, picture.format, **picture.options)
+    except Exception as error:  # a metadatum may be one that Pillow reads and cannot write
+        raise PictureError(
+            f"{path} cannot be written as {picture.format} ({one_line(error)}); save the original as PNG and clean that"
+        ) from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, file.getvalue())
+    except OSError as error:
+        raise PictureError(f"{path} cannot be written ({error.strerror}); make room or choose another place") from error
+
+
+def with_pixels(picture: Picture, pixels: NDArray[Any]) -> Picture:
+    """Return the picture with other pixels of the same shape."""
+    return replace(picture, pixels=pixels)
+
+
+def _read(image: Image.Image) -> Picture:
+    several = getattr(image, "n_frames", 1)
+    remarks = []
+    if image.format == "MPO":  # how phones store a photograph with its preview or its depth
+        remarks.append(f"of the {several} pictures in the file only the first")
+    elif image.format not in FORMATS:
+        raise PictureError(f"is of the format {image.format}, which is not written here; save it as PNG first")
+    elif several > 1:
+        raise PictureError(f"holds {several} frames or pages; save the one you want as a file of its own")
+    sixteen_bits = _sixteen_bits_a_colour(image)
+    turn_back = TURN_BACK.get(image.getexif().get(ORIENTATION, 1)) if image.format == "TIFF" else None
+    options = before_loading(image)
+    image.load()
+    plain, remark = _plain(image)
+    if sixteen_bits:
+        remark = "16 bits a colour became 8, as Pillow reads no more" + (f", {remark}" if remark else "")
+    same_colours = image.mode not in OTHER_COLOURS
+    more, words = after_loading(image, same_colours, plain.mode == image.mode)
+    if not same_colours and image.info.get("icc_profile"):
+        remark += ", without its colour profile"
+    if turn_back is not None:
+        plain = plain.transpose(turn_back)
+    values = _values(plain)
+    alpha = values[-1] if plain.mode in ("LA", "RGBA") else None
+    return Picture(
+        pixels=values if alpha is None else values[:-1],
+        alpha=alpha,
+        format="JPEG" if image.format == "MPO" else str(image.format),
+        options=options | more,
+        remarks=[text for text in (*remarks, remark, words) if text],
+    )
+
+
+def _plain(image: Image.Image) -> tuple[Image.Image, str]:
+    """Return the image in a mode that is cleaned, and in words what that changed."""
+    clear = "transparency" in image.info
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise PictureError("has pixels of 32 bits, of unknown range; save it with 8 or 16 bits first")
+    if image.mode.startswith("I"):
+        return image, "without its transparent tone" if clear else ""
+    if image.mode in ("P", "PA"):
+        mode = "RGBA" if clear or image.mode == "PA" else "RGB"
+        return image.convert(mode), f"the palette became {mode}"
+    if image.mode == "1":
+        grey = image.convert("L")
+        return (grey.convert("LA"), "1 bit became grey with alpha") if clear else (grey, "1 bit became grey")
+    if image.mode in ("L", "RGB"):
+        return (
+            (image.convert(f"{image.mode}A"), "the transparent colour became an alpha channel")
+            if clear
+            else (image, "")
+        )
+    if image.mode in ("LA", "RGBA"):
+        return image, ""
+    if image.mode in ("La", "RGBa"):
+        return image.convert(image.mode.upper()), "premultiplied alpha became plain"
+    return image.convert("RGB"), f"{image.mode} became RGB"
+
+
+def _values(image: Image.Image) -> NDArray[Any]:
+    """Return the bands, (C, H, W)."""
+    values = np.asarray(image)
+    if image.mode.startswith("I"):  # 16 bits, which Pillow holds in 32 for some formats
+        values = values.astype(np.uint16)
+    return values[None] if values.ndim == 2 else np.moveaxis(values, -1, 0)
+
+
+def _sixteen_bits_a_colour(image: Image.Image) -> bool:
+    """Tell whether Pillow is about to drop half the bits: its only modes of 16 are grey without alpha."""
+    if image.mode.startswith("I") or not isinstance(image, ImageFile.ImageFile) or not image.tile:
+        return False
+    how = image.tile[0][3]  # what the decoder is told, such as "RGB;16B"; for PPM the largest value
+    words = how if isinstance(how, tuple) else (how,)
+    return any(";16" in str(word) or (image.format == "PPM" and str(word) == "65535") for word in words)

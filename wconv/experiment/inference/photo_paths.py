@@ -1,0 +1,85 @@
+"""Which pictures a command line names, and where each of them goes."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.inference.photo import EXTENSIONS
+
+
+def plan(inputs: list[Path], out: Path) -> dict[Path, Path]:
+    """Return the pictures, in order: where each goes, and where it is.
+
+    Args:
+        inputs: pictures, and folders of which all pictures are taken, those in folders further down too. What is
+            hidden (its name starts with a dot) and what lies in `out` is passed over.
+        out: a folder, or the file to write where the only input is a file.
+
+    Raises:
+        ConfigError: there is nothing to do, two pictures would go to one place, or one to the place of an input.
+    """
+    places: dict[Path, Path] = {}
+    for source, target in _pairs(inputs, out):
+        other = places.setdefault(target, source)
+        if not _same(source, other):
+            raise ConfigError(f"{other} and {source} would both be written to {target}; clean them one by one")
+    originals = {source.resolve() for source in places.values()}
+    files = {_identity(source) for source in originals}
+    for target, source in places.items():
+        if target.resolve() in originals or (target.exists() and _identity(target) in files):
+            raise ConfigError(f"the cleaned {source} would replace the input {target}; choose another place with -o")
+        if target.is_dir():
+            raise ConfigError(f"{source} cannot go to {target}, which is a folder; choose another place with -o")
+    return places
+
+
+def _pairs(inputs: list[Path], out: Path) -> Iterator[tuple[Path, Path]]:
+    if len(inputs) == 1 and inputs[0].is_file() and _is_file_name(out):
+        if _kind(inputs[0]) != _kind(out):
+            raise ConfigError(f"{out} would be a file like {inputs[0]}; give it the ending {inputs[0].suffix!r} too")
+        yield inputs[0], out
+        return
+    if (out.exists() and not out.is_dir()) or (not out.exists() and _is_file_name(out)):
+        raise ConfigError(f"{out} is no folder, and only a single picture can go to a file; name a folder with -o")
+    for path in inputs:
+        if path.is_dir():
+            yield from ((picture, out / picture.relative_to(path)) for picture in _pictures(path, out))
+        elif path.exists():
+            yield path, out / path.name
+        else:
+            raise ConfigError(f"{path} does not exist; name pictures and folders of pictures")
+
+
+def _pictures(folder: Path, out: Path) -> list[Path]:
+    # The results of the command's last call, where they lie inside. If `out` is the folder itself, `plan` refuses.
+    results = out.resolve() if out.resolve() != folder.resolve() else None
+    found = []
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        again = results is not None and path.resolve().is_relative_to(results)
+        if path.suffix.lower() in EXTENSIONS and path.is_file() and not hidden and not again:
+            found.append(path)
+    if not found:
+        raise ConfigError(f"{folder} holds no picture ({' '.join(EXTENSIONS)}); name another folder")
+    return found
+
+
+def _is_file_name(path: Path) -> bool:
+    return path.is_file() if path.exists() else path.suffix.lower() in EXTENSIONS
+
+
+def _kind(path: Path) -> str:
+    """Return the ending, one for those that mean the same."""
+    ending = path.suffix.lower()
+    return {".jpeg": ".jpg", ".tiff": ".tif"}.get(ending, ending)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one == other or one.resolve() == other.resolve()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what a file system knows a file by, whatever name or link leads there."""
+    status = os.stat(path)
+    return status.st_dev, status.st_ino

@@ -1,0 +1,55 @@
+"""When in a training W&B is told what, and how it ends."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+
+from wconv.experiment.common.exceptions import Interrupted
+from wconv.experiment.runs.run import Run
+from wconv.experiment.reports.wandb.logger import WandbRun
+
+
+class WandbEpochs(pl.Callback):
+    """Tell a W&B run of every epoch once its rows in metrics.csv and timing.csv are written."""
+
+    def __init__(self, logger: WandbRun) -> None:
+        self.logger = logger
+        self.rates: dict[str, float] = {}
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the learning rate of the densities; metrics.csv has that of the weights."""
+        groups = trainer.optimizers[0].param_groups
+        self.rates = {"lr/density": float(groups[-1]["lr"])} if len(groups) > 1 else {}
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Record the epoch."""
+        self.logger.record(trainer.current_epoch, **self.rates)
+
+
+def wandb_parts_of(config: Any, run: Run) -> tuple[list[WandbRun], list[WandbEpochs]]:
+    """Return the logger and the callback of logger=wandb; none for another logger."""
+    if config.logger.name != "wandb":
+        return [], []
+    arguments = {str(key): value for key, value in config.logger.items() if key != "name"}
+    logger = WandbRun(run, **arguments)
+    return [logger], [WandbEpochs(logger)]
+
+
+@contextmanager
+def wandb_closed(trainer: pl.Trainer) -> Iterator[None]:
+    """End the W&B run as the run ends: finished, failed, or stopped and to be continued."""
+    code = 1
+    try:
+        yield
+        code = 0
+    except (Interrupted, KeyboardInterrupt, SystemExit):
+        code = Interrupted.exit_code
+        raise
+    finally:
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbRun):
+                logger.close(code)

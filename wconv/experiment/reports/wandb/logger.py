@@ -1,0 +1,234 @@
+"""logger=wandb: what a run records is shown in W&B, and whatever goes wrong there, the run goes on.
+
+The record mirrors the run folder. A row is one epoch, sent when the epoch is complete and never twice: a process that
+goes on where another was stopped first asks which epochs are there (the server, or the parts on the disk).
+"""
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers.logger import DummyLogger, rank_zero_experiment
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from wconv.experiment.reports.wandb import server
+from wconv.experiment.common.exceptions import ConfigError, Interrupted
+from wconv.experiment.common.timeout import in_time
+from wconv.experiment.common.metrics import best_of
+from wconv.experiment.runs.run import Run
+from wconv.experiment.common.text import one_line
+from wconv.experiment.reports.wandb.run_info import identifier, shown_config, smaller, tags
+from wconv.experiment.reports.wandb.parts import Part, parts, recorded
+from wconv.experiment.reports.wandb.epoch_rows import best_values, epoch_rows, test_scores
+
+PATIENCE = 20.0  # seconds, for a server that stopped answering: at the start, and again at the end
+LIMIT = 60.0  # seconds, for whatever W&B is asked to do: it must not hang a run
+STAGED_BY_USER = "WANDB_DATA_DIR" in os.environ
+
+
+class WandbRun(WandbLogger):
+    """The W&B run of a run; it starts when the training does.
+
+    Args:
+        run: whose folder is mirrored.
+        project: of W&B.
+        entity: team or user; None for one's own default.
+        mode: "online" (offline where the server is out of reach) or "offline".
+        part_minutes: how often a part is closed offline.
+
+    Raises:
+        ConfigError: wandb is not installed.
+    """
+
+    def __init__(self, run: Run, project: str, entity: str | None, mode: str, part_minutes: float) -> None:
+        try:
+            super().__init__(name=run.directory.name, project=project, save_dir=run.directory, log_model=False)
+        except ModuleNotFoundError as error:
+            raise ConfigError("logger=wandb needs the package wandb: pip install wandb, or logger=csv") from error
+        self.run = run
+        self.entity = entity
+        self.mode = server.mode(mode)
+        self.part_seconds = 60 * part_minutes
+        self.is_over = self.mode == "disabled"
+        self.part_started = 0.0
+        self.epochs: set[int] = set()
+        self.media: set[str] = set()
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The run of the wandb package, which begins here; something that does nothing once W&B gave up."""
+        if self._experiment is None:
+            self._harmless(self._start)
+        return DummyLogger().experiment if self._experiment is None else self._experiment
+
+    @rank_zero_only
+    def record(self, until: int | None = None, **more: float) -> None:
+        """Send the epochs that are complete and not there yet.
+
+        Args:
+            until: the last epoch that is complete; None where nothing is going on any more.
+            **more: what is known of that epoch beside the files.
+        """
+        self._harmless(lambda: self._record(until, more))
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log pictures and tables, each once in a run; the numbers of an epoch come together (see `record`)."""
+        media = {name: value for name, value in metrics.items() if not isinstance(value, int | float)}
+        if media:
+            self._harmless(lambda: self._log_media(media))
+
+    @rank_zero_only
+    def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
+        """Log pictures, made smaller where they are very large: the run folder has all pixels."""
+        self._harmless(lambda: super(WandbRun, self).log_image(key, [smaller(image) for image in images], **kwargs))
+
+    @rank_zero_only
+    def log_table(self, key: str, *args: Any, **kwargs: Any) -> None:
+        """Log a table."""
+        self._harmless(lambda: super(WandbRun, self).log_table(key, *args, **kwargs))
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the configuration is there from the start."""
+
+    @rank_zero_only
+    def close(self, exit_code: int) -> None:
+        """End the record, if there is one, as finished (0), failed (1), or stopped and to be continued (75)."""
+        if self._experiment is not None:
+            self.record()
+            self._harmless(lambda: self._end_part(exit_code))
+            self.is_over = True
+
+    def _start(self) -> None:
+        if self.mode == "online" and (obstacle := server.obstacle()):
+            self._go_offline(obstacle)
+        try:
+            self._experiment = self._begin()
+        except Exception as error:
+            if self.mode == "offline":
+                raise
+            self._go_offline(one_line(error))
+            self._experiment = self._begin()
+        where = self._experiment.url if self.mode == "online" else f"offline, in {self.run.directory}/wandb"
+        print(f"W&B: {where}", flush=True)
+
+    def _begin(self) -> Any:
+        import wandb
+
+        run, directory = self.run, self.run.directory
+        if not STAGED_BY_USER:  # else tables wait in the home directory for their upload
+            os.environ["WANDB_DATA_DIR"] = str(directory / "wandb")
+        experiment = wandb.init(
+            project=self._project,
+            entity=self.entity,
+            dir=directory,
+            id=identifier(directory / "wandb_id"),
+            name=directory.name,
+            group=os.environ.get("WCONV_SWEEP"),
+            job_type=run.config.conv.name,
+            tags=tags(run),
+            config=shown_config(run),
+            mode="online" if self.mode == "online" else "offline",
+            resume="allow",
+            reinit="finish_previous",
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                program="train.py",
+                x_disable_meta=True,  # host, folders and command line
+                x_save_requirements=False,
+                disable_git=True,
+                disable_code=True,
+                disable_job_creation=True,
+                init_timeout=PATIENCE,
+                finish_timeout=PATIENCE,
+                finish_timeout_raises=True,
+                x_transaction_log_flush_interval=1.0,
+                x_file_stream_retry_max=10_000,  # a server may come back after hours
+                x_file_stream_retry_wait_max_seconds=60.0,
+            ),
+        )
+        self.part_started = time.monotonic()
+        earlier = parts(directory)[:-1]
+        if self.mode == "offline":
+            self.epochs, self.media = recorded(earlier)
+        else:
+            self.epochs, self.media = recorded(part for part in earlier if part.is_offline and not part.is_uploaded)
+            shown = dict(experiment.summary)
+            self.epochs |= set(range(int(shown.get("epoch", -1)) + 1))
+            self.media |= set(shown)
+            for part in earlier:  # what the server lacks of those is sent again from the files
+                if not part.is_offline:
+                    part.mark.touch()
+        experiment.define_metric("epoch")
+        return experiment
+
+    def _record(self, until: int | None, more: Mapping[str, float]) -> None:
+        experiment = self.experiment
+        rows = epoch_rows(self.run.directory)
+        due = {epoch: row for epoch, row in rows.items() if until is None or epoch <= until}
+        for name in dict.fromkeys(name for row in [*due.values(), more] for name in row):
+            experiment.define_metric(name, step_metric="epoch", summary=best_of(name))
+        for epoch, row in due.items():
+            if epoch not in self.epochs:
+                experiment.log({"epoch": epoch, **row, **(more if epoch == until else {})})
+                self.epochs.add(epoch)
+        # W&B finds the best of what this process has logged; that of the whole run is what counts.
+        experiment.summary.update(best_values(due))
+        if until is None:
+            experiment.summary.update(test_scores(self.run.directory))
+        elif self.mode == "offline" and time.monotonic() - self.part_started > self.part_seconds:
+            self._end_part(Interrupted.exit_code)
+            self._experiment = self._begin()
+
+    def _log_media(self, media: Mapping[str, Any]) -> None:
+        experiment = self.experiment
+        fresh = {name: value for name, value in media.items() if name not in self.media}
+        if fresh:
+            self.media |= fresh.keys()
+            try:
+                experiment.log(fresh)  # of a table W&B asks the server first
+            except Exception as error:
+                warnings.warn(f"W&B does not show {', '.join(fresh)}: {one_line(error)}", stacklevel=2)
+
+    def _end_part(self, exit_code: int) -> None:
+        experiment: Any = self._experiment
+        self._experiment = None
+        part = Part(Path(experiment.settings.sync_file))
+        if exit_code == Interrupted.exit_code:
+            experiment.mark_preempting()
+        experiment.finish(exit_code=exit_code)
+        if self.mode == "online":
+            part.mark.touch()
+
+    def _go_offline(self, reason: str) -> None:
+        self.mode = "offline"
+        warnings.warn(f"W&B is offline: {reason}; scripts/sync_wandb.py uploads the record later", stacklevel=2)
+
+    def _harmless(self, action: Callable[[], Any]) -> None:
+        """Do something with W&B; where that fails, say so once and leave W&B alone from then on."""
+        if self.is_over:
+            return
+        try:
+            in_time(action, LIMIT)
+        except Exception as error:
+            self.is_over = True
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            told = f"W&B gave up ({reason}); the run goes on without it, and scripts/sync_wandb.py uploads the rest"
+            warnings.warn(told, stacklevel=2)
+            _let_go()
+
+
+def _let_go() -> None:
+    """End W&B's process, or it would be waited for, with a traceback if it is dead, when ours ends."""
+    import wandb
+
+    with suppress(Exception):
+        in_time(lambda: wandb.teardown(exit_code=1), LIMIT)

@@ -1,0 +1,44 @@
+"""What W&B is told of a run beside its numbers."""
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from wconv.experiment.common.files import write_whole
+from wconv.experiment.runs.identity import relevant_settings
+from wconv.experiment.runs.provenance import provenance
+from wconv.experiment.runs.run import Run
+from wconv.experiment.reports.wandb.private import run_id
+
+LARGEST = 2048  # pixels, of a picture
+
+
+def identifier(path: Path) -> str:
+    """Return the W&B id of a run, which is drawn once: W&B never takes an id again, even of a run it deleted."""
+    if not path.exists() or not path.read_text().strip():
+        write_whole(path, f"{run_id()}\n".encode())
+    return path.read_text().strip()
+
+
+def shown_config(run: Run) -> dict[str, Any]:
+    """Return the configuration as it is nested on the command line, without folders, and with what data it is about."""
+    return {**relevant_settings(run.plain_config), "data": run.data, "config_hash": run.hash, **provenance()}
+
+
+def smaller(picture: Image.Image) -> Image.Image:
+    """Return a picture of at most 2048 pixels each way."""
+    small = picture.copy()
+    small.thumbnail((LARGEST, LARGEST))
+    return small
+
+
+def tags(run: Run) -> list[str]:
+    """Return what one filters runs by: task, model, data set and noise level."""
+    config = run.config
+    names = [config.task.name, config.model.name, config.datamodule.name]
+    if "sigma" in config.task:
+        sigma = config.task.sigma
+        levels = [sigma] if isinstance(sigma, int | float) else sigma
+        names.append("sigma=" + "-".join(f"{level:g}" for level in levels))
+    return names

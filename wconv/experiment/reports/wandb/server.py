@@ -1,0 +1,40 @@
+"""Whether W&B can be reached: asked quickly, because a compute node may have no network."""
+
+import os
+
+from wconv.experiment.common.timeout import in_time
+from wconv.experiment.reports.wandb.private import has_key
+
+PATIENCE = 5.0  # seconds, for name look-up, connection and answer together
+MODES = ("online", "offline", "disabled")
+
+
+def mode(configured: str) -> str:
+    """Return "online", "offline" or "disabled": WANDB_MODE if it is set, else what is configured."""
+    chosen = os.environ.get("WANDB_MODE", "")
+    chosen = {"dryrun": "offline", "run": "online"}.get(chosen, chosen)
+    return chosen if chosen in MODES else configured
+
+
+def obstacle() -> str:
+    """Return why nothing can be uploaded from here; empty where it can."""
+    import wandb
+
+    url = wandb.setup(wandb.Settings(silent=True)).settings.base_url
+    try:
+        if not has_key(url):
+            return "there is no key (WANDB_API_KEY, or wandb login)"
+    except Exception as error:  # W&B's words about a key of the wrong form, without the key
+        return f"the key cannot be used ({error})"
+    return "" if _answers(url) else f"{url} does not answer"
+
+
+def _answers(url: str) -> bool:
+    """Ask for any answer; nothing else limits how long a name is looked up."""
+    import requests
+
+    try:
+        in_time(lambda: requests.head(url, timeout=PATIENCE, allow_redirects=False), PATIENCE)
+    except (requests.RequestException, TimeoutError):
+        return False
+    return True

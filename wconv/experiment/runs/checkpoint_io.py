@@ -1,0 +1,159 @@
+"""Checkpoints on the disk: written whole, with a checksum beside them, read as tensors and plain values only."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+
+from wconv.experiment.common.files import sync_folder, write_whole
+
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """How the trainer writes and reads checkpoints.
+
+    A new file lies complete beside its target before it takes its place, and what was `last.ckpt` until then becomes
+    `previous.ckpt`. The checksum of a file is on record before the file has its name, together with the one it
+    replaces, so that there is no instant at which a sound file does not match.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._read: dict[Path, dict[str, Any]] = {}
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            OSError: it cannot be written, for lack of room perhaps; the files that were there stay as they are.
+        """
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.part")
+        try:
+            _write(checkpoint, part)
+            digest = checksum(part)
+            if target.name == LAST and (replaced := _known(target)):
+                _rename(target, target.with_name(PREVIOUS), replaced)
+            _rename(part, target, digest)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
+        """Return a checkpoint; whatever is asked for, nothing but tensors and plain values is made of it."""
+        return self._read.pop(Path(path), None) or load(Path(path))
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """Read a checkpoint that the trainer is about to load, which then is not read again; raises as `load`."""
+        self._read[path] = load(path)
+        return self._read[path]
+
+    def newest_sound(self, folder: Path, repair: bool) -> tuple[Path, dict[str, Any]] | None:
+        """Return the newest checkpoint to go on from, and what it holds.
+
+        Args:
+            folder: of the checkpoints.
+            repair: set damaged ones aside, under a name that ends in `.damaged`, and say so.
+        """
+        found = False
+        for path in (folder / LAST, folder / PREVIOUS):
+            if not path.exists():
+                continue
+            found = True
+            try:
+                return path, self.read(path)
+            except ValueError as error:
+                if repair:
+                    aside = path.with_name(f"{path.name}.damaged")
+                    path.replace(aside)
+                    print(f"warning: {path} {error}; it was set aside as {aside.name}", file=sys.stderr, flush=True)
+        if found and repair:
+            print(f"warning: no sound checkpoint is left in {folder}; the run starts over", file=sys.stderr, flush=True)
+        return None
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        ValueError: it is damaged; in words that go on from its name.
+        OSError: it cannot be read.
+    """
+    verify(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except OSError:
+        raise
+    except Exception as error:  # PyTorch raises many types on broken files
+        raise ValueError("is damaged: it cannot be read") from error
+    if not isinstance(content, dict) or not {"global_step", "state_dict"} <= content.keys():
+        raise ValueError("is no checkpoint of a run")
+    return content
+
+
+def verify(path: Path) -> None:
+    """Check a file against what is on record for it; without a record there is nothing to check.
+
+    Raises:
+        ValueError: it does not match; in words that go on from its name.
+        OSError: it cannot be read.
+    """
+    digests = recorded(path)
+    if digests and checksum(path) not in digests:
+        raise ValueError("is damaged: it does not match its checksum")
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def recorded(path: Path) -> list[str]:
+    """Return the checksums that are on record for a file, the newest first; none where there is no record."""
+    try:
+        lines = _record(path).read_text().splitlines()
+    except (OSError, ValueError):
+        return []
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+def _known(path: Path) -> str:
+    """Return the checksum of a file that is there and on record; nothing for any other."""
+    digests = recorded(path) if path.exists() else []
+    if len(digests) > 1:  # a process ended between the record and the new name of the file
+        digests = [digest for digest in digests if digest == checksum(path)]
+    return digests[0] if digests else ""
+
+
+def _record(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _write(checkpoint: dict[str, Any], part: Path) -> None:
+    with part.open("wb") as file:
+        try:
+            torch.save(checkpoint, file)
+        except RuntimeError as error:  # what PyTorch makes of an error of the file, such as a full disk
+            cause = error.__context__ or error.__cause__
+            raise cause if isinstance(cause, OSError) else error from None
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _rename(source: Path, target: Path, digest: str) -> None:
+    """Give a file another name, with its checksum on record all the time."""
+    write_whole(_record(target), _lines(target, [digest, *recorded(target)[:1]]))
+    source.replace(target)
+    sync_folder(target.parent)
+    write_whole(_record(target), _lines(target, [digest]))
+
+
+def _lines(target: Path, digests: list[str]) -> bytes:
+    """Write them as `sha256sum` does, which can check the file then."""
+    return "".join(f"{digest}  {target.name}\n" for digest in digests).encode()

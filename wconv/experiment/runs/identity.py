@@ -1,0 +1,93 @@
+"""What a run is: the choices that can change its result, and the hash of those.
+
+The hash names the folder of a run, so it has to outlive the code. It holds groups by their names and not by where their
+classes live, and leaves out null, false and zero, so that a key that is added later with such a value is no other run.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from wconv.experiment.common.directory_keys import names_folder
+
+# Where things lie and how they are shown; none of it changes a result.
+NEUTRAL_GROUPS = ("paths", "force", "logger", "callbacks", "cluster", "resources", "hydra")
+NEUTRAL_TRAINER = (
+    "accelerator",
+    "detect_anomaly",
+    "enable_autolog_hparams",
+    "enable_model_summary",
+    "enable_progress_bar",
+    "inference_mode",
+    "limit_predict_batches",
+    "log_every_n_steps",
+    "profiler",
+    "strategy",
+)
+
+
+def relevant_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a configuration that can change a result, nested as it is there.
+
+    A group that makes an object is told by its `name`, and where it has none by the last part of `_target_` in lower
+    case, wherever that class or function lives.
+
+    Args:
+        config: the whole configuration as plain values, without interpolations.
+    """
+    content = {key: _group(value) for key, value in config.items() if key not in NEUTRAL_GROUPS}
+    if isinstance(trainer := content.get("trainer"), dict):
+        content["trainer"] = {key: value for key, value in trainer.items() if key not in NEUTRAL_TRAINER}
+    return content
+
+
+def identity(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the result of a run follows from.
+
+    Args:
+        config: the whole configuration as plain values, without interpolations.
+        data: fingerprint of the data, which stands for the folders it lies in.
+
+    Returns:
+        Plain values; two runs with the same ones give the same result on the same machine.
+    """
+    return {"config": without_neutral(relevant_settings(config)), "data": dict(data)}
+
+
+def run_hash(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of an identity; 1 and 1.0 are the same number."""
+    return hashlib.sha256(json.dumps(_canonical(content), sort_keys=True).encode()).hexdigest()
+
+
+def without_neutral(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keys with their values, at any depth, without those that are null, false or zero."""
+    kept = {
+        key: without_neutral(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if not (value is None or (isinstance(value, bool | int | float) and value == 0))
+    }
+    return {key: value for key, value in kept.items() if value != {}}
+
+
+def _group(value: Any) -> Any:
+    """Return a group without folders, the seed that it shares with the run, and what tells Hydra how to make it."""
+    if not isinstance(value, dict):
+        return value
+    name = value.get("name") or str(value.get("_target_", "")).rpartition(".")[2].lower()
+    kept = {
+        key: _group(entry)
+        for key, entry in value.items()
+        if key not in ("name", "seed", "_target_", "_partial_") and not names_folder(key)
+    }
+    return {"name": name, **kept} if name else kept
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _canonical(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_canonical(entry) for entry in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value

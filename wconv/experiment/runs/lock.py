@@ -1,0 +1,127 @@
+"""One run, one process: who holds the folder of a run, and whether it still lives.
+
+The lock itself is `flock`, which ends with its process. On a cluster that is not enough: some file systems have no
+flock, others have one that ends at the node. So the owner is written down, too, with a heartbeat.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from wconv.experiment.common.exceptions import Interrupted
+from wconv.experiment.common.files import write_whole
+
+LOCK, OWNER = ".lock", ".lock.owner"
+HEARTBEAT = 60.0  # seconds between two
+NAMED = 3.0  # seconds after which whoever has got the lock has certainly written its name
+STALE = 600.0  # seconds without one, after which a process on another host counts as dead
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder.
+
+    Raises:
+        Interrupted: another process holds it, and which.
+        OSError: the folder cannot be written.
+    """
+    with ExitStack() as stack:
+        has_flock = True
+        try:
+            stack.enter_context(FileLock(folder / LOCK).acquire(timeout=0))
+        except Timeout:
+            raise _refusal(folder, _owner_to_come(folder)) from None
+        except NotImplementedError:  # the file system has no flock
+            has_flock = False
+        owner = owner_of(folder)
+        if owner and not _is_stale(owner, has_flock):
+            raise _refusal(folder, owner)
+        me = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "job": os.environ.get("SLURM_JOB_ID"),
+            "restart": os.environ.get("SLURM_RESTART_COUNT", "0"),
+        }
+        _write(folder, me)
+        done = threading.Event()
+        beating = threading.Thread(target=_beat, args=(folder, me, done), daemon=True)
+        beating.start()
+        try:
+            yield
+        finally:
+            done.set()
+            beating.join()
+            (folder / OWNER).unlink(missing_ok=True)
+
+
+def _beat(folder: Path, me: Mapping[str, Any], done: threading.Event) -> None:
+    while not done.wait(HEARTBEAT):
+        with suppress(OSError):  # a full disk, say: the training finds out by itself
+            _write(folder, me)
+
+
+def _is_stale(owner: Mapping[str, Any], has_flock: bool) -> bool:
+    """Tell whether the process that wrote its name down has ended."""
+    if owner.get("host") == socket.gethostname():
+        return has_flock or not _is_alive(owner.get("pid"))
+    job, restart = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_RESTART_COUNT", "0")
+    if job and owner.get("job") == job and owner.get("restart") != restart:
+        return True  # requeued: SLURM starts a job again only when what it ran before has ended
+    heartbeat = owner.get("heartbeat")
+    return not isinstance(heartbeat, int | float) or time.time() - heartbeat > STALE
+
+
+def _is_alive(pid: Any) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError, TypeError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+def _write(folder: Path, me: Mapping[str, Any]) -> None:
+    write_whole(folder / OWNER, json.dumps({**me, "heartbeat": time.time()}).encode())
+
+
+def owner_of(folder: Path) -> dict[str, Any]:
+    """Return what the process that holds a folder, or held it last, wrote down; nothing where there is none."""
+    with suppress(OSError, ValueError):
+        content = json.loads((folder / OWNER).read_text())
+        if isinstance(content, dict):
+            return content
+    return {}
+
+
+def _owner_to_come(folder: Path) -> dict[str, Any]:
+    """Return who holds the lock; a process that has only just got it has not written its name yet."""
+    deadline = time.monotonic() + NAMED
+    while not (owner := owner_of(folder)) or _is_stale(owner, has_flock=False):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    return owner
+
+
+def _refusal(folder: Path, owner: Mapping[str, Any]) -> Interrupted:
+    return Interrupted(f"{folder} is held by {named(owner)}; wait for it or stop it")
+
+
+def named(owner: Mapping[str, Any]) -> str:
+    """Return what people call a process."""
+    who = f"process {owner.get('pid')} on {owner.get('host')}" if owner else "an unknown process"
+    return who + (f" (SLURM job {owner['job']})" if owner.get("job") else "")
+
+
+def seems_alive(owner: Mapping[str, Any]) -> bool:
+    """Tell whether the process that wrote its name down may still be at work; the lock is not touched."""
+    return bool(owner) and not _is_stale(owner, has_flock=False)

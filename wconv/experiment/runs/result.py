@@ -1,0 +1,35 @@
+"""What a run came to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wconv.experiment.runs.run_files import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    Attributes:
+        directory: its folder.
+        results: what results.json says.
+        was_there: whether the run had been completed before.
+    """
+
+    directory: Path
+    results: dict[str, Any]
+    was_there: bool = False
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """The final values by name, such as "test/acc", a fraction; None for one that is no number."""
+        return dict(self.results["metrics"])
+
+    @property
+    def history(self) -> "pd.DataFrame":
+        """The curves: a row an epoch, and one for the test, a column a metric, as in metrics.csv."""
+        return read_table(self.directory / "metrics.csv")

@@ -1,0 +1,155 @@
+"""The folder of a run: found by what the run is, held by one process, and telling how the run stands."""
+
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from wconv.experiment.common.exceptions import ConfigError, Diverged, Interrupted, Stop
+from wconv.experiment.common.failures import failures_kept
+from wconv.experiment.common.files import remove_parts, write_whole
+from wconv.experiment.runs.identity import identity, run_hash
+from wconv.experiment.runs.lock import LOCK, locked
+from wconv.experiment.runs.provenance import provenance
+from wconv.experiment.runs.run_files import check_folder, results_as_they_are, sealed_config, sealed_results
+
+
+class Run:
+    """A run and its folder `<output_dir>/<task>/<model>-<conv>-s<seed>-<hash>`.
+
+    Args:
+        config: the composed configuration.
+        data: fingerprint of its data.
+        output_dir: folder of all runs.
+    """
+
+    def __init__(self, config: DictConfig, data: dict[str, Any], output_dir: Path) -> None:
+        self.config = config
+        self.data = data
+        self.facts: dict[str, Any] = {}  # of its network, for results.json, whatever becomes of the run
+        self.hash = run_hash(identity(self.plain_config, data))
+        name = f"{config.model.name}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
+        self.directory: Path = output_dir / config.task.name / name
+        self.checkpoints: Path = self.directory / "checkpoints"
+        if os.path.isdir(self.directory):  # Path.is_dir raises where a folder may not be entered
+            check_folder(self.directory)
+
+    @property
+    def plain_config(self) -> dict[str, Any]:
+        """The configuration as plain values, without interpolations."""
+        content = OmegaConf.to_container(self.config, resolve=True)
+        assert isinstance(content, dict)
+        return {str(key): value for key, value in content.items()}
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What results.json says; nothing where there is none, or none that can be read.
+
+        Raises:
+            ConfigError: the folder belongs to another run.
+        """
+        try:
+            content, sound = results_as_they_are(self.directory)
+        except (OSError, ValueError):
+            return {}
+        if "config_hash" not in content:
+            return {}
+        if content.get("config_hash") != self.hash:
+            raise ConfigError(
+                f"{self.directory} holds another run, of hash {content.get('config_hash')}; "
+                "choose another paths.output_dir"
+            )
+        return content if sound else {}
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether there is nothing left to do."""
+        results = self.results
+        return results.get("status") == "completed" and {"metrics", "versions"} <= results.keys()
+
+    def record(self, status: str, **more: Any) -> None:
+        """Write results.json whole."""
+        config = self.config
+        density = OmegaConf.to_container(config.conv.density) if "density" in config.conv else {}
+        content = {
+            "status": status,
+            "task": config.task.name,
+            "model": config.model.name,
+            "conv": config.conv.name,
+            "density": density,
+            "init": config.init.name,
+            "seed": config.seed,
+            "config_hash": self.hash,
+            "data": self.data,
+            **self.facts,
+            **more,
+            **provenance(),
+        }
+        self._write("results.json", sealed_results(content))
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Hold the folder, make it ready, and write down how the run ends if it does not end well.
+
+        Yields:
+            Whether there is something to do: another process may have finished the run in the meantime.
+
+        Raises:
+            ConfigError: the folder cannot be made or written.
+            Interrupted: another process holds it, or the run was stopped.
+            Stop: the run failed; error.log has the traceback.
+        """
+        if (rank := getattr(rank_zero_only, "rank", 0)) > 0:  # the first process holds the folder and reports for all
+            with failures_kept(self.directory, f"error.rank{rank}.log"):
+                yield True
+            return
+        with ExitStack() as stack:
+            try:
+                self.directory.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.directory))
+                to_do = self.config.force or not self.is_completed
+                if to_do:
+                    self._make_ready()
+            except OSError as error:
+                raise ConfigError(
+                    f"the run folder {self.directory} cannot be written ({error.strerror}); set paths.output_dir"
+                ) from error
+            with self._reported():
+                yield to_do
+
+    def _make_ready(self) -> None:
+        if self.config.force:
+            for path in self.directory.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif not path.name.startswith(LOCK):
+                    path.unlink()
+        (self.directory / "error.log").unlink(missing_ok=True)
+        for folder in (self.directory, self.checkpoints, self.directory / "images"):
+            remove_parts(folder)
+        self._write("config.yaml", sealed_config(OmegaConf.to_yaml(self.config, resolve=True)))
+        self.record("running", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            with failures_kept(self.directory):
+                yield
+        except Stop as stop:
+            with suppress(OSError):  # no room for these either: then the folder still says that the run is not done
+                if isinstance(stop, Interrupted):
+                    self.record("interrupted")
+                else:
+                    self._write("error.log", "".join(traceback.format_exception(stop.__cause__ or stop)))
+                    self.record("failed", error=str(stop), diverged=isinstance(stop, Diverged))
+            raise
+
+    def _write(self, name: str, text: str) -> None:
+        write_whole(self.directory / name, text.encode())

@@ -1,0 +1,170 @@
+"""The files of a run folder, read as if a stranger had made them and a disk had damaged them.
+
+config.yaml and results.json carry a checksum of themselves: a number that was altered by a fault, or by hand, is
+noticed. Files without one, from before, are read as they are.
+
+YAML, OmegaConf and pandas are imported where they are needed: the status of a sweep needs none of them.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wconv.experiment.common.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEAL = "sha256"
+LARGEST = 16 * 2**20  # bytes of results.json
+LARGEST_CONFIG = 2**20
+DEEPEST = 20  # levels of nesting
+CHANGED = "was changed after it was written: its checksum is wrong"
+
+
+def check_folder(run: Path) -> None:
+    """Refuse a folder in which a link leads elsewhere, or something is neither a file nor a folder.
+
+    Through a link, reading or writing in the folder would reach what does not belong to the run; a pipe would never
+    come to an end. The folder of the run may itself be a link.
+
+    Raises:
+        ConfigError: there is such an entry: which, and what to do.
+    """
+    root = os.path.realpath(run)
+    settings = run / "wandb" / "settings"
+    if settings.exists():
+        raise ConfigError(f"{settings} could send what W&B logs, and its key, to any server; remove it")
+    for entry in _entries(run):
+        if entry.is_symlink():
+            if not Path(os.path.realpath(entry.path)).is_relative_to(root):
+                raise ConfigError(f"{entry.path} is a link that leads out of the run folder; replace it by a copy")
+        elif not entry.is_dir() and not entry.is_file():
+            raise ConfigError(f"{entry.path} is neither a file nor a folder; remove it")
+
+
+def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    with os.scandir(folder) as found:
+        entries = list(found)
+    for entry in entries:
+        yield entry
+        # W&B keeps links to its logs elsewhere, and writes through none that it has not made.
+        if entry.is_dir(follow_symlinks=False) and entry.name != "wandb":
+            yield from _entries(Path(entry.path))
+
+
+def sealed_config(text: str) -> str:
+    """Put the checksum of a configuration above it."""
+    return f"{_first_line(text)}\n{text}"
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """Read config.yaml: plain values without interpolations, which train.py has resolved before it wrote them.
+
+    Raises:
+        ValueError: it is no such file, or was changed; in words that go on from its name.
+        OSError: it cannot be read.
+    """
+    import yaml  # type: ignore[import-untyped]
+    from omegaconf import OmegaConf
+
+    text = _text(run / "config.yaml", LARGEST_CONFIG)
+    first, _, rest = text.partition("\n")
+    if re.search(r"[0-9a-fA-F]{60}", first) and first != _first_line(rest):
+        raise ValueError(CHANGED)
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        # Aliases of aliases grow without bound; a tag makes an object.
+        if isinstance(event, yaml.AliasEvent) or depth > DEEPEST or getattr(event, "tag", None):
+            raise ValueError(f"has an alias, a tag or deep nesting in line {event.start_mark.line + 1}")
+    content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+    if not isinstance(content, dict) or not content:
+        raise ValueError("holds no keys")
+    if foreign := next(_interpolations(content), None):
+        raise ValueError(f"holds {foreign}, which would be looked up here and now")
+    return {str(key): value for key, value in content.items()}
+
+
+def sealed_results(content: dict[str, Any]) -> str:
+    """Return results.json with its checksum in it.
+
+    Raises:
+        ValueError: a number is not finite, for which JSON has no word.
+    """
+    plain = json.loads(json.dumps(content, allow_nan=False))
+    return json.dumps(plain | {SEAL: _digest(plain)}, indent=2) + "\n"
+
+
+def read_results(run: Path) -> dict[str, Any]:
+    """Read results.json.
+
+    Raises:
+        ValueError: it is no such file, or was changed; in words that go on from its name.
+        OSError: it cannot be read.
+    """
+    content, sound = results_as_they_are(run)
+    if not sound:
+        raise ValueError(CHANGED)
+    return content
+
+
+def results_as_they_are(run: Path) -> tuple[dict[str, Any], bool]:
+    """Read results.json, and say whether its checksum is right; raises as `read_results` otherwise."""
+    try:
+        content = json.loads(_text(run / "results.json", LARGEST))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError("holds no JSON object")
+    seal = content.pop(SEAL, None)
+    return content, seal in (None, _digest(content))
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """Read metrics.csv or timing.csv, a row an epoch; no rows where there is no file yet."""
+    import pandas as pd
+
+    return pd.read_csv(path) if path.exists() else pd.DataFrame({"epoch": []})
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read metrics.csv or timing.csv as text, without pandas; no rows where it cannot be read."""
+    try:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, ValueError):
+        return []
+
+
+def _first_line(text: str) -> str:
+    return f"# {SEAL} of the lines below: {hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _text(file: Path, largest: int) -> str:
+    if not file.is_file() and file.exists():
+        raise ValueError("is no file")
+    if (size := file.stat().st_size) > largest:
+        raise ValueError(f"is of {size} bytes, and {largest} are the most that it can need")
+    return file.read_bytes().decode()
+
+
+def _interpolations(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        for key, value in part.items():
+            yield from _interpolations(key)
+            yield from _interpolations(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _interpolations(value)
+    elif isinstance(part, str) and "${" in part:
+        yield part

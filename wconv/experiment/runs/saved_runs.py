@@ -1,0 +1,167 @@
+"""Run folders read back: what a run is and what came out of it, for those who compare."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.metrics import not_finite
+from wconv.experiment.runs.identity import relevant_settings, without_neutral
+from wconv.experiment.runs.run_files import check_folder, read_config, read_results
+
+NULL = json.dumps(None)
+MOST_TAPS = 50  # coefficients an axis
+Taps = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run as its folder tells it.
+
+    Attributes:
+        folder: where it was found.
+        status: of results.json; "unreadable" where it cannot be used.
+        reason: why it cannot be used.
+        seed: seed of the run.
+        metrics: final values by name.
+        features: what the run is, apart from its seed: configuration keys, density, number of parameters.
+        densities: coefficients of each kernel size that has some, e.g. ("k3", ((0.7,), (0.7,))).
+    """
+
+    folder: Path
+    status: str
+    reason: str = ""
+    seed: int = 0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    features: Mapping[str, Any] = field(default_factory=dict)
+    densities: Sequence[tuple[str, Taps]] = ()
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether a final metric is not a finite number, or the loss was none and the training ended there."""
+        return bool(not_finite(self.metrics))
+
+    @property
+    def identity(self) -> frozenset[tuple[str, Any]]:
+        """What tells it from runs that differ in more than the seed, by the rule that run folders get their names by.
+
+        A key that was added since the run, with a value that is null, false or zero, makes no difference.
+        """
+        features = {key: None if value == NULL else value for key, value in self.features.items()}
+        return frozenset(without_neutral(features).items())
+
+
+def find_runs(paths: Iterable[Path]) -> list[SavedRun]:
+    """Read the runs in and below some folders, each once.
+
+    Raises:
+        ValueError: there is no run in one of them.
+    """
+    runs: dict[Path, SavedRun] = {}
+    for path in paths:
+        folders = sorted(_run_folders(path.parent if path.name == "results.json" else path))
+        if not folders:
+            kind = "holds no results.json, at no depth" if path.is_dir() else "is no folder"
+            raise ValueError(f"no run in {path}: it {kind}; name a run folder, or a folder of runs")
+        for folder in folders:
+            runs.setdefault(folder.resolve(), read_run(folder))
+    return list(runs.values())
+
+
+def _run_folders(start: Path) -> Iterator[Path]:
+    """Yield the run folders in and below a folder; links are followed, but not in circles and not out of a run."""
+    seen = set()
+    for folder, folders, files in os.walk(start, followlinks=True):
+        folders.sort()
+        place = os.path.realpath(folder)
+        if "results.json" in files and place not in seen:
+            yield Path(folder)
+        if "results.json" in files or place in seen:
+            folders.clear()
+        seen.add(place)
+
+
+def read_run(folder: Path) -> SavedRun:
+    """Read results.json and config.yaml of a run folder; what cannot be used is "unreadable" and says why."""
+    try:
+        check_folder(folder)
+        results = _read("results.json", read_results, folder)
+        status = str(results["status"])
+        reason = str(results.get("error", ""))
+        has_diverged = results.get("diverged") is True and "layers" in results
+        if status != "completed" and not has_diverged:
+            return SavedRun(folder, status, reason)
+        config = _read("config.yaml", read_config, folder)
+        densities = _densities(results["layers"], results["density"] or {})
+        features = {"density": "; ".join(map(density_text, densities)) or "-"}
+        features |= _features(config) | {"parameters": int(results["parameters"])}
+        if "data" in results:  # the folders are left out above: they do not say which images lie in them
+            features["data"] = sha256(json.dumps(results["data"], sort_keys=True).encode()).hexdigest()[:8]
+        features["device"] = "cpu" if str(results.get("device", "cpu")).startswith("cpu") else "gpu"
+        features |= {key: str(results[key]) for key in ("model", "conv", "init")}
+        measured = {"train/loss": None} if has_diverged else results["metrics"]
+        metrics = {str(name): math.nan if value is None else float(value) for name, value in measured.items()}
+        return SavedRun(folder, status, reason, int(results["seed"]), metrics, features, densities)
+    except KeyError as error:
+        reason = f"results.json lacks {error}"
+    except OSError as error:
+        reason = f"{Path(error.filename or folder).name}: {error.strerror}"
+    except (ValueError, TypeError, AttributeError, ArithmeticError, ConfigError) as error:
+        reason = " ".join(str(error).split())
+    return SavedRun(folder, "unreadable", reason)
+
+
+def _features(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what can change a result but the seed, by dotted key, each group by its name."""
+    settings = relevant_settings(config)
+    settings.pop("seed", None)  # what a group averages over
+    if isinstance(settings.get("conv"), dict):
+        settings["conv"].pop("density", None)  # shown as that of the layers
+    flat = pd.json_normalize(settings).to_dict("records")[0]
+    return {
+        str(key).removesuffix(".name"): value if isinstance(value, str | int | float) else json.dumps(value)
+        for key, value in flat.items()
+    }
+
+
+def _read(name: str, read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
+    try:
+        return read(folder)
+    except (ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise ValueError(f"{name} {error}") from error
+
+
+def _densities(layers: Any, configured: Mapping[str, Any]) -> list[tuple[str, Taps]]:
+    """Return the densities that the layers of a network were given.
+
+    Layers that have learnt theirs, or that are plain ones by now, are told by the density of the configuration: what
+    tells runs apart is the choice.
+    """
+    found: set[tuple[str, Taps]] = set()
+    for layer in layers:
+        sizes, density = layer["kernel_size"], layer["density"]
+        name = "k" + "x".join(map(str, sizes if len(set(sizes)) > 1 else sizes[:1]))
+        if not density or layer.get("trainable"):
+            density = [configured[name]] * len(sizes) if configured.get(name) else None
+        if density:
+            taps = tuple(tuple(map(float, axis)) for axis in density)
+            if len(taps) > 3 or any(len(axis) > MOST_TAPS or not all(map(math.isfinite, axis)) for axis in taps):
+                raise ValueError(f"results.json has a density that no layer can have, {name}")
+            found.add((name, taps))
+    return sorted(found)
+
+
+def density_text(density: tuple[str, Taps]) -> str:
+    """Write a density like "k3 0.7"; one list for all axes where they share it."""
+    name, axes = density
+    lists = [", ".join(f"{value:g}" for value in axis) for axis in dict.fromkeys(axes)]
+    return f"{name} " + " x ".join(lists)

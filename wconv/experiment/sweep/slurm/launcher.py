@@ -1,0 +1,101 @@
+"""The second way to a cluster, Hydra's launcher: SLURM is asked before anything is submitted."""
+
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from wconv.experiment.command_line.overrides import LAUNCHER
+from wconv.experiment.common.checkout import CONFIG_NAME
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.sweep.manifest import SETTINGS
+from wconv.experiment.sweep.slurm import commands as slurm
+
+
+def job_setup(modules: list[str], environment: dict[str, object]) -> str:
+    """Return the lines with what a batch file does before the runs, as slurm/common.sh does it.
+
+    Args:
+        modules: loaded where there is a command `module`.
+        environment: more variables, by name.
+    """
+    lines = []
+    if modules:
+        lines.append(f"if command -v module >/dev/null; then module load {shlex.join(modules)} || exit 1; fi")
+    if environment:
+        lines.append(f"export {shlex.join(f'{name}={value}' for name, value in environment.items())}")
+    lines.append("export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK")  # srun does not take it from the job
+    lines.append('[ -n "$OMP_NUM_THREADS" ] || export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK')
+    # Hydra would take ${ for an interpolation, again; it stands only in quoted values, which may be cut in two.
+    return "\n".join(lines).replace("${", "$''{")
+
+
+def ask(arguments: list[str], configs: Path) -> str:
+    """Let SLURM judge the jobs of a grid.
+
+    Args:
+        arguments: of train.py, checked.
+        configs: folder of the configuration.
+
+    Returns:
+        A sentence on where to look; empty where no launcher of ours was chosen.
+
+    Raises:
+        ConfigError: the launcher cannot do what is asked, there is no SLURM, or it would refuse the jobs, and which
+            setting it means.
+    """
+    OmegaConf.register_new_resolver("job_setup", job_setup, replace=True)
+    if [word for word in arguments if word.startswith("-")] != ["--multirun"]:
+        return ""
+    overrides = [word for word in arguments if not word.startswith("-")]
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    lines = [line for line in parsed if not line.is_sweep_override()]
+    chosen = next((line.value() for line in lines if line.key_or_group == LAUNCHER), None)
+    if not (configs / LAUNCHER / f"{chosen}.yaml").exists():
+        return ""
+    for key in (line.key_or_group for line in parsed if line.is_sweep_override()):
+        if key in SETTINGS or key.startswith(("cluster.", "resources.")):
+            raise ConfigError(f"the runs of a grid are one array and share {key}: name one value, or make two grids")
+    with initialize_config_dir(str(configs), version_base="1.3"):
+        config = compose(CONFIG_NAME, [str(line.input_line) for line in lines], return_hydra_config=True)
+    _check_fit(config)
+    cluster, resources = (OmegaConf.to_container(config[group]) for group in ("cluster", "resources"))
+    assert isinstance(cluster, dict)
+    assert isinstance(resources, dict)
+    named = {str(key): value for key, value in cluster.items()}, {str(key): value for key, value in resources.items()}
+    try:
+        slurm.check_time(*named)
+        with tempfile.NamedTemporaryFile("w", suffix=".sbatch") as script:
+            script.write("#!/bin/bash\n")
+            script.flush()
+            slurm.submit(Path(script.name), *named, *slurm.options(*named), "--test-only")
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    folder = Path(config.paths.output_dir)
+    return (
+        f"SLURM gets the runs as an array; batch file and logs are in {folder / 'submitit'}. This command waits until "
+        f"the last one has ended; then: python scripts/compare.py {folder}"
+    )
+
+
+def _check_fit(config: DictConfig) -> None:
+    """Refuse what submitit would do otherwise than asked.
+
+    Raises:
+        ConfigError: the runs are of several processes, or of another interpreter.
+    """
+    # Each task of submitit sees its own GPU alone, and Lightning counts those that it sees.
+    if (config.trainer.devices, config.trainer.num_nodes) != (1, 1):
+        raise ConfigError(
+            f"trainer.devices={config.trainer.devices} on trainer.num_nodes={config.trainer.num_nodes}: Hydra's "
+            "launcher takes runs of one process; use scripts/sweep.py for several"
+        )
+    if config.cluster.python not in (None, sys.executable):
+        raise ConfigError(
+            f"cluster.python={config.cluster.python}: Hydra's launcher starts the jobs with the interpreter that "
+            "submits; submit with that one and leave it null, or use scripts/sweep.py"
+        )

@@ -1,0 +1,109 @@
+"""The classification task: what is minimised and what is measured."""
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from wconv.experiment.common.metrics import TASKS
+from wconv.experiment.tasks.density_recipe import DensityRecipe
+from wconv.experiment.tasks.task import Task
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Scores(nn.Module):
+    """Cross-entropy, top-1 and (with more than 5 classes) top-5 accuracy over all images of a pass."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        tops = {"acc": 1, "acc_top5": 5} if num_classes > 5 else {"acc": 1}
+        self.accuracies = MetricCollection(
+            {name: MulticlassAccuracy(num_classes, top_k=top, average="micro") for name, top in tops.items()}
+        )
+        self.loss = MeanMetric(nan_strategy=math.nan)  # by default a NaN is left out, and a diverged run looks sound
+
+    def update(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
+        """Add a batch: logits (N, classes), labels (N,), mean loss."""
+        self.accuracies.update(logits.detach(), labels)
+        self.loss.update(loss.detach(), weight=len(labels))
+
+    def collect(self, prefix: str) -> dict[str, Tensor]:
+        """Return the scores of the pass, named `prefix/acc` and so on, and start a new one."""
+        scores = {**self.accuracies.compute(), "loss": self.loss.compute()}
+        self.accuracies.reset()
+        self.loss.reset()
+        return {f"{prefix}/{name}": value for name, value in scores.items()}
+
+
+class Classification(Task):
+    """Train a backbone to classify images.
+
+    Args:
+        model: maps images (N, C, H, W) to logits (N, num_classes).
+        optimizer: makes the optimiser of given parameters.
+        scheduler: makes the learning-rate schedule of an optimiser and `total_steps`.
+        num_classes: number of classes.
+        label_smoothing: of the training loss; measured losses have none.
+        density: how trained densities learn; None where there are none.
+    """
+
+    monitor = TASKS["classification"].monitor
+    mode = TASKS["classification"].mode
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., LRScheduler],
+        num_classes: int,
+        label_smoothing: float = 0.0,
+        density: DensityRecipe | None = None,
+    ) -> None:
+        super().__init__(model, optimizer, scheduler, density)
+        self.label_smoothing = label_smoothing
+        self.train_scores, self.val_scores, self.test_scores = (Scores(num_classes) for _ in range(3))
+
+    @property
+    def definitions(self) -> Mapping[str, str]:
+        """What the metrics mean."""
+        return TASKS["classification"].definitions
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        images, labels = batch
+        logits = self.model(images)
+        loss = F.cross_entropy(logits, labels)
+        self.train_scores.update(logits, labels, loss)
+        if self.label_smoothing:
+            return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score a held-out batch."""
+        self._score(self.val_scores, batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score a test batch."""
+        self._score(self.test_scores, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log training and validation together."""
+        if self.trainer.sanity_checking:
+            self.val_scores.collect("val")
+            return
+        self.log_epoch(self.train_scores.collect("train") | self.val_scores.collect("val"))
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test scores."""
+        self.log_dict(self.test_scores.collect("test"))
+
+    def _score(self, scores: Scores, batch: Batch) -> None:
+        images, labels = batch
+        logits = self.model(images)
+        scores.update(logits, labels, F.cross_entropy(logits, labels))

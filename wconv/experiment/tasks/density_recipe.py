@@ -1,0 +1,48 @@
+"""How trained densities learn beside the weights, and what becomes of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import wconv
+from wconv.experiment.tasks.schedules import warm_restarts
+
+
+@dataclass(frozen=True)
+class DensityRecipe:
+    """A learning rate, weight decay and schedule for the densities alone.
+
+    Attributes:
+        lr: learning rate at the start of each cycle.
+        weight_decay: pulls the coefficients to 0.
+        restart_epochs: length of the first cycle.
+        restart_factor: how many times longer each cycle is than the one before.
+    """
+
+    lr: float
+    weight_decay: float
+    restart_epochs: float
+    restart_factor: float
+
+    def groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        """Return the parameters in two groups; the first has the optimiser's own values."""
+        others, densities = wconv.param_groups(model, 0.0, self.lr, density_weight_decay=self.weight_decay)
+        return [{"params": others["params"]}, densities]
+
+    def restarts(self, steps_per_epoch: float) -> Callable[[int], float]:
+        """Return the factor of the learning rate at a step."""
+        return partial(warm_restarts, first=self.restart_epochs * steps_per_epoch, factor=self.restart_factor)
+
+
+def trained_densities(model: nn.Module) -> dict[str, Tensor]:
+    """Return every trained coefficient, named density/<layer>/<number from the outermost tap inwards>."""
+    return {
+        f"density/{layer.name}/{number}": torch.tensor(value)
+        for layer in wconv.summary(model)
+        if layer.trainable and layer.density is not None
+        for number, value in enumerate(layer.density[0])
+    }

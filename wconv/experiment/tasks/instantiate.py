@@ -1,0 +1,38 @@
+"""Make what a group of the configuration names."""
+
+import inspect
+from typing import Any
+
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.text import one_line
+
+
+def make(group: DictConfig, **more: Any) -> Any:
+    """Instantiate what a group of the configuration names; its `name` is for people.
+
+    Args:
+        group: with `_target_`, perhaps `_partial_`, and the arguments.
+        **more: arguments that are in no configuration.
+
+    Raises:
+        ConfigError: there is nothing of that name, or it takes other arguments.
+        InstantiationException: of Hydra, with what the call raised as its cause.
+    """
+    arguments = OmegaConf.to_container(group, resolve=True)
+    assert isinstance(arguments, dict)
+    arguments.pop("name", None)
+    target = arguments["_target_"]
+    try:
+        signature = inspect.signature(get_object(target))
+    except Exception as error:  # whatever the import of a module raises
+        raise ConfigError(f"_target_={target} cannot be imported ({one_line(error)[:300]})") from error
+    bind = signature.bind_partial if arguments.get("_partial_") else signature.bind
+    given = {str(key): value for key, value in arguments.items() if key not in ("_target_", "_partial_")}
+    try:
+        bind(**given, **more)
+    except TypeError as error:
+        raise ConfigError(f"{target} cannot be called with the arguments of its group: {error}") from error
+    return instantiate(arguments, **more, _convert_="object")

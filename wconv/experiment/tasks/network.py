@@ -1,0 +1,73 @@
+"""From the configuration to a network: the backbone, its first weights, its convolutions."""
+
+import inspect
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from hydra.utils import get_method
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import wconv
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.tasks.instantiate import make
+
+
+def build_model(config: DictConfig, **of_data: Any) -> nn.Module:
+    """Make the backbone, start its weights, then change its convolutions.
+
+    The weights come from a stream of their own and are drawn before the convolutions are changed, so all arms of a
+    comparison start from the same W, and no later draw depends on the model.
+
+    Args:
+        config: the composed configuration.
+        **of_data: what the data tells a model, such as the number of channels.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model: nn.Module = make(config.model, **of_data)
+        make(config.init)(model)
+    return apply_arm(model, config.conv)
+
+
+def apply_arm(model: nn.Module, conv: DictConfig) -> nn.Module:
+    """Change the convolutions of a network as the chosen arm does (see `arms`).
+
+    Keys that the arm does not take are left out: how trained densities learn is the optimiser's business, and what an
+    experiment sets for one arm stays where the command line chooses another.
+    """
+    arm = get_method(conv._target_)
+    settings = OmegaConf.to_container(conv, resolve=True)
+    assert isinstance(settings, dict)
+    taken = inspect.signature(arm).parameters
+    changed: nn.Module = arm(model, **{str(key): value for key, value in settings.items() if key in taken})
+    return changed
+
+
+def describe(model: nn.Module) -> dict[str, Any]:
+    """Return the number of parameters and the layers with their densities, for results.json."""
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "layers": [asdict(layer) for layer in wconv.summary(model)],
+    }
+
+
+def count_macs(model: nn.Module, channels: int, image_size: int) -> int:
+    """Return the multiply-accumulates of one image.
+
+    Raises:
+        ConfigError: the model cannot take images of this size.
+    """
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(torch.zeros(1, channels, image_size, image_size))
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the model cannot take images of {image_size}x{image_size} pixels: {str(error).splitlines()[0]}"
+        ) from error
+    model.train(training)
+    return int(counter.get_total_flops()) // 2

@@ -1,0 +1,43 @@
+"""White Gaussian noise, from streams that a run can come back to at any step."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from wconv.experiment.tasks.random_streams import stream
+
+
+class GaussianNoise:
+    """Noise of one level, or of a range of levels.
+
+    Args:
+        sigma: standard deviation, of 255; or [low, high]: one is drawn for every training image, and evaluation is at
+            the middle.
+        clip: cut noisy images off at black and white.
+    """
+
+    def __init__(self, sigma: float | Sequence[float], clip: bool = False) -> None:
+        self.low, self.high = sigma if isinstance(sigma, Sequence) else (sigma, sigma)
+        self.clip = clip
+
+    @property
+    def level(self) -> float:
+        """The level of evaluation."""
+        return (self.low + self.high) / 2
+
+    def train(self, clean: Tensor, *key: object) -> Tensor:
+        """Return clean images (N, C, H, W) in [0, 1] with noise from the stream of a key, drawn where they lie."""
+        generator = stream("noise", *key, device=clean.device)
+        noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+        part = torch.rand(len(clean), 1, 1, 1, generator=generator, device=clean.device)
+        return self._add(clean, noise * (self.low + (self.high - self.low) * part))
+
+    def test(self, clean: Tensor, test_seed: int, position: int) -> Tensor:
+        """Return an image (1, C, H, W) with the noise of its position in its set, the same for every model."""
+        noise = torch.randn(clean.shape, generator=stream("test noise", test_seed, position))
+        return self._add(clean, (noise * self.level).to(clean.device))
+
+    def _add(self, clean: Tensor, noise: Tensor) -> Tensor:
+        noisy = clean + noise / 255
+        return noisy.clamp(0, 1) if self.clip else noisy

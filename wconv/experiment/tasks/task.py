@@ -1,0 +1,94 @@
+"""What the tasks share: optimiser, schedule and what a run needs to know of a task."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric
+
+from wconv.experiment.tasks.density_recipe import DensityRecipe, trained_densities
+from wconv.experiment.tasks.schedules import per_group
+
+
+class Task(pl.LightningModule):
+    """A network and how it is trained.
+
+    Args:
+        model: the network.
+        optimizer: makes the optimiser of given parameters.
+        scheduler: makes the learning-rate schedule of an optimiser and `total_steps`.
+        density: how trained densities learn; None where there are none.
+
+    Attributes:
+        monitor: metric that chooses the epoch to test.
+        mode: "max" or "min", of that metric.
+    """
+
+    monitor: ClassVar[str]
+    mode: ClassVar[str]
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., LRScheduler],
+        density: DensityRecipe | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.density = density
+
+    @property
+    @abstractmethod
+    def definitions(self) -> Mapping[str, str]:
+        """What each metric means, for results.json."""
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser and its schedule by step."""
+        steps = int(self.trainer.estimated_stepping_batches)
+        if self.density is None:
+            optimizer = self.optimizer(self.parameters())
+            schedule = self.scheduler(optimizer, total_steps=steps)
+        else:
+            optimizer = self.optimizer(self.density.groups(self.model))
+            restarts = self.density.restarts(steps / (self.trainer.max_epochs or 1))
+            schedule = per_group(self.scheduler, restarts, optimizer, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Note the learning rate of the step."""
+        # What this step takes: at the end of an epoch the schedule is a step ahead, at the end of a run beyond its end.
+        self.rate = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the metrics of an unfinished epoch have summed up so far, in every process."""
+        sums = {name: metric.metric_state for name, metric in self._metrics().items()}
+        gathered: list[Any] = [sums]
+        if self.trainer.world_size > 1:
+            gathered = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(gathered, sums)
+        checkpoint["metrics"] = gathered
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the sums of this process."""
+        if not self.trainer.training:
+            return
+        sums = checkpoint["metrics"][self.trainer.global_rank]
+        for name, metric in self._metrics().items():
+            for key, value in sums[name].items():
+                setattr(metric, key, value.clone())
+
+    def _metrics(self) -> dict[str, Metric]:
+        return {name: module for name, module in self.named_modules() if isinstance(module, Metric)}
+
+    def log_epoch(self, scores: Mapping[str, Tensor]) -> None:
+        """Log training and validation together: one row an epoch, written before the checkpoint is."""
+        for name, value in ({"lr": self.rate} | dict(scores) | trained_densities(self.model)).items():
+            self.log(name, value, prog_bar=name == self.monitor)

@@ -1,0 +1,136 @@
+"""What is decided after every batch: go on, save, leave because a signal asks for it, or fail."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from wconv.experiment.common.exceptions import Diverged, Interrupted
+from wconv.experiment.common.signals import install_handlers, stop_asked
+from wconv.experiment.runs.checkpoint_io import LAST
+
+GO_ON, SAVE, LEAVE, FAIL = range(4)  # the worst one of all processes counts
+
+
+class Guard(pl.Callback):
+    """Save inside long epochs, leave with a checkpoint when a signal asks for it, end a run whose loss is no number.
+
+    Args:
+        checkpoints: folder of the checkpoints.
+        every_seconds: most seconds of training between two checkpoints.
+    """
+
+    def __init__(self, checkpoints: Path, every_seconds: float) -> None:
+        self.path = checkpoints / LAST
+        self.every_seconds = every_seconds
+        self.losses: list[tuple[int, torch.Tensor]] = []  # not looked at yet, and the step of each
+        self.saved_step = -1
+
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals back from Lightning.
+
+        It wraps the handler of SIGTERM before each of these three hooks, with one that broadcasts in the middle of
+        whatever goes on; with several processes that hangs.
+        """
+        install_handlers()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock, and take the signals back."""
+        install_handlers()
+        self.saved = time.monotonic()
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals back."""
+        install_handlers()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Decide together with the other processes."""
+        self.losses.append((trainer.global_step, outputs["loss"].detach()))
+        # A look at this loss would wait for the GPU; that of the batch before is there.
+        decision = FAIL if self._diverged(keep=1) else self._wish()
+        decision = _worst(trainer, decision)
+        if decision == FAIL:
+            self._fail(trainer)
+        if decision in (SAVE, LEAVE) and _can_go_on_from_here(trainer, batch_idx + 1):
+            trainer.save_checkpoint(self.path)
+            self.saved = time.monotonic()
+            if decision == LEAVE:
+                self._leave(trainer)
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Any) -> None:
+        """Let no weights into a checkpoint that a diverged step has made."""
+        if _worst(trainer, FAIL if self._diverged(keep=0) else GO_ON) == FAIL:
+            self._fail(trainer)
+        self.saved_step = trainer.global_step
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave after the checkpoint of the validation, if there was one."""
+        if _worst(trainer, self._wish()) == LEAVE and self.saved_step == trainer.global_step:
+            self._leave(trainer)
+        self.saved = time.monotonic()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save what a run ends with that ends without a validation."""
+        if self.saved_step != trainer.global_step:
+            trainer.save_checkpoint(self.path)
+
+    def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        """Leave; the test is made again."""
+        # Several processes have different numbers of batches and cannot decide here: they complete the test.
+        if trainer.world_size == 1 and stop_asked():
+            self._leave(trainer)
+
+    def _wish(self) -> int:
+        if stop_asked():
+            return LEAVE
+        return SAVE if time.monotonic() - self.saved >= self.every_seconds else GO_ON
+
+    def _diverged(self, keep: int) -> bool:
+        """Look at all losses but the newest few; what is left when there is one that is no number starts with it."""
+        while len(self.losses) > keep:
+            if not math.isfinite(self.losses[0][1].item()):
+                return True
+            self.losses.pop(0)
+        return False
+
+    def _fail(self, trainer: pl.Trainer) -> None:
+        step = self.losses[0][0] if self.losses else trainer.global_step
+        there = f"the last good checkpoint is {self.path}" if self.path.exists() else "no checkpoint was made before it"
+        raise Diverged(
+            f"the loss is infinite or no number (NaN) at step {step}; {there}; "
+            "try a lower optimizer.lr, a longer scheduler.warmup or trainer.gradient_clip_val"
+        )
+
+    def _leave(self, trainer: pl.Trainer) -> None:
+        asked = stop_asked() or "a signal to another process"
+        raise Interrupted(
+            f"stopped by {asked} at step {trainer.global_step}; the same command goes on from {self.path.parent.parent}"
+        )
+
+
+def _can_go_on_from_here(trainer: pl.Trainer, batches: int) -> bool:
+    """Tell whether a run that goes on from a checkpoint made after so many batches of an epoch misses nothing."""
+    if trainer.is_last_batch or trainer.global_step == trainer.max_steps:  # Lightning would leave out what follows
+        return False
+    if batches % trainer.accumulate_grad_batches:  # the gradients gathered so far are in no checkpoint
+        return False
+    # Where a validation is due Lightning would leave that out; its end saves anyway.
+    due = trainer.val_check_batch
+    return (
+        not due
+        or not math.isfinite(due)
+        or all(count % due for count in (batches, trainer.fit_loop.total_batch_idx + 1))
+    )
+
+
+def _worst(trainer: pl.Trainer, decision: int) -> int:
+    """Return the highest decision of all processes."""
+    if trainer.world_size == 1:
+        return decision
+    mine = torch.tensor(decision, device=trainer.strategy.root_device)
+    return int(trainer.strategy.reduce(mine, reduce_op="max"))

@@ -1,0 +1,124 @@
+"""What is checked before a run starts, so that it does not fail hours later for what was known at once."""
+
+import os
+import shutil
+import tempfile
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.filesize import decimal
+from torch import Tensor, nn
+
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.runs.run import Run
+from wconv.experiment.tasks.instantiate import make
+from wconv.experiment.training.image_results import PANELS
+
+CHECKPOINTS = 4  # the best, the last, the one before it, and the one that is being written
+TABLES = 2**20  # bytes of metrics, results and curves
+BYTES_PER_PIXEL = 3 * 4  # of a picture of a test image: clean, noisy, denoised and their difference, in colour
+
+
+def check(config: DictConfig, run: Run, data: Any) -> None:
+    """See that the device is there, and room in memory and on the disk for what the run makes.
+
+    Args:
+        config: the composed configuration.
+        run: of it.
+        data: its loaded data.
+
+    Raises:
+        ConfigError: something is missing: what, and what to do.
+    """
+    device = _check_device(config.trainer)
+    with torch.device("meta"):  # counts without taking memory
+        model: nn.Module = make(config.model, **data.model_arguments)
+    weights = _size([*model.parameters(), *model.buffers()])
+    state = _optimizer_state(config, model)
+    gradients = _size(model.parameters())
+    _check_memory(device, weights + gradients + state)
+    pixels = 0
+    if config.task.name == "denoising":
+        pixels = max(int(images.sizes.prod(1).max()) for images in data.test.values())
+    _check_folder(run, CHECKPOINTS * (weights + state) + PANELS * pixels * BYTES_PER_PIXEL + TABLES)
+
+
+def _check_device(trainer: DictConfig) -> str:
+    """Return "cuda", "mps" or "cpu"."""
+    accelerator, precision = trainer.accelerator, str(trainer.precision)
+    gpu = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else ""
+    missing = {"gpu": not gpu, "cuda": gpu != "cuda", "mps": gpu != "mps"}
+    if missing.get(accelerator):
+        raise ConfigError(
+            f"trainer.accelerator={accelerator}, but PyTorch sees none here; "
+            "ask for one (SLURM: --gres=gpu:1), or choose trainer.accelerator=cpu"
+        )
+    device = gpu if accelerator in (*missing, "auto") and gpu else "cpu"
+    if device == "cuda":
+        _check_devices(trainer.devices, torch.cuda.device_count())
+    if device == "cpu" and precision.startswith("16"):
+        raise ConfigError(f"trainer.precision={precision} is for GPUs; choose bf16-mixed or 32-true on a processor")
+    if device == "cuda" and precision.startswith("bf16") and not torch.cuda.is_bf16_supported(False):
+        raise ConfigError(
+            f"trainer.precision={precision}: {torch.cuda.get_device_name()} has no bfloat16; choose 16-mixed or 32-true"
+        )
+    return device
+
+
+def _check_devices(wanted: Any, there: int) -> None:
+    positions = list(wanted) if OmegaConf.is_list(wanted) else [wanted - 1] if isinstance(wanted, int) else []
+    if any(isinstance(position, int) and position >= there for position in positions):
+        raise ConfigError(
+            f"trainer.devices={wanted}, but PyTorch sees {there} GPU{'s' * (there > 1)}; ask for more, or use those"
+        )
+
+
+def _optimizer_state(config: DictConfig, model: nn.Module) -> int:
+    """Return the bytes of what the optimiser remembers: found by a step that computes nothing."""
+    try:
+        optimizer = make(config.optimizer)(model.parameters())
+        for parameter in model.parameters():
+            parameter.grad = torch.empty_like(parameter)
+        optimizer.step()
+    except Exception:  # `build_task` tells what is wrong with its values
+        return 0
+    return _size(value for entry in optimizer.state.values() for value in entry.values() if isinstance(value, Tensor))
+
+
+def _check_memory(device: str, needed: int) -> None:
+    if device == "cuda":
+        there = torch.cuda.get_device_properties(0).total_memory
+    else:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise ConfigError(
+            f"weights, gradients and optimiser need {decimal(needed)} of memory, where there are {decimal(there)}; "
+            "choose a smaller model.width or model.depth"
+        )
+
+
+def _check_folder(run: Run, needed: int) -> None:
+    """See that the folder of the run can be written and that its file system has room."""
+    folder = run.directory
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise ConfigError(
+            f"the run folder {run.directory} cannot be written ({error.strerror}); set paths.output_dir"
+        ) from error
+    # A run that goes on has some of it on the disk.
+    kept = [path for path in run.directory.rglob("*") if path.is_file()] if folder == run.directory else []
+    needed -= sum(path.stat().st_size for path in kept)
+    if free < needed:
+        raise ConfigError(
+            f"the run will write about {decimal(needed)} to {run.directory}, where {decimal(free)} are free; "
+            "make room there, or set paths.output_dir"
+        )
+
+
+def _size(tensors: Any) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -1,0 +1,68 @@
+"""What a run ends with: results.json, its curves, and what is printed."""
+
+import math
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from wconv.experiment.common.metrics import shortest
+from wconv.experiment.common.text import visible
+from wconv.experiment.reports.curves import draw_run
+from wconv.experiment.runs.provenance import device_name
+from wconv.experiment.runs.result import Result
+from wconv.experiment.runs.run import Run
+from wconv.experiment.runs.run_files import read_table
+from wconv.experiment.runs.saved_runs import read_run
+from wconv.experiment.tasks.network import describe
+from wconv.experiment.tasks.task import Task
+from wconv.experiment.training.timing import peak_memory_mb
+
+
+@rank_zero_only
+def complete(run: Run, trainer: pl.Trainer, task: Task) -> None:
+    """Write results.json."""
+    history = read_table(run.directory / "metrics.csv")
+    chosen = history.iloc[:0]  # a run that was cut short, say by trainer.max_steps, may have no validation
+    if task.monitor in history:
+        chosen = history.sort_values(task.monitor, ascending=task.mode == "min", kind="stable").iloc[:1]
+    timing = read_table(run.directory / "timing.csv")
+    held_out = {name: float(value) for name in map(str, history) if name.startswith("val/") for value in chosen[name]}
+    tested = {name: shortest(float(value)) for name, value in trainer.callback_metrics.items()}
+    run.record(
+        "completed",
+        metrics={name: value if math.isfinite(value) else None for name, value in (tested | held_out).items()},
+        best_epoch=next(iter(map(int, chosen["epoch"])), None),
+        epochs=trainer.current_epoch,
+        steps=trainer.global_step,
+        seconds=float(timing["seconds"].sum()),
+        images_per_second=float(timing["images_per_second"].median()),
+        peak_memory_mb=peak_memory_mb(),
+        device=device_name(trainer.strategy.root_device),
+        threads=torch.get_num_threads(),
+        **describe(task.model),
+        metric_definitions=dict(task.definitions),
+    )
+
+
+@rank_zero_only
+def draw_curves(run: Run) -> None:
+    """Draw the curves of a finished run where there is no picture of them yet."""
+    picture = run.directory / "images" / "curves.png"
+    if not picture.exists() and (saved := read_run(run.directory)).status == "completed":
+        draw_run(saved, picture)
+
+
+@rank_zero_only
+def show(result: Result) -> None:
+    """Print what came out of a run, and last of all where it is."""
+    if result.was_there:
+        made_with = result.results["versions"]
+        print(
+            visible(f"this run was completed before, with wconv {made_with['wconv']} and torch {made_with['torch']} ")
+            + "(force=true starts it over)"
+        )
+    metrics = sorted(result.metrics.items())
+    texts = (f"{name} {'nan' if value is None else f'{value:.4g}'}" for name, value in metrics)
+    print("  ".join(map(visible, texts)))
+    print(result.directory, flush=True)

@@ -1,0 +1,87 @@
+"""timing.csv: seconds, images per second and memory of every epoch, kept apart from what is deterministic."""
+
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+
+from wconv.experiment.common.files import write_whole
+from wconv.experiment.runs.run_files import read_table
+
+
+class Timing(pl.Callback):
+    """Measure every epoch and write it down.
+
+    Args:
+        path: the file; rows of earlier processes of the same run are kept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.images = 0
+        self.trained: float | None = None
+        self.before = {"seconds": 0.0, "training": 0.0}  # of the epoch, in processes that were stopped
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock; going on inside an epoch, Lightning does not start that epoch again."""
+        self._start(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock of the epoch."""
+        self.images = 0
+        self.before = {"seconds": 0.0, "training": 0.0}
+        self._start(trainer)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the images of all processes."""
+        self.images += len(batch[0]) * trainer.world_size
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note when the training part of the epoch ended."""
+        self.trained = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the row of the epoch."""
+        # Going on from a checkpoint, Lightning first ends the epoch that the checkpoint was made in.
+        if self.images and trainer.is_global_zero:
+            passed = self._passed()
+            row = {
+                "epoch": self.epoch,
+                "seconds": passed["seconds"],
+                "images_per_second": self.images / passed["training"],
+                "peak_memory_mb": peak_memory_mb(),
+            }
+            rows = pd.concat([read_table(self.path), pd.DataFrame([row])]).drop_duplicates("epoch", keep="last")
+            write_whole(self.path, rows.to_csv(index=False).encode())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was measured of the epoch so far."""
+        return {"images": self.images, **self._passed()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on measuring the epoch."""
+        self.images = state["images"]
+        self.before = {name: state[name] for name in self.before}
+
+    def _start(self, trainer: pl.Trainer) -> None:
+        self.epoch = trainer.current_epoch
+        self.start = time.monotonic()
+        self.trained = None
+
+    def _passed(self) -> dict[str, float]:
+        now = time.monotonic()
+        seconds, training = now - self.start, (self.trained or now) - self.start
+        return {"seconds": self.before["seconds"] + seconds, "training": self.before["training"] + training}
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory in use so far: of the GPU where there is one, else of the process."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

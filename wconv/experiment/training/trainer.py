@@ -1,0 +1,56 @@
+"""From the configuration to a trainer, with everything that it writes into the folder of the run."""
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.reports.wandb.callback import wandb_parts_of
+from wconv.experiment.runs.checkpoint_io import CheckpointFiles
+from wconv.experiment.runs.run import Run
+from wconv.experiment.tasks.instantiate import make
+from wconv.experiment.tasks.progress import progress
+from wconv.experiment.tasks.task import Task
+from wconv.experiment.training.batch_seeding import BatchStream
+from wconv.experiment.training.guard import Guard
+from wconv.experiment.training.image_results import ImageResults
+from wconv.experiment.training.metrics_csv import MetricsCSV
+from wconv.experiment.training.model_checkpoint import Checkpoint
+from wconv.experiment.training.timing import Timing
+
+
+def build_trainer(config: DictConfig, run: Run, task: Task, files: CheckpointFiles) -> pl.Trainer:
+    """Make the trainer.
+
+    Args:
+        config: the composed configuration.
+        run: whose folder is written to.
+        task: what is trained.
+        files: how checkpoints are written and read.
+
+    Raises:
+        ConfigError: the batch cannot be shared out between the devices.
+    """
+    callbacks: list[pl.Callback] = [
+        Checkpoint(run.checkpoints, "best", monitor=task.monitor, mode=task.mode),
+        Checkpoint(run.checkpoints, "last"),
+        BatchStream(config.seed),
+        Timing(run.directory / "timing.csv"),
+        ImageResults(run.directory),
+        Guard(run.checkpoints, config.callbacks.checkpoint.every_seconds),
+    ]
+    if config.trainer.enable_progress_bar:
+        callbacks.append(progress(config.callbacks.progress.every_seconds))
+    wandb_loggers, wandb_callbacks = wandb_parts_of(config, run)
+    trainer: pl.Trainer = make(
+        config.trainer,
+        callbacks=[*callbacks, *wandb_callbacks],
+        logger=[MetricsCSV(run.directory / "metrics.csv"), *wandb_loggers],
+        plugins=[files],
+        default_root_dir=str(run.directory),
+    )
+    if config.datamodule.batch_size % trainer.world_size:
+        raise ConfigError(
+            f"datamodule.batch_size={config.datamodule.batch_size} is for all {trainer.world_size} devices "
+            "together and must be a multiple of their number"
+        )
+    return trainer
