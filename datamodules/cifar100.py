@@ -8,15 +8,15 @@ import torch
 from torchvision.datasets import CIFAR100 as Pickles
 from torchvision.datasets.utils import check_md5
 
-from datamodules.classification import ClassificationData, Labelled, Splits
+from datamodules.classification import ClassificationDataModule, LabelledImageSet, Splits
 
 
-class CIFAR100(ClassificationData):
+class CIFAR100(ClassificationDataModule):
     """60,000 colour images of 32x32 in 100 classes: 50,000 to train with, 10,000 to test with.
 
     Args:
         data_dir: the folder that holds `cifar-100-python/`.
-        **options: as in `ClassificationData`.
+        **options: as in `ClassificationDataModule`.
     """
 
     def __init__(self, data_dir: str, **options: Any) -> None:
@@ -65,6 +65,6 @@ def _fix(data_dir: Path) -> str:
     )
 
 
-def _labelled(pickles: Pickles) -> Labelled:
+def _labelled(pickles: Pickles) -> LabelledImageSet:
     images = torch.from_numpy(pickles.data).permute(0, 3, 1, 2).contiguous()
-    return Labelled(images, torch.tensor(pickles.targets))
+    return LabelledImageSet(images, torch.tensor(pickles.targets))

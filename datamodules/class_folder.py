@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.datasets.folder import find_classes, make_dataset
 from torchvision.transforms.v2 import functional as F
 
-from datamodules.classification import ClassificationData, Labelled, Splits
+from datamodules.classification import ClassificationDataModule, LabelledImageSet, Splits
 from datamodules.files.decode import open_image
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -21,7 +21,7 @@ OPTIONS = {"train": "datamodule.train_dir", "val": "datamodule.val_dir", "test":
 Listing = list[tuple[str, int]]  # path and class of each image
 
 
-class ClassFolder(ClassificationData):
+class ClassFolder(ClassificationDataModule):
     """Images of one folder a class, brought to one size and held in memory.
 
     The shorter side is scaled to `image_size` and the centre square cut out; an image that has that size
@@ -36,7 +36,7 @@ class ClassFolder(ClassificationData):
         test_dirs: the test folder, a list of exactly one.
         image_size: height and width, in pixels.
         channels: 3 for colour, 1 for grey.
-        **options: as in `ClassificationData`.
+        **options: as in `ClassificationDataModule`.
 
     Raises:
         ValueError: an option has a value that makes no sense.
@@ -104,13 +104,13 @@ class ClassFolder(ClassificationData):
         beside = self.train_dir.absolute().parent / "val"
         return beside if beside.exists() else None
 
-    def _decode(self, images: Listing) -> Labelled:
+    def _decode(self, images: Listing) -> LabelledImageSet:
         pixels = torch.empty(len(images), self.channels, self.image_size, self.image_size, dtype=torch.uint8)
         # Threads, because Pillow lets go of the interpreter lock while it decodes and scales.
         with ThreadPoolExecutor() as pool:
             for position, image in enumerate(pool.map(self._load_image, (path for path, _ in images))):
                 pixels[position] = image
-        return Labelled(pixels, torch.tensor([label for _, label in images]))
+        return LabelledImageSet(pixels, torch.tensor([label for _, label in images]))
 
     def _load_image(self, path: str) -> Tensor:
         image, _ = open_image(path, self.channels)

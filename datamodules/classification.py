@@ -8,32 +8,32 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.batching.labelled_images import EvaluationDraws, LabelledImages, TrainingDraws
-from datamodules.batching.resumable import ResumableData
-from datamodules.batching.split import draw_subset, hold_out
+from datamodules.batching.labelled_images import EvaluationSampler, LabelledImages, TrainingSampler
+from datamodules.batching.resumable import ResumableDataModule
+from datamodules.batching.split import draw_subset, split_validation
 
 
-class Labelled(NamedTuple):
+class LabelledImageSet(NamedTuple):
     """Images, uint8 (N, C, H, W), and their classes, int64 (N,)."""
 
     images: Tensor
     labels: Tensor
 
-    def take(self, positions: Tensor) -> "Labelled":
+    def take(self, positions: Tensor) -> "LabelledImageSet":
         """Return some of the images."""
-        return Labelled(self.images[positions], self.labels[positions])
+        return LabelledImageSet(self.images[positions], self.labels[positions])
 
 
 class Splits(NamedTuple):
     """A data set as it lies on disk; `val` is None where the data set names no validation images."""
 
-    train: Labelled
-    val: Labelled | None
-    test: Labelled
+    train: LabelledImageSet
+    val: LabelledImageSet | None
+    test: LabelledImageSet
     classes: list[str]
 
 
-class ClassificationData(ResumableData):
+class ClassificationDataModule(ResumableDataModule):
     """Base of the classification data sets; they implement `read` and `fingerprint`.
 
     Args:
@@ -98,7 +98,7 @@ class ClassificationData(ResumableData):
                 "leave val_size out, or hold images out of the training ones with datamodule.val_dir=null"
             )
         if val is None:
-            kept, held = hold_out(train.labels, self.val_size)
+            kept, held = split_validation(train.labels, self.val_size)
             train, val = train.take(kept), train.take(held)
         self.train, self.val, self.test = train, val, test
         self.channels, self.image_size = train.images.shape[1], train.images.shape[2]
@@ -133,7 +133,7 @@ class ClassificationData(ResumableData):
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Return the batches of the next epoch."""
         rank, world_size = self._share()
-        draws = TrainingDraws(
+        draws = TrainingSampler(
             len(self.train.labels), self.batch_size, self.seed, self.crop_padding, self.flip, rank, world_size
         )
         return self.resumable(self._on_device(self.train), draws)
@@ -146,11 +146,11 @@ class ClassificationData(ResumableData):
         """Return the test batches."""
         return self._evaluation(self.test)
 
-    def _evaluation(self, part: Labelled) -> DataLoader[tuple[Tensor, Tensor]]:
-        draws = EvaluationDraws(len(part.labels), self.batch_size, *self._share())
+    def _evaluation(self, part: LabelledImageSet) -> DataLoader[tuple[Tensor, Tensor]]:
+        draws = EvaluationSampler(len(part.labels), self.batch_size, *self._share())
         return DataLoader(self._on_device(part), sampler=draws, batch_size=None)
 
-    def _on_device(self, part: Labelled) -> LabelledImages:
+    def _on_device(self, part: LabelledImageSet) -> LabelledImages:
         assert self.mean is not None
         assert self.std is not None
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")

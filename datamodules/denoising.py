@@ -8,17 +8,24 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.batching.packed_images import Images
-from datamodules.batching.patches import Frame, Frames, PatchDraws, Patches, RandomPatches, symmetric
-from datamodules.batching.random_streams import stream
-from datamodules.batching.resumable import ResumableData
+from datamodules.batching.packed_images import PackedImages
+from datamodules.batching.patches import (
+    EvaluationImage,
+    EvaluationImages,
+    PatchSampler,
+    Patches,
+    RandomPatches,
+    apply_symmetry,
+)
+from datamodules.batching.random_streams import seeded_generator
+from datamodules.batching.resumable import ResumableDataModule
 from datamodules.batching.split import SPLIT_KEY
 
-MOST_HELD_OUT = 20  # images, where no number is given: every epoch ends with all of them, whole
+MAX_VALIDATION_IMAGES = 20  # images, where no number is given: every epoch ends with all of them, whole
 SSIM_WINDOW = 11
 
 
-class DenoisingData(ResumableData):
+class DenoisingDataModule(ResumableDataModule):
     """Base of the denoising data sets; they implement `read_train`, `read_test` and `fingerprint`.
 
     Their images are clean: the task adds the noise.
@@ -65,7 +72,7 @@ class DenoisingData(ResumableData):
         """Return what tells this data from other data, whatever folder it lies in, without reading all of it."""
 
     @abstractmethod
-    def read_train(self) -> tuple[Images, Images | None]:
+    def read_train(self) -> tuple[PackedImages, PackedImages | None]:
         """Read the training images, and those to validate with where a folder of them was named.
 
         Raises:
@@ -74,7 +81,7 @@ class DenoisingData(ResumableData):
         """
 
     @abstractmethod
-    def read_test(self) -> dict[str, Images]:
+    def read_test(self) -> dict[str, PackedImages]:
         """Read the test images of each set, by its name; raises as `read_train`."""
 
     @property
@@ -91,7 +98,7 @@ class DenoisingData(ResumableData):
         """Read the images, draw the subset and hold out the validation part; raises as `read_train`."""
         train, val = self.read_train()
         # One fixed order for every run: what is held out must not depend on the seed of the training.
-        order = torch.randperm(len(train), generator=stream(*SPLIT_KEY))[: self._subset(len(train))]
+        order = torch.randperm(len(train), generator=seeded_generator(*SPLIT_KEY))[: self._subset(len(train))]
         if val is not None and self.val_size is not None:
             raise ValueError(
                 f"datamodule.val_size={self.val_size}, but validation images of their own were named; "
@@ -127,7 +134,7 @@ class DenoisingData(ResumableData):
         return subset
 
     def _held_out(self, total: int) -> int:
-        held = min(MOST_HELD_OUT, max(1, total // 10)) if self.val_size is None else self.val_size
+        held = min(MAX_VALIDATION_IMAGES, max(1, total // 10)) if self.val_size is None else self.val_size
         if not 1 <= held < total:
             asked = "null" if self.val_size is None else held
             raise ValueError(
@@ -138,27 +145,27 @@ class DenoisingData(ResumableData):
 
     def train_dataloader(self) -> DataLoader[Patches]:
         """Return the batches of the next epoch."""
-        draws = PatchDraws(len(self.train), self.patches_per_epoch, self.batch_size, self.seed, *self._share())
+        draws = PatchSampler(len(self.train), self.patches_per_epoch, self.batch_size, self.seed, *self._share())
         return self.resumable(RandomPatches(self.train, self.patch_size), draws)
 
-    def val_dataloader(self) -> DataLoader[Frame]:
+    def val_dataloader(self) -> DataLoader[EvaluationImage]:
         """Return the held-out images."""
         return self.frames({"val": self.val})
 
-    def test_dataloader(self) -> DataLoader[Frame]:
+    def test_dataloader(self) -> DataLoader[EvaluationImage]:
         """Return the images of all test sets."""
         return self.frames(self.test)
 
-    def frames(self, sets: dict[str, Images]) -> DataLoader[Frame]:
+    def frames(self, sets: dict[str, PackedImages]) -> DataLoader[EvaluationImage]:
         """Return whole images, one at a time, shared out between the processes without padding."""
-        frames = Frames(sets)
+        frames = EvaluationImages(sets)
         rank, world_size = self._share()
         return DataLoader(frames, sampler=range(rank, len(frames), world_size), batch_size=None)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Turn pixels into float32 in [0, 1], and flip and rotate patches, on the device they have come to."""
         if isinstance(batch, Patches):
-            batch = batch._replace(clean=symmetric(batch.clean, batch.symmetry))
+            batch = batch._replace(clean=apply_symmetry(batch.clean, batch.symmetry))
         return batch._replace(clean=in_unit_range(batch.clean))
 
     def _share(self) -> tuple[int, int]:
@@ -170,7 +177,7 @@ def in_unit_range(pixels: Tensor) -> Tensor:
     return pixels.float() / 255
 
 
-def _check_sizes(images: Images, part: str) -> None:
+def _check_sizes(images: PackedImages, part: str) -> None:
     """Refuse images that the SSIM is not defined on."""
     for name, (height, width) in zip(images.names, images.sizes.tolist(), strict=True):
         if min(height, width) < SSIM_WINDOW:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datamodules.batching.packed_images import Images
-from datamodules.denoising import DenoisingData
+from datamodules.batching.packed_images import PackedImages
+from datamodules.denoising import DenoisingDataModule
 from datamodules.files.image_store import open_store
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
-class ImageFolder(DenoisingData):
+class ImageFolder(DenoisingDataModule):
     """Images of any sizes, in folders and the folders below them, decoded once into a store.
 
     What happens to each kind of image is said in `datamodules.files.decode.open_image`; files of other types, and those
@@ -25,7 +25,7 @@ class ImageFolder(DenoisingData):
         val_dir: the same for validation; None to hold out `val_size` of the training images.
         test_dirs: folders of test images; each is a set of its own, named as its folder.
         store_dir: folder of the stores.
-        **options: as in `DenoisingData`.
+        **options: as in `DenoisingDataModule`.
 
     Raises:
         ValueError: an option has a value that makes no sense.
@@ -65,12 +65,12 @@ class ImageFolder(DenoisingData):
         }
         return {"dataset": self.dataset, **digests, "test": tests}
 
-    def read_train(self) -> tuple[Images, Images | None]:
+    def read_train(self) -> tuple[PackedImages, PackedImages | None]:
         """Open the stores, and build those that are missing."""
         train = self._open(self.train_dir, "datamodule.train_dir")
         return train, None if self.val_dir is None else self._open(self.val_dir, "datamodule.val_dir")
 
-    def read_test(self) -> dict[str, Images]:
+    def read_test(self) -> dict[str, PackedImages]:
         """Open the stores, and build those that are missing."""
         return {name: self._open(folder, "datamodule.test_dirs") for name, folder in self.test_dirs.items()}
 
@@ -82,7 +82,7 @@ class ImageFolder(DenoisingData):
         """
         return list_images(folder, option)
 
-    def _open(self, folder: Path, option: str) -> Images:
+    def _open(self, folder: Path, option: str) -> PackedImages:
         return open_store(self.files(folder, option), folder, self.store_dir, self.channels)
 
 

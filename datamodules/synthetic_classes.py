@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datamodules.classification import ClassificationData, Labelled, Splits
+from datamodules.classification import ClassificationDataModule, LabelledImageSet, Splits
 
 SIZE = 32
 SHAPES = ("disk", "square", "diamond", "ring", "cross")
@@ -24,14 +24,14 @@ VERSION = 1  # of the drawing; part of the fingerprint
 Numbers = NDArray[np.uint64]
 
 
-class SyntheticClasses(ClassificationData):
+class SyntheticClasses(ClassificationDataModule):
     """Draw the images when they are asked for.
 
     Args:
         train_images: how many to draw to train with; held-out images are taken from them.
         test_images: how many to draw to test with.
         image_seed: which images.
-        **options: as in `ClassificationData`.
+        **options: as in `ClassificationDataModule`.
     """
 
     def __init__(self, train_images: int, test_images: int, image_seed: int, **options: Any) -> None:
@@ -50,7 +50,7 @@ class SyntheticClasses(ClassificationData):
         return Splits(train, None, draw(self.test_images, self.image_seed, "test"), CLASSES)
 
 
-def draw(count: int, image_seed: int, part: str) -> Labelled:
+def draw(count: int, image_seed: int, part: str) -> LabelledImageSet:
     """Draw images; the classes take turns.
 
     Args:
@@ -89,7 +89,9 @@ def draw(count: int, image_seed: int, part: str) -> Labelled:
     images = np.stack(channels, axis=1)
     pixel = np.arange(images.size, dtype=np.uint64).reshape(images.shape)
     noise = (_hash(~start ^ _hash(pixel)) >> np.uint64(32)).astype(np.int64) % (2 * NOISE + 1) - NOISE
-    return Labelled(torch.from_numpy(np.clip(images + noise, 0, 255).astype(np.uint8)), torch.from_numpy(labels))
+    return LabelledImageSet(
+        torch.from_numpy(np.clip(images + noise, 0, 255).astype(np.uint8)), torch.from_numpy(labels)
+    )
 
 
 def _shape(shape: NDArray[np.int64], dy: NDArray[Any], dx: NDArray[Any], radius: NDArray[Any]) -> NDArray[np.bool_]:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from datamodules.batching.packed_images import Images
+from datamodules.batching.packed_images import PackedImages
 from datamodules.dead_leaves import VERSION, draw
-from datamodules.denoising import SSIM_WINDOW, DenoisingData
+from datamodules.denoising import SSIM_WINDOW, DenoisingDataModule
 
 
-class SyntheticImages(DenoisingData):
+class SyntheticImages(DenoisingDataModule):
     """Draw the images when they are asked for.
 
     Args:
@@ -15,7 +15,7 @@ class SyntheticImages(DenoisingData):
         test_images: how many to draw to test with.
         drawn_size: height and width of an image, in pixels.
         image_seed: which images.
-        **options: as in `DenoisingData`.
+        **options: as in `DenoisingDataModule`.
 
     Raises:
         ValueError: an option has a value that makes no sense.
@@ -37,14 +37,14 @@ class SyntheticImages(DenoisingData):
         """Return the version of the drawing; the configuration has the rest."""
         return {"dataset": "synthetic_images", "version": VERSION}
 
-    def read_train(self) -> tuple[Images, None]:
+    def read_train(self) -> tuple[PackedImages, None]:
         """Draw the training images."""
         return self._draw(self.train_images, "train"), None
 
-    def read_test(self) -> dict[str, Images]:
+    def read_test(self) -> dict[str, PackedImages]:
         """Draw the test images."""
         return {"dead_leaves": self._draw(self.test_images, "test")}
 
-    def _draw(self, count: int, part: str) -> Images:
+    def _draw(self, count: int, part: str) -> PackedImages:
         images = draw(count, self.drawn_size, self.image_seed, part, self.channels)
-        return Images.of(images, [f"{part}{position:04d}" for position in range(count)])
+        return PackedImages.of(images, [f"{part}{position:04d}" for position in range(count)])

@@ -30,8 +30,8 @@ class DnCNN(nn.Module):
     ) -> None:
         super().__init__()
         check_channels(channels)
-        check_whole("model.depth", depth, 3, "DnCNN has a first, a last and some convolutions between, e.g. 17")
-        check_whole("model.width", width, 1, "the number of features is a whole number from 1 up, e.g. 64")
+        check_integer("model.depth", depth, 3, "DnCNN has a first, a last and some convolutions between, e.g. 17")
+        check_integer("model.width", width, 1, "the number of features is a whole number from 1 up, e.g. 64")
         check_kernel_size(kernel_size)
 
         def conv(inputs: int, outputs: int) -> nn.Conv2d:
@@ -57,7 +57,7 @@ class DnCNN(nn.Module):
         return residual
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Tensor]) -> Self:
+    def from_state_dict(cls, state: Mapping[str, Tensor]) -> Self:
         """Return the network that a file of weights is for, with these weights, in evaluation mode.
 
         Args:
@@ -91,7 +91,7 @@ def check_channels(channels: int) -> None:
         raise ValueError(f"datamodule.channels={channels}: choose 3 for colour or 1 for grey")
 
 
-def check_whole(key: str, value: object, least: int, meaning: str) -> None:
+def check_integer(key: str, value: object, least: int, meaning: str) -> None:
     """Refuse what is not a whole number from `least` up; in YAML 0.5 and true are as easily written as 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"{key}={value}: {meaning}")

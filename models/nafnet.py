@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.dncnn import check_channels, check_whole
+from models.dncnn import check_channels, check_integer
 from models.vgg import check_kernel_size
 
 
@@ -41,14 +41,14 @@ class NAFNet(nn.Module):
     ) -> None:
         super().__init__()
         check_channels(channels)
-        check_whole("model.width", width, 1, "the number of features is a whole number from 1 up, e.g. 32")
+        check_integer("model.width", width, 1, "the number of features is a whole number from 1 up, e.g. 32")
         _check_levels("model.encoder", encoder)
         _check_levels("model.decoder", decoder)
         if len(decoder) != len(encoder):
             raise ValueError(
                 f"model.decoder={list(decoder)}: as many levels as model.encoder has are needed, {len(encoder)}"
             )
-        check_whole("model.middle", middle, 0, "the number of blocks is a whole number from 0 up, e.g. 12")
+        check_integer("model.middle", middle, 0, "the number of blocks is a whole number from 0 up, e.g. 12")
         check_kernel_size(kernel_size)
 
         def blocks(features: int, count: int) -> nn.Sequential:
@@ -76,7 +76,7 @@ class NAFNet(nn.Module):
     def forward(self, noisy: Tensor) -> Tensor:
         """Return the image plus the estimated correction."""
         height, width = noisy.shape[-2:]
-        padded = reflect(noisy, 2 ** len(self.downs))
+        padded = pad_to_multiple(noisy, 2 ** len(self.downs))
         features = self.intro(padded)
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
@@ -139,7 +139,7 @@ class SimpleGate(nn.Module):
         return first * second
 
 
-def reflect(images: Tensor, multiple: int) -> Tensor:
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Pad images (N, C, H, W) at the right and at the bottom until both sizes are multiples.
 
     Unlike torch's own, this reflection goes back and forth as often as it takes, so an image may be smaller than
@@ -160,4 +160,4 @@ def _check_levels(key: str, counts: Sequence[int]) -> None:
     if isinstance(counts, str) or not isinstance(counts, Sequence) or not counts:
         raise ValueError(f"{key}={counts}: {meaning}")
     for count in counts:
-        check_whole(key, count, 0, meaning)
+        check_integer(key, count, 0, meaning)

@@ -8,7 +8,7 @@ max pooling in place of the 7x7 one, as is usual for 32x32 images.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.vgg import check_kernel_size, scaled
+from models.vgg import check_kernel_size, scale_channels
 
 SMALL_DEPTHS = (20, 32, 44, 56, 110)
 SMALL_CHANNELS = (16, 32, 64)
@@ -51,11 +51,11 @@ class ResNet(nn.Module):
         else:
             known = sorted((*SMALL_DEPTHS, *LARGE_STAGES))
             raise ValueError(f"model.depth={depth}: ResNet comes in depths {', '.join(map(str, known))}")
-        channels = scaled(base[0], width)
+        channels = scale_channels(base[0], width)
         self.stem = ConvNorm(in_channels, channels, kernel_size, 1, batch_norm)
         stages = []
         for stage, (count, stage_base) in enumerate(zip(blocks, base, strict=True)):
-            inner = scaled(stage_base, width)
+            inner = scale_channels(stage_base, width)
             for block in range(count):
                 stride = 2 if stage > 0 and block == 0 else 1
                 body = (

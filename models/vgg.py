@@ -46,7 +46,7 @@ class VGG(nn.Module):
         layers: list[nn.Module] = []
         channels = in_channels
         for convolutions, base in zip(STAGES[depth], CHANNELS, strict=True):
-            wide = scaled(base, width)
+            wide = scale_channels(base, width)
             for _ in range(convolutions):
                 layers.append(nn.Conv2d(channels, wide, kernel_size, padding=kernel_size // 2))
                 if batch_norm:
@@ -75,7 +75,7 @@ class VGG(nn.Module):
         return self.classifier(self.pool(self.features(images)).flatten(1))
 
 
-def scaled(channels: int, width: float) -> int:
+def scale_channels(channels: int, width: float) -> int:
     """Return a number of channels times the width multiplier, at least 1."""
     if width <= 0:
         raise ValueError(f"model.width={width}: the width multiplier must be above 0, e.g. 0.25")

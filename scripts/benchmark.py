@@ -10,7 +10,7 @@ import torch
 from models.dncnn import DnCNN
 from models.resnet import ResNet
 from models.vgg import VGG
-from wconv.experiment.common.files import write_whole
+from wconv.experiment.common.files import write_atomically
 from wconv.experiment.tasks.operator_benchmark import Case, run
 
 CASES = [
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(text)
     if options.markdown:
         options.markdown.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(options.markdown, text.encode())
+        write_atomically(options.markdown, text.encode())
     return 0
 
 

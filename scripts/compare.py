@@ -5,8 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from wconv.experiment.common.files import write_whole
-from wconv.experiment.common.text import visible
+from wconv.experiment.common.files import write_atomically
+from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.tables import csv, markdown
 from wconv.experiment.runs.saved_runs import find_runs
@@ -29,15 +29,15 @@ def main(arguments: list[str] | None = None) -> int:
         text = markdown(comparison)
         print(text)
         if options.markdown:
-            write(options.markdown, lambda path: write_whole(path, f"{text}\n".encode()))
+            write(options.markdown, lambda path: write_atomically(path, f"{text}\n".encode()))
         if options.csv:
-            write(options.csv, lambda path: write_whole(path, csv(comparison).encode()))
+            write(options.csv, lambda path: write_atomically(path, csv(comparison).encode()))
         if options.picture:
             from wconv.experiment.reports.curves import draw_comparison  # here, because it takes a second to import
 
             write(options.picture, lambda path: draw_comparison(comparison, path))
     except ValueError as error:
-        print(f"compare: {visible(error)}", file=sys.stderr)
+        print(f"compare: {escape_control_characters(error)}", file=sys.stderr)
         return 2
     return 0
 

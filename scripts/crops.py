@@ -10,14 +10,14 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from datamodules.files.decode import open_image
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
-from wconv.experiment.common.files import write_whole
-from wconv.experiment.common.library_output import quiet_libraries, warn_in_one_line
-from wconv.experiment.common.text import visible
+from wconv.experiment.common.files import write_atomically
+from wconv.experiment.common.library_output import quiet_libraries, format_warnings_as_one_line
+from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.inference.load import load_denoiser
-from wconv.experiment.reports.panels import as_png, panels
+from wconv.experiment.reports.panels import encode_png, panels
 from wconv.experiment.tasks.image_quality import psnr
 from wconv.experiment.tasks.noise import GaussianNoise
-from wconv.experiment.tasks.tiles import restore
+from wconv.experiment.tasks.tiles import denoise_tiled
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,14 +32,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sigma", type=float, default=25.0, help="noise level, of 255 (%(default)s)")
     parser.add_argument("-o", "--out", required=True, type=Path, metavar="FILE", help="the picture (PNG)")
     options = parser.parse_args(arguments)
-    warn_in_one_line()
+    format_warnings_as_one_line()
     try:
         with quiet_libraries(), configuration_errors():
             picture = draw(options)
             options.out.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(options.out, picture)
+            write_atomically(options.out, picture)
     except ConfigError as error:
-        print(f"crops: {visible(error)}", file=sys.stderr)
+        print(f"crops: {escape_control_characters(error)}", file=sys.stderr)
         return error.exit_code
     print(options.out)
     return 0
@@ -57,14 +57,14 @@ def draw(options: argparse.Namespace) -> bytes:
     shown = {"clean": clean, f"noisy {psnr(noisy, clean):.2f} dB": noisy}
     for denoiser in denoisers:
         device = next(denoiser.model.parameters()).device
-        denoised = restore(denoiser.model, noisy.to(device), denoiser.max_pixels)[0].cpu().clamp(0, 1)
+        denoised = denoise_tiled(denoiser.model, noisy.to(device), denoiser.max_pixels)[0].cpu().clamp(0, 1)
         shown[f"{denoiser.name} {psnr(denoised, clean):.2f} dB"] = denoised
     left, top = options.at
     part = (..., slice(top, top + options.size), slice(left, left + options.size))
     if min(clean[part].shape[-2:]) < options.size:
         height, width = clean.shape[-2:]
         raise ConfigError(f"--at {left} {top} --size {options.size} is not inside the image of {width}x{height} pixels")
-    return as_png(panels({title: pixels[part] for title, pixels in shown.items()}, errors_below=True, scale=2))
+    return encode_png(panels({title: pixels[part] for title, pixels in shown.items()}, errors_below=True, scale=2))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from wconv.experiment.common.exceptions import ConfigError
-from wconv.experiment.common.text import visible
-from wconv.experiment.inference.denoise_photos import clean_all
+from wconv.experiment.common.text import escape_control_characters
+from wconv.experiment.inference.denoise_photos import denoise_photos
 from wconv.experiment.inference.load import load_denoiser
 from wconv.experiment.inference.photo_paths import plan
 
@@ -38,10 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
         denoiser = load_denoiser(options.run)
         make_room(next(iter(places)).parent if len(places) == 1 else options.out)
     except ConfigError as error:
-        print(f"denoise: {visible(error)}", file=sys.stderr)
+        print(f"denoise: {escape_control_characters(error)}", file=sys.stderr)
         return 2
     print(f"{denoiser.name}: trained for noise of sigma {denoiser.sigma:g}", flush=True)
-    tally = clean_all(places, denoiser, options.sigma)
+    tally = denoise_photos(places, denoiser, options.sigma)
     approximate = f", {tally.approximate} of them in approximate tiles" if tally.approximate else ""
     failed = f", {tally.failed} failed" if tally.failed else ""
     print(f"{tally.cleaned} of {len(places)} pictures cleaned{approximate}{failed}")

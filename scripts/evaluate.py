@@ -5,13 +5,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from datamodules.denoising import DenoisingData
+from datamodules.denoising import DenoisingDataModule
 from datamodules.image_folder import ImageFolder, list_images
 from models.dncnn import DnCNN
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
-from wconv.experiment.common.library_output import quiet_libraries, warn_in_one_line
-from wconv.experiment.common.text import visible
+from wconv.experiment.common.library_output import quiet_libraries, format_warnings_as_one_line
+from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.inference.evaluate import evaluate, markdown, means, record
 from wconv.experiment.inference.load import Denoiser, load_denoiser, read_weights
 from wconv.experiment.tasks.denoising import Denoising
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--sigma", nargs="+", type=float, metavar="S", help="noise levels of 255 (default: the one of the training)"
     )
     options = parser.parse_args(arguments)
-    warn_in_one_line()
+    format_warnings_as_one_line()
     try:
         with quiet_libraries(), configuration_errors():
             denoiser = _denoiser(options)
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
             if options.run:
                 record(rows, options.run / "evaluation.json")
     except ConfigError as error:
-        print(f"evaluate: {visible(error)}", file=sys.stderr)
+        print(f"evaluate: {escape_control_characters(error)}", file=sys.stderr)
         return error.exit_code
     return 0
 
@@ -70,14 +70,14 @@ def _denoiser(options: argparse.Namespace) -> Denoiser:
     if not isinstance(state, dict):
         raise ConfigError(f"{path} holds a {type(state).__name__}, and not the weights by their names")
     try:
-        model = DnCNN.from_state(state)
+        model = DnCNN.from_state_dict(state)
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
     task = Denoising(model, None, None, 0, 25.0, clip_noisy=False, loss="l2", test_seed=0, max_pixels=1_000_000)
     return Denoiser(task.eval(), model.dncnn[0].in_channels, path.name)
 
 
-def _data(denoiser: Denoiser, folders: list[Path] | None, store_dir: str) -> DenoisingData:
+def _data(denoiser: Denoiser, folders: list[Path] | None, store_dir: str) -> DenoisingDataModule:
     if folders:
         for folder in folders:
             list_images(folder, "--data")

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from wconv.experiment.reports.wandb.server import obstacle
+from wconv.experiment.reports.wandb.server import unreachable_reason
 from wconv.experiment.reports.wandb.sync import find, upload
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
             for part in waiting:
                 print(part.folder)
             return 0
-        if reason := obstacle():
+        if reason := unreachable_reason():
             raise ValueError(f"nothing can be uploaded from here: {reason}")
     except ValueError as error:
         print(f"sync_wandb: {error}", file=sys.stderr)

@@ -31,9 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         workspace = dashboard(options.entity or "", *chosen)
         print(json.dumps(workspace._to_model().model_dump(by_alias=True, exclude_none=True), indent=2))
         return 0
-    from wconv.experiment.reports.wandb.server import obstacle
+    from wconv.experiment.reports.wandb.server import unreachable_reason
 
-    if reason := obstacle():
+    if reason := unreachable_reason():
         print(f"wandb_dashboard: cannot be saved: {reason}; --json prints it without", file=sys.stderr)
         return 2
     import wandb

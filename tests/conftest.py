@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.tiny import CLASSIFIER, SYNTHETIC_KEYS, Outcome, command_line
+from tests.tiny import CLASSIFIER, SYNTHETIC_KEYS, CommandResult, command_line
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
@@ -21,11 +21,11 @@ sys.path.insert(0, str(ROOT))  # train.py and scripts/ are files of the checkout
 @pytest.fixture
 def train(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Outcome]:
+) -> Callable[..., CommandResult]:
     """Call train.py on a tiny run with more arguments; runs land in tmp_path / "runs"."""
     import train as program
 
-    def call(*arguments: str) -> Outcome:
+    def call(*arguments: str) -> CommandResult:
         chosen = {argument.split("=")[0].lstrip("+") for argument in arguments}
         foreign = (
             *(SYNTHETIC_KEYS if "datamodule" in chosen else ()),
@@ -42,13 +42,13 @@ def train(
         capsys.readouterr()
         code = program.main()
         captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
+        return CommandResult(code, captured.out, captured.err)
 
     return call
 
 
 @pytest.fixture
-def injected(record_property: Callable[[str, object], None]) -> Callable[[str, int, str], None]:
+def record_fault(record_property: Callable[[str, object], None]) -> Callable[[str, int, str], None]:
     """Note a fault for the table: what, how often, and what was lost."""
     return lambda fault, times, lost: record_property("fault", [fault, times, lost])
 
@@ -71,7 +71,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class FaultsTable:
-    """Gather what tests say with the fixture `injected`."""
+    """Gather what tests say with the fixture `record_fault`."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path

@@ -51,7 +51,7 @@ def command_line(base: dict[str, str], *options: str) -> list[str]:
 
 
 @dataclass
-class Outcome:
+class CommandResult:
     """What a call of train.py left."""
 
     code: int

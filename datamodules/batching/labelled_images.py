@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from datamodules.batching.random_streams import stream
-from datamodules.batching.resumable import EpochDraws
+from datamodules.batching.random_streams import seeded_generator
+from datamodules.batching.resumable import ResumableSampler
 
 
 class Draw(NamedTuple):
@@ -31,7 +31,7 @@ class Draw(NamedTuple):
     flip: Tensor | None = None
 
 
-class TrainingDraws(EpochDraws[Draw]):
+class TrainingSampler(ResumableSampler[Draw]):
     """Shuffled batches with random crops and flips, another draw each epoch.
 
     Args:
@@ -70,8 +70,8 @@ class TrainingDraws(EpochDraws[Draw]):
 
     def draw(self, epoch: int) -> Iterator[Draw]:
         """Yield this process's share of every batch of an epoch."""
-        order = torch.randperm(self.count, generator=stream(self.seed, "order", epoch))
-        augmentation = stream(self.seed, "augmentation", epoch)
+        order = torch.randperm(self.count, generator=seeded_generator(self.seed, "order", epoch))
+        augmentation = seeded_generator(self.seed, "augmentation", epoch)
         shift = torch.randint(2 * self.crop_padding + 1, (self.count, 2), generator=augmentation)
         mirrored = torch.rand(self.count, generator=augmentation) < 0.5
         for start in range(0, len(self) * self.batch_size, self.batch_size):
@@ -83,7 +83,7 @@ class TrainingDraws(EpochDraws[Draw]):
             )
 
 
-class EvaluationDraws(Sampler[Draw]):
+class EvaluationSampler(Sampler[Draw]):
     """Every image once, in order, shared out between the processes without padding."""
 
     def __init__(self, count: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
@@ -108,7 +108,7 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         labels: int64, (N,).
         mean: of each channel, of pixels in [0, 1].
         std: likewise.
-        crop_padding: as in `TrainingDraws`.
+        crop_padding: as in `TrainingSampler`.
     """
 
     def __init__(

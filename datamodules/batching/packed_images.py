@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Images:
+class PackedImages:
     """Some images of one number of channels.
 
     Attributes:
@@ -26,17 +26,17 @@ class Images:
     names: Sequence[str]
 
     @classmethod
-    def behind_one_another(cls, pixels: Tensor, sizes: Tensor, channels: int, names: Sequence[str]) -> "Images":
+    def from_contiguous(cls, pixels: Tensor, sizes: Tensor, channels: int, names: Sequence[str]) -> "PackedImages":
         """Make them of pixels that lie without gaps."""
         ends = (sizes.prod(1) * channels).cumsum(0)
         return cls(pixels, torch.cat([ends.new_zeros(1), ends[:-1]]), sizes, channels, names)
 
     @classmethod
-    def of(cls, images: Sequence[Tensor], names: Sequence[str]) -> "Images":
+    def of(cls, images: Sequence[Tensor], names: Sequence[str]) -> "PackedImages":
         """Make them of uint8 tensors (C, H, W)."""
         sizes = torch.tensor([image.shape[1:] for image in images])
         pixels = torch.cat([image.flatten() for image in images])
-        return cls.behind_one_another(pixels, sizes, len(images[0]), names)
+        return cls.from_contiguous(pixels, sizes, len(images[0]), names)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -48,7 +48,7 @@ class Images:
         start = int(self.starts[position])
         return self.pixels[start : start + self.channels * height * width].view(self.channels, height, width)
 
-    def take(self, positions: Tensor) -> "Images":
+    def take(self, positions: Tensor) -> "PackedImages":
         """Return some of the images; their pixels stay where they are."""
         names = [self.names[position] for position in positions.tolist()]
-        return Images(self.pixels, self.starts[positions], self.sizes[positions], self.channels, names)
+        return PackedImages(self.pixels, self.starts[positions], self.sizes[positions], self.channels, names)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.batching.packed_images import Images
-from datamodules.batching.random_streams import stream
-from datamodules.batching.resumable import EpochDraws
+from datamodules.batching.packed_images import PackedImages
+from datamodules.batching.random_streams import seeded_generator
+from datamodules.batching.resumable import ResumableSampler
 
 
 class PatchDraw(NamedTuple):
@@ -34,7 +34,7 @@ class Patches(NamedTuple):
     symmetry: Tensor
 
 
-class Frame(NamedTuple):
+class EvaluationImage(NamedTuple):
     """A whole image to evaluate on.
 
     Attributes:
@@ -50,7 +50,7 @@ class Frame(NamedTuple):
     name: str
 
 
-class PatchDraws(EpochDraws[PatchDraw]):
+class PatchSampler(ResumableSampler[PatchDraw]):
     """Random patches, others each epoch: every image is as likely as any other, every place in it too.
 
     Args:
@@ -79,7 +79,7 @@ class PatchDraws(EpochDraws[PatchDraw]):
 
     def draw(self, epoch: int) -> Iterator[PatchDraw]:
         """Yield this process's share of every batch of an epoch."""
-        order, augmentation = (stream(self.seed, name, epoch) for name in ("order", "augmentation"))
+        order, augmentation = (seeded_generator(self.seed, name, epoch) for name in ("order", "augmentation"))
         indices = torch.randint(self.images, (self.patches,), generator=order)
         place = torch.rand(self.patches, 2, generator=order, dtype=torch.float64)
         symmetry = torch.randint(8, (self.patches,), generator=augmentation)
@@ -96,7 +96,7 @@ class RandomPatches(Dataset[Patches]):
         size: height and width of a patch.
     """
 
-    def __init__(self, images: Images, size: int) -> None:
+    def __init__(self, images: PackedImages, size: int) -> None:
         self.images = images
         self.size = size
 
@@ -107,18 +107,18 @@ class RandomPatches(Dataset[Patches]):
         patches = torch.empty(len(draw.indices), self.images.channels, self.size, self.size, dtype=torch.uint8)
         for patch, index, (top, left) in zip(patches, draw.indices.tolist(), corners.tolist(), strict=True):
             image = self.images[index]
-            patch.copy_(padded(image[:, top : top + self.size, left : left + self.size], self.size))
+            patch.copy_(pad_by_reflection(image[:, top : top + self.size, left : left + self.size], self.size))
         return Patches(patches, draw.symmetry)
 
 
-class Frames(Dataset[Frame]):
+class EvaluationImages(Dataset[EvaluationImage]):
     """The images of some sets, one behind the other.
 
     Args:
         sets: images of each set by its name.
     """
 
-    def __init__(self, sets: dict[str, Images]) -> None:
+    def __init__(self, sets: dict[str, PackedImages]) -> None:
         self.sets = sets
         self.order = [(name, position) for name, images in sets.items() for position in range(len(images))]
 
@@ -126,14 +126,14 @@ class Frames(Dataset[Frame]):
         """Return the number of images in all sets."""
         return len(self.order)
 
-    def __getitem__(self, index: int) -> Frame:
+    def __getitem__(self, index: int) -> EvaluationImage:
         """Return one image."""
         set_name, position = self.order[index]
         images = self.sets[set_name]
-        return Frame(images[position].unsqueeze(0), set_name, position, images.names[position])
+        return EvaluationImage(images[position].unsqueeze(0), set_name, position, images.names[position])
 
 
-def padded(image: Tensor, size: int) -> Tensor:
+def pad_by_reflection(image: Tensor, size: int) -> Tensor:
     """Reflect an image (C, H, W) at its lower and right edges, as often as it takes to be `size` high and wide."""
     missing = [max(0, size - length) for length in image.shape[1:]]
     if not any(missing):
@@ -141,7 +141,7 @@ def padded(image: Tensor, size: int) -> Tensor:
     return torch.from_numpy(np.pad(image.numpy(), [(0, 0), *((0, pixels) for pixels in missing)], mode="reflect"))
 
 
-def symmetric(patches: Tensor, symmetry: Tensor) -> Tensor:
+def apply_symmetry(patches: Tensor, symmetry: Tensor) -> Tensor:
     """Flip and rotate square patches (B, C, P, P), each by its own symmetry (B,), on whatever device they are."""
     moves = ((1, lambda x: x.flip(-1)), (2, lambda x: x.flip(-2)), (4, lambda x: x.transpose(-1, -2)))
     for bit, move in moves:

@@ -5,7 +5,7 @@ import hashlib
 import torch
 
 
-def stream(*key: object) -> torch.Generator:
+def seeded_generator(*key: object) -> torch.Generator:
     """Return a CPU generator for a key such as (seed, "order", epoch).
 
     Every key has a stream of its own, so drawing more from one (say, a stronger augmentation) leaves the others as

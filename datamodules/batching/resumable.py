@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 T = TypeVar("T")
 
 
-class EpochDraws(Sampler[T]):
+class ResumableSampler(Sampler[T]):
     """Draws of one epoch after the other, which know how far they are.
 
     What an epoch draws follows from its number, so its number and that of the batch are all there is to keep.
@@ -51,17 +51,17 @@ class EpochDraws(Sampler[T]):
         self.resume_at = (state["epoch"], state["position"])
 
 
-class ResumableData(pl.LightningDataModule):
+class ResumableDataModule(pl.LightningDataModule):
     """Base of the data sets: its place in the training data is kept in Lightning's checkpoints.
 
     Lightning would keep the place of a loader that can tell it, but gives it back only to a loader that is made after
     the optimiser, and ours has to say how many steps there are before.
     """
 
-    draws: EpochDraws[Any] | None = None
+    draws: ResumableSampler[Any] | None = None
     place: dict[str, int] | None = None
 
-    def resumable(self, dataset: Dataset[Any], draws: EpochDraws[Any]) -> DataLoader[Any]:
+    def resumable(self, dataset: Dataset[Any], draws: ResumableSampler[Any]) -> DataLoader[Any]:
         """Return a loader of batches that goes on at the place of the checkpoint, if there is one.
 
         Its draws run in step with the training only as long as no worker processes read ahead, so there are none.

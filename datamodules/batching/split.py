@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from datamodules.batching.random_streams import stream
+from datamodules.batching.random_streams import seeded_generator
 
 # One fixed split for every run: what is held out must not depend on the seed of the training.
 SPLIT_KEY = ("split", 0)
@@ -32,7 +32,7 @@ def draw_subset(labels: Tensor, subset: int | None) -> Tensor:
     return _class_balanced_order(labels)[:subset]
 
 
-def hold_out(labels: Tensor, size: int | None) -> tuple[Tensor, Tensor]:
+def split_validation(labels: Tensor, size: int | None) -> tuple[Tensor, Tensor]:
     """Split a training set in two, in proportion from every class.
 
     Args:
@@ -63,7 +63,7 @@ def _class_balanced_order(labels: Tensor) -> Tensor:
     Within its class an image has a random rank r of n; sorting by (r + u) / n, with one u a class, deals the
     classes out evenly even when they differ in size.
     """
-    generator = stream(*SPLIT_KEY)
+    generator = seeded_generator(*SPLIT_KEY)
     shuffled = torch.randperm(len(labels), generator=generator)
     position = torch.empty(len(labels), dtype=torch.float64)
     for label in labels.unique():

@@ -17,7 +17,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from torchvision.datasets.utils import check_integrity
 
 TIMEOUT = 60.0  # seconds without a byte; a compute node without a network may drop packets and never answer
-WAITS = (1.0, 5.0, 15.0, 60.0)  # seconds before one more attempt; counted anew when an attempt has brought something
+RETRY_DELAYS = (
+    1.0,
+    5.0,
+    15.0,
+    60.0,
+)  # seconds before one more attempt; counted anew when an attempt has brought something
 REPORT = 10.0  # seconds between two lines of progress where there is no terminal for a bar
 BLOCK = 1 << 20
 
@@ -26,7 +31,7 @@ class NetworkError(Exception):
     """The network or the server failed; what has come so far is kept."""
 
 
-class OtherFile(Exception):
+class WrongFileError(Exception):
     """The server has another file than the expected one."""
 
 
@@ -58,10 +63,10 @@ def download(url: str, target: Path, size: int, md5: str) -> None:
         _fetch(url, part, size)
         if not check_integrity(part.path, md5):
             part.discard()
-            raise OtherFile(f"(its md5 is not {md5}) and was removed")
+            raise WrongFileError(f"(its md5 is not {md5}) and was removed")
         os.replace(part.path, target)
         part.discard()
-    except OtherFile as error:
+    except WrongFileError as error:
         raise ValueError(
             f"what came from {url} is not the official {name} {error}; "
             f"run this command again, name a mirror with --url, or {by_hand}"
@@ -141,9 +146,9 @@ def _fetch(url: str, part: Part, size: int) -> None:
             if part.size > best:
                 best, failures = part.size, 0
             # Where nothing came at all, waiting would only hide that there is no network or no such file.
-            if part.size == best == start or failures == len(WAITS):
+            if part.size == best == start or failures == len(RETRY_DELAYS):
                 raise
-            wait, failures = WAITS[failures], failures + 1
+            wait, failures = RETRY_DELAYS[failures], failures + 1
             so_far = f"{decimal(part.size)} of {decimal(size)}"
             print(f"{part.path.stem}: {error} after {so_far}; trying again in {wait:g} s", file=sys.stderr)
             time.sleep(wait)
@@ -159,7 +164,7 @@ def _attempt(url: str, part: Part, size: int) -> None:
         if begin not in (0, part.size):
             raise NetworkError(f"the server answers {response.status} {response.reason} to a plain request")
         if total != size:  # a page that asks to log in, perhaps: what came earlier is kept
-            raise OtherFile(f"({total:,} bytes instead of {size:,})")
+            raise WrongFileError(f"({total:,} bytes instead of {size:,})")
         if begin == 0:
             part.restart(url, response.headers)
         with part.path.open("ab") as file:

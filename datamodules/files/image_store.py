@@ -22,14 +22,14 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import track
 
-from datamodules.batching.packed_images import Images
+from datamodules.batching.packed_images import PackedImages
 from datamodules.files.decode import open_image
 
 VERSION = 1
 CHUNK = 32  # images decoded ahead of the writing
 
 
-def open_store(files: Sequence[Path], folder: Path, store_dir: Path, channels: int) -> Images:
+def open_store(files: Sequence[Path], folder: Path, store_dir: Path, channels: int) -> PackedImages:
     """Return the images of some files, from their store; it is built where it is missing, damaged or out of date.
 
     Args:
@@ -66,7 +66,7 @@ def open_store(files: Sequence[Path], folder: Path, store_dir: Path, channels: i
         warnings.warn(f"{folder}: {converted} of {len(images)} images are {kinds[0]} and made {kinds[1]}", stacklevel=2)
     pixels = torch.from_numpy(np.memmap(store / "pixels.bin", np.uint8, mode="c"))
     sizes = torch.tensor([[image["height"], image["width"]] for image in images])
-    return Images.behind_one_another(pixels, sizes, channels, [image["name"] for image in images])
+    return PackedImages.from_contiguous(pixels, sizes, channels, [image["name"] for image in images])
 
 
 def _source(file: Path, folder: Path) -> dict[str, Any]:

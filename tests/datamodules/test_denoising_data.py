@@ -9,12 +9,12 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from datamodules.batching.packed_images import Images
-from datamodules.batching.patches import Frame, Patches, symmetric
-from datamodules.denoising import MOST_HELD_OUT, DenoisingData, in_unit_range
+from datamodules.batching.packed_images import PackedImages
+from datamodules.batching.patches import EvaluationImage, Patches, apply_symmetry
+from datamodules.denoising import MAX_VALIDATION_IMAGES, DenoisingDataModule, in_unit_range
 
 
-class InMemory(DenoisingData):
+class InMemory(DenoisingDataModule):
     """Images without files: each says by its values which it is."""
 
     def __init__(self, train: int = 40, val: int | None = None, tests: tuple[int, ...] = (3, 2), **options: Any):
@@ -22,19 +22,19 @@ class InMemory(DenoisingData):
         super().__init__(**{**numbers, **options})
         self.counts = (train, val, tests)
 
-    def make(self, count: int, size: int = 16) -> Images:
+    def make(self, count: int, size: int = 16) -> PackedImages:
         generator = torch.Generator().manual_seed(0)
         images = torch.randint(256, (count, self.channels, size, size), dtype=torch.uint8, generator=generator)
-        return Images.of(list(images), [f"{position:03}" for position in range(count)])
+        return PackedImages.of(list(images), [f"{position:03}" for position in range(count)])
 
     def fingerprint(self) -> dict[str, Any]:
         return {}
 
-    def read_train(self) -> tuple[Images, Images | None]:
+    def read_train(self) -> tuple[PackedImages, PackedImages | None]:
         train, val, _ = self.counts
         return self.make(train), None if val is None else self.make(val)
 
-    def read_test(self) -> dict[str, Images]:
+    def read_test(self) -> dict[str, PackedImages]:
         return {f"set{count}": self.make(count) for count in self.counts[2]}
 
 
@@ -52,14 +52,16 @@ def refused(*words: str, **options: Any) -> None:
     assert "\n" not in message
 
 
-def joined(data: DenoisingData) -> Tensor:
+def joined(data: DenoisingDataModule) -> Tensor:
     return torch.cat([batch.clean for batch in data.train_dataloader()])
 
 
 # What is held out
 
 
-@pytest.mark.parametrize(("images", "held"), [(2, 1), (9, 1), (40, 4), (199, 19), (200, 20), (900, MOST_HELD_OUT)])
+@pytest.mark.parametrize(
+    ("images", "held"), [(2, 1), (9, 1), (40, 4), (199, 19), (200, 20), (900, MAX_VALIDATION_IMAGES)]
+)
 def test_a_tenth_is_held_out_at_most_twenty(images: int, held: int) -> None:
     data = load(train=images)
     assert (len(data.train), len(data.val)) == (images - held, held)
@@ -152,13 +154,13 @@ def test_on_the_device_patches_become_numbers_from_0_to_1_in_their_symmetry(chan
     assert after.clean.dtype == torch.float32
     assert (after.clean.min() >= 0, after.clean.max() <= 1) == (True, True)
     assert len(batch.symmetry.unique()) > 1
-    assert torch.equal(after.clean, symmetric(batch.clean, batch.symmetry).float() / 255)
+    assert torch.equal(after.clean, apply_symmetry(batch.clean, batch.symmetry).float() / 255)
 
 
 def test_frames_become_numbers_from_0_to_1_and_keep_what_they_are() -> None:
     data = load()
     frame = next(iter(data.test_dataloader()))
-    assert isinstance(frame, Frame)
+    assert isinstance(frame, EvaluationImage)
     before = frame.clean.clone()
     after = data.on_after_batch_transfer(frame, 0)
     assert after.clean.dtype == torch.float32
@@ -204,7 +206,7 @@ class Recorder(pl.LightningModule):
         self.epochs.setdefault(self.current_epoch, []).append(batch.clean)
         return self.weight * batch.clean.mean()
 
-    def test_step(self, frame: Frame, batch_idx: int) -> None:
+    def test_step(self, frame: EvaluationImage, batch_idx: int) -> None:
         assert frame.clean.dtype == torch.float32
         self.tested.append((frame.set_name, frame.position))
 

@@ -8,17 +8,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fault_harness import ALWAYS, CLASSIFIER, DENOISER, Command, undisturbed
+from fault_harness import ALWAYS, CLASSIFIER, DENOISER, Command, reference_run
 
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory) -> Command:
-    return undisturbed(tmp_path_factory.mktemp("classifier"), *CLASSIFIER, *ALWAYS)
+    return reference_run(tmp_path_factory.mktemp("classifier"), *CLASSIFIER, *ALWAYS)
 
 
 @pytest.fixture(scope="module")
 def denoiser(tmp_path_factory) -> Command:
-    return undisturbed(tmp_path_factory.mktemp("denoiser"), *DENOISER, *ALWAYS)
+    return reference_run(tmp_path_factory.mktemp("denoiser"), *DENOISER, *ALWAYS)
 
 
 @pytest.fixture

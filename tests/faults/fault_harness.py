@@ -118,16 +118,16 @@ def outcome(directory: Path) -> tuple[str, dict, dict[str, torch.Tensor]]:
     return (directory / "metrics.csv").read_text(), kept, weights
 
 
-def assert_same(directory: Path, undisturbed: Path) -> None:
+def assert_bit_identical(directory: Path, reference_run: Path) -> None:
     """Compare two finished runs to the last bit."""
-    (table, results, weights), (other_table, other_results, other_weights) = map(outcome, (directory, undisturbed))
+    (table, results, weights), (other_table, other_results, other_weights) = map(outcome, (directory, reference_run))
     assert table == other_table
     assert results == other_results
     assert weights.keys() == other_weights.keys()
     assert all(torch.equal(weights[key], other_weights[key]) for key in weights)
 
 
-def undisturbed(folder: Path, *options: str) -> Command:
+def reference_run(folder: Path, *options: str) -> Command:
     """Run a command to its end."""
     command = Command(folder, *options)
     process = command.start()

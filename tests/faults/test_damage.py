@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fault_harness import small_disk
 
-from wconv.experiment.runs.checkpoint_io import CheckpointFiles
+from wconv.experiment.runs.checkpoint_io import AtomicCheckpointIO
 
 pytestmark = pytest.mark.faults
 TENTHS = range(10)
@@ -32,7 +32,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_damaged_last_checkpoint_costs_the_steps_since_the_one_before(name, train, injected):
+def test_a_damaged_last_checkpoint_costs_the_steps_since_the_one_before(name, train, record_fault):
     directory = train("trainer.max_epochs=3").directory
     undisturbed = results(directory)
     sound = directory.with_name("sound")
@@ -48,15 +48,15 @@ def test_a_damaged_last_checkpoint_costs_the_steps_since_the_one_before(name, tr
         assert f"{last} is damaged" in done.err
         assert "Traceback" not in done.err
         assert results(directory)["metrics"] == undisturbed["metrics"]
-    injected(f"last.ckpt: {name}", len(DAMAGES[name]), "the steps since the checkpoint before it, trained again")
+    record_fault(f"last.ckpt: {name}", len(DAMAGES[name]), "the steps since the checkpoint before it, trained again")
 
 
-def test_a_disk_that_fills_up_in_a_checkpoint_leaves_the_last_one_whole(train, tmp_path, monkeypatch, injected):
+def test_a_disk_that_fills_up_in_a_checkpoint_leaves_the_last_one_whole(train, tmp_path, monkeypatch, record_fault):
     undisturbed = train("trainer.max_epochs=3")
     with small_disk(tmp_path / "disk", megabytes=8) as disk:
         options = ("trainer.max_epochs=3", f"paths.output_dir={disk / 'runs'}")
         filler, saves = disk / "filler", []
-        original = CheckpointFiles.save_checkpoint
+        original = AtomicCheckpointIO.save_checkpoint
 
         def save(self, checkpoint, path, storage_options=None):
             saves.append(path)
@@ -67,7 +67,7 @@ def test_a_disk_that_fills_up_in_a_checkpoint_leaves_the_last_one_whole(train, t
             original(self, checkpoint, path, storage_options)
 
         with monkeypatch.context() as patch:
-            patch.setattr(CheckpointFiles, "save_checkpoint", save)
+            patch.setattr(AtomicCheckpointIO, "save_checkpoint", save)
             full = train(*options)
         assert full.code == 1
         assert f"no room is left on the disk of {disk}" in full.err
@@ -80,4 +80,6 @@ def test_a_disk_that_fills_up_in_a_checkpoint_leaves_the_last_one_whole(train, t
         assert "going on from step 5 " in done.out  # of the first epoch: no byte of its checkpoint was touched
         assert done.code == 0, done.err
         assert results(directory)["metrics"] == results(undisturbed.directory)["metrics"]
-    injected("a disk full in the middle of a checkpoint", 1, "the steps since the checkpoint before it, trained again")
+    record_fault(
+        "a disk full in the middle of a checkpoint", 1, "the steps since the checkpoint before it, trained again"
+    )

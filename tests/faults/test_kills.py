@@ -5,7 +5,7 @@ import shutil
 import time
 
 import pytest
-from fault_harness import ALWAYS, CLASSIFIER, DENOISER, Command, Process, assert_same
+from fault_harness import ALWAYS, CLASSIFIER, DENOISER, Command, Process, assert_bit_identical
 
 pytestmark = pytest.mark.faults
 
@@ -41,13 +41,13 @@ def kill_again_and_again(command: Command, kills: int, undisturbed: Command, cha
         MOMENTS[killed % len(MOMENTS)](process, command, chance)
         process.popen.kill()
         if process.end() == 0:  # it came to its end before: once more from the start
-            assert_same(command.directory, undisturbed.directory)
+            assert_bit_identical(command.directory, undisturbed.directory)
             shutil.rmtree(command.directory)
         else:
             killed += 1
     process = command.start()
     assert process.end() == 0, process.output
-    assert_same(command.directory, undisturbed.directory)
+    assert_bit_identical(command.directory, undisturbed.directory)
     assert not command.parts
 
 
@@ -55,11 +55,11 @@ WHERE = ", ".join(moment.__name__.replace("_", " ") for moment in MOMENTS)
 NOTHING = "nothing: weights and metrics.csv are the same to the last bit"
 
 
-def test_a_classifier_that_is_killed(classifier, tmp_path, chance, injected):
+def test_a_classifier_that_is_killed(classifier, tmp_path, chance, record_fault):
     kill_again_and_again(Command(tmp_path, *CLASSIFIER, *ALWAYS), 20, classifier, chance)
-    injected(f"kill -9 of a classifier ({WHERE})", 20, NOTHING)
+    record_fault(f"kill -9 of a classifier ({WHERE})", 20, NOTHING)
 
 
-def test_a_denoiser_that_is_killed(denoiser, tmp_path, chance, injected):
+def test_a_denoiser_that_is_killed(denoiser, tmp_path, chance, record_fault):
     kill_again_and_again(Command(tmp_path, *DENOISER, *ALWAYS), 5, denoiser, chance)
-    injected(f"kill -9 of a denoiser ({WHERE})", 5, NOTHING)
+    record_fault(f"kill -9 of a denoiser ({WHERE})", 5, NOTHING)

@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
-from fault_harness import ALWAYS, CLASSIFIER, DEADLINE, ROOT, Command, assert_same
+from fault_harness import ALWAYS, CLASSIFIER, DEADLINE, ROOT, Command, assert_bit_identical
 
 pytestmark = pytest.mark.faults
 NOTHING = "nothing: left with 75, went on, and ended the same to the last bit"
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_at_five_instants(number, classifier, tmp_path, chance, injected):
+def test_a_signal_at_five_instants(number, classifier, tmp_path, chance, record_fault):
     command = Command(tmp_path, *CLASSIFIER, *ALWAYS)
     for instant in range(5):
         process = command.start()
@@ -31,8 +31,8 @@ def test_a_signal_at_five_instants(number, classifier, tmp_path, chance, injecte
             assert command.results["status"] == "interrupted"
     process = command.start()
     assert process.end() == 0, process.output
-    assert_same(command.directory, classifier.directory)
-    injected(f"{number.name}, in start-up and in epochs", 5, NOTHING)
+    assert_bit_identical(command.directory, classifier.directory)
+    record_fault(f"{number.name}, in start-up and in epochs", 5, NOTHING)
 
 
 def test_a_second_sigint_ends_at_once(tmp_path):
@@ -44,7 +44,7 @@ def test_a_second_sigint_ends_at_once(tmp_path):
     assert process.end() == 75
 
 
-def test_two_processes_of_one_run_leave_together(tmp_path, injected):
+def test_two_processes_of_one_run_leave_together(tmp_path, record_fault):
     """One start of the process group, ten signals, each to one of the two."""
     harness = Path(__file__).with_name("two_ranks.py")
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(harness)]
@@ -54,11 +54,11 @@ def test_two_processes_of_one_run_leave_together(tmp_path, injected):
     assert done.returncode == 0, done.stdout + done.stderr
     for rank in (0, 1):
         assert (tmp_path / f"codes{rank}").read_text().split() == ["75"] * 10 + ["0"]
-    injected("a signal to one of two processes (SIGUSR1, SIGTERM)", 10, "nothing: both left with 75, neither hung")
+    record_fault("a signal to one of two processes (SIGUSR1, SIGTERM)", 10, "nothing: both left with 75, neither hung")
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_signal_to_one_process_of_the_real_command(rank, tmp_path, injected):
+def test_a_signal_to_one_process_of_the_real_command(rank, tmp_path, record_fault):
     options = ("trainer.devices=2", "trainer.strategy=ddp")
     command = Command(tmp_path, *CLASSIFIER, *ALWAYS, *options)
     process = command.start()
@@ -70,7 +70,7 @@ def test_a_signal_to_one_process_of_the_real_command(rank, tmp_path, injected):
     assert command.results["status"] == "interrupted"
     process = command.start()
     assert process.end() == 0, process.output
-    injected(f"SIGTERM to process {rank} of two, of the real command", 1, "nothing: both left with 75 and went on")
+    record_fault(f"SIGTERM to process {rank} of two, of the real command", 1, "nothing: both left with 75 and went on")
 
 
 def children(pid: int) -> list[int]:

@@ -20,7 +20,7 @@ def seconds_to_first_batch(command: Command) -> float:
     return seconds
 
 
-def test_going_on_is_not_slower_than_starting(tmp_path, injected):
+def test_going_on_is_not_slower_than_starting(tmp_path, record_fault):
     started = Command(tmp_path, *CLASSIFIER, *ALWAYS)
     process = started.start()
     process.wait_for(lambda: "epoch 2/" in process.output)
@@ -33,4 +33,4 @@ def test_going_on_is_not_slower_than_starting(tmp_path, injected):
         ratios.append(seconds_to_first_batch(started) / fresh)
     assert median(ratios) <= MOST, ratios
     lost = f"time to the first new batch, of that of a fresh start: {median(ratios):.2f} (median of {PAIRS} pairs)"
-    injected("going on from a checkpoint", PAIRS, lost)
+    record_fault("going on from a checkpoint", PAIRS, lost)

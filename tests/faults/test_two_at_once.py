@@ -12,7 +12,7 @@ pytestmark = pytest.mark.faults
 TIMES = 20
 
 
-def test_two_processes_at_once(tmp_path, injected):
+def test_two_processes_at_once(tmp_path, record_fault):
     """Both are forks of one process that has imported everything, so that they start within a millisecond."""
     harness = Path(__file__).with_name("forks.py")
     done = subprocess.run(
@@ -29,6 +29,6 @@ def test_two_processes_at_once(tmp_path, injected):
         assert re.search(r"^codes \[0, 75\]$", start, re.M), start
         (trainer,) = re.findall(r"^process (\d+) ends with 0$", start, re.M)
         assert re.search(rf"is held by process {trainer} on ", start), start
-    injected(
+    record_fault(
         "two processes started at once on one run", TIMES, "nothing: one trained, the other named it and left with 75"
     )

@@ -64,7 +64,7 @@ def test_context_is_how_far_a_pixel_reaches(kernel_size, batch_norm):
 def test_a_file_of_weights_is_enough(prefix, options):
     model = DnCNN(**{"width": 8, **options}).train()
     model(torch.randn(2, options.get("channels", 1), 16, 16))  # the averages of the batch norms leave their start
-    again = DnCNN.from_state({prefix + name: value for name, value in model.state_dict().items()})
+    again = DnCNN.from_state_dict({prefix + name: value for name, value in model.state_dict().items()})
     assert not again.training
     assert again.context == model.context
     assert list(again.state_dict()) == list(model.state_dict())
@@ -74,7 +74,7 @@ def test_a_file_of_weights_is_enough(prefix, options):
 
 def test_old_files_without_counts_of_batches_are_read():
     state = {name: value for name, value in DnCNN(width=4).state_dict().items() if "num_batches" not in name}
-    assert DnCNN.from_state(state).context == 17
+    assert DnCNN.from_state_dict(state).context == 17
 
 
 STATE = DnCNN(depth=4, width=4).state_dict()
@@ -97,7 +97,7 @@ STATE = DnCNN(depth=4, width=4).state_dict()
 )
 def test_other_weights_are_refused_in_one_sentence(state, message):
     with pytest.raises(ValueError, match=message) as caught:
-        DnCNN.from_state(state)
+        DnCNN.from_state_dict(state)
     assert "\n" not in str(caught.value)
 
 

@@ -5,7 +5,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import wconv
-from models.nafnet import Block, LayerNorm2d, NAFNet, SimpleGate, reflect
+from models.nafnet import Block, LayerNorm2d, NAFNet, SimpleGate, pad_to_multiple
 
 SMALL = {"width": 8, "encoder": [1, 1, 1, 1], "middle": 1, "decoder": [1, 1, 1, 1]}
 
@@ -89,11 +89,11 @@ def test_any_size_is_kept(size, channels, kernel_size):
 
 def test_padding_reflects_as_torch_does_where_torch_can():
     images = torch.rand(2, 3, 20, 25)
-    assert torch.equal(reflect(images, 16), F.pad(images, (0, 7, 0, 12), mode="reflect"))
-    assert reflect(images[..., :16, :16], 16).shape == (2, 3, 16, 16)
+    assert torch.equal(pad_to_multiple(images, 16), F.pad(images, (0, 7, 0, 12), mode="reflect"))
+    assert pad_to_multiple(images[..., :16, :16], 16).shape == (2, 3, 16, 16)
     row = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 1, 3)
-    assert reflect(row, 8)[0, 0, 0].tolist() == [1, 2, 3, 2, 1, 2, 3, 2]
-    assert torch.equal(reflect(row, 8), reflect(row, 8)[:, :, :1].expand(1, 1, 8, 8))
+    assert pad_to_multiple(row, 8)[0, 0, 0].tolist() == [1, 2, 3, 2, 1, 2, 3, 2]
+    assert torch.equal(pad_to_multiple(row, 8), pad_to_multiple(row, 8)[:, :, :1].expand(1, 1, 8, 8))
 
 
 def test_a_new_block_is_the_identity_and_the_ending_is_added_to_the_image():

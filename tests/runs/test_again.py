@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from datamodules.synthetic_classes import SyntheticClasses
 from wconv.experiment.runs import checkpoint_io
-from wconv.experiment.tasks.classification import Classification, Scores
+from wconv.experiment.tasks.classification import Classification, ClassificationMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,7 +89,7 @@ def test_what_killed_processes_left_half_written_is_removed(train):
 def test_a_run_that_was_moved_knows_its_best_epoch(train, tmp_path):
     """Stopped in the last of four epochs, of which the first was made the best by hand; then the folder moves."""
     worse = iter([0.9, 0.5, 0.4])
-    original = Scores.collect
+    original = ClassificationMetrics.collect
 
     def collect(self, prefix):
         scores = original(self, prefix)
@@ -102,7 +102,7 @@ def test_a_run_that_was_moved_knows_its_best_epoch(train, tmp_path):
 
     options = ("trainer.max_epochs=4",)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Scores, "collect", collect)
+        patch.setattr(ClassificationMetrics, "collect", collect)
         assert train(*options, f"paths.output_dir={tmp_path / 'here'}").code == 75
     (tmp_path / "here").rename(tmp_path / "there")
     content = results(train(*options, f"paths.output_dir={tmp_path / 'there'}").directory)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tiny import DENOISER, SYNTHETIC_KEYS, Outcome, command_line
+from tests.tiny import DENOISER, SYNTHETIC_KEYS, CommandResult, command_line
 from wconv.experiment.tasks.denoising import Denoising
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,11 +36,11 @@ def launch(monkeypatch, capsys):
     """Call train.py with a command line."""
     import train as program
 
-    def call(*line: str) -> Outcome:
+    def call(*line: str) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["train.py", *line])
         capsys.readouterr()
         code = program.main()
-        return Outcome(code, *capsys.readouterr())
+        return CommandResult(code, *capsys.readouterr())
 
     return call
 
@@ -276,7 +276,7 @@ def test_two_processes_measure_every_image_once(tmp_path):
     command = [sys.executable, str(ROOT / "train.py"), *arguments(tmp_path, *options)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr
-    outcome = Outcome(0, done.stdout, done.stderr)
+    outcome = CommandResult(0, done.stdout, done.stderr)
     rows = pd.read_csv(outcome.directory / "images.csv")
     assert rows["position"].tolist() == [0, 1, 2, 3, 4]
     assert outcome.results["metrics"]["test/psnr"] == pytest.approx(rows["psnr"].mean(), rel=1e-6)

@@ -21,8 +21,8 @@ class Attack:
 
 
 @pytest.fixture(autouse=True)
-def row(injected) -> None:
-    injected("a run folder made to attack, in train.py", 1, "nothing ran, nothing was written outside")
+def row(record_fault) -> None:
+    record_fault("a run folder made to attack, in train.py", 1, "nothing ran, nothing was written outside")
 
 
 @pytest.fixture

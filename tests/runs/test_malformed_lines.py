@@ -212,16 +212,16 @@ def test_each_right_part_is_right_alone(empty):
 @pytest.mark.faults
 @settle(300)
 @given(line=lines())
-def test_a_line_with_a_mistake_is_refused(line, empty, injected):
-    injected("a malformed command line, in one process", 1, REFUSED)
+def test_a_line_with_a_mistake_is_refused(line, empty, record_fault):
+    record_fault("a malformed command line, in one process", 1, REFUSED)
     check(line, *call(line), empty)
 
 
 @pytest.mark.faults
 @settle(20)
 @given(line=lines())
-def test_so_it_is_by_the_real_command(line, empty, injected):
-    injected("a malformed command line, as a real command", 1, REFUSED)
+def test_so_it_is_by_the_real_command(line, empty, record_fault):
+    record_fault("a malformed command line, as a real command", 1, REFUSED)
     command = [sys.executable, str(ROOT / "train.py"), *SMALL, *line, f"paths.output_dir={NOWHERE}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     check(line, done.returncode, done.stdout, done.stderr, empty)

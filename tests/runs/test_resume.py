@@ -43,7 +43,7 @@ def leave_after(monkeypatch, batches: int) -> None:
         left[0] -= 1
         return "SIGUSR1" if left[0] < 0 else ""
 
-    monkeypatch.setattr(guard, "stop_asked", asked)
+    monkeypatch.setattr(guard, "stop_signal", asked)
 
 
 def last(directory: Path) -> dict:

@@ -194,7 +194,7 @@ def test_not_found(command: Command, server: Server) -> None:
 def test_connection_cut_in_the_middle(
     command: Command, server: Server, archive: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "WAITS", (0.0, 0.0))
+    monkeypatch.setattr(download, "RETRY_DELAYS", (0.0, 0.0))
     server.cut = 50
     so_far = f"the same command goes on after the {len(archive) - 50:,} of {len(archive):,} bytes that have come"
     command.refused(server.url, server.url, "the connection was cut", so_far)

@@ -47,7 +47,7 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300)
 
 
-def until(holds: Callable[[], object], seconds: float = 150, what: str = "") -> None:
+def wait_until(holds: Callable[[], object], seconds: float = 150, what: str = "") -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + seconds
     while not holds():
@@ -55,7 +55,7 @@ def until(holds: Callable[[], object], seconds: float = 150, what: str = "") -> 
         time.sleep(0.3)
 
 
-class OnCluster:
+class ClusterSweep:
     """A sweep on the cluster.
 
     Args:
@@ -102,7 +102,7 @@ class OnCluster:
         return "".join(path.read_text() for path in sorted(self.launches.glob("*/logs/*")))
 
     def until_over(self, seconds: float = 180) -> None:
-        until(lambda: not self.at_work, seconds, "an empty queue")
+        wait_until(lambda: not self.at_work, seconds, "an empty queue")
 
     def most_at_once(self, seconds: float) -> int:
         """Wait until it is over, and return how many of its tasks ran beside each other at most."""
@@ -114,7 +114,7 @@ class OnCluster:
             most = max(most, sum(job in self.jobs for job in running))
             return not self.at_work
 
-        until(over, seconds)
+        wait_until(over, seconds)
         return most
 
     def until_epoch(self, epochs: int = 1) -> None:
@@ -124,4 +124,4 @@ class OnCluster:
             tables = [path / "metrics.csv" for path in self.runs]
             return any(table.exists() and len(table.read_text().splitlines()) > epochs for table in tables)
 
-        until(trained, what=f"{epochs} epochs\n{self.logs()}")
+        wait_until(trained, what=f"{epochs} epochs\n{self.logs()}")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.slurm.conftest import ROOT, OnCluster
+from tests.slurm.conftest import ROOT, ClusterSweep
 
 PAGE = (ROOT / "docs" / "leonardo.md").read_text()
 LINES = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, re.S) for line in block.splitlines()]
@@ -20,7 +20,7 @@ def test_the_commands_do_what_the_page_says(tmp_path):
     shutil.copy(ROOT / "train.py", tmp_path)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "PATH": path}
-    sweep = OnCluster("smoke", tmp_path / "runs" / "smoke")
+    sweep = ClusterSweep("smoke", tmp_path / "runs" / "smoke")
     said = {}
     for line in (line for line in LINES if line.endswith("# tried")):
         done = subprocess.run(

@@ -7,34 +7,34 @@ import time
 
 import pytest
 
-from tests.slurm.conftest import ROOT, SWEEP, OnCluster, run, until
+from tests.slurm.conftest import ROOT, SWEEP, ClusterSweep, run, wait_until
 from wconv.experiment.sweep.slurm import commands as slurm
 
 
 def test_smoke_as_an_array_gives_the_table(tmp_path):
     """Two tasks at a time; then compare.py, and nothing is left to do."""
-    sweep = OnCluster("smoke", tmp_path, "cluster.max_running=2")
+    sweep = ClusterSweep("smoke", tmp_path, "cluster.max_running=2")
     assert "submitted 4 runs" in sweep.call("--submit")
     assert sweep.most_at_once(300) == 2
     assert "smoke: 4 runs: 4 done" in sweep.call("--status")
     table = run(sys.executable, ROOT / "scripts" / "compare.py", tmp_path).stdout
     assert [line.split("|")[2].strip() for line in table.splitlines()[2:4]] == ["standard", "weighted"]
     assert "nothing to start: 4 done" in sweep.call("--submit")
-    grown = OnCluster("smoke", tmp_path, "seed=2", "conv=weighted", "trainer.max_epochs=500")
+    grown = ClusterSweep("smoke", tmp_path, "seed=2", "conv=weighted", "trainer.max_epochs=500")
     assert "submitted 1 runs" in grown.call("--submit")
     assert "nothing to start: 1 " in grown.call("--submit")  # it waits or runs
     assert len(grown.jobs) == 2
     assert grown.jobs[1] in grown.call("--cancel")
-    until(lambda: not grown.at_work)
+    wait_until(lambda: not grown.at_work)
 
 
 def test_a_task_that_scancel_killed_is_retried(tmp_path):
-    sweep = OnCluster("smoke", tmp_path, "seed=0", "trainer.max_epochs=8")
+    sweep = ClusterSweep("smoke", tmp_path, "seed=0", "trainer.max_epochs=8")
     sweep.call("--submit")
     sweep.until_epoch()
     task = f"{sweep.jobs[0]}_0"
     run("scancel", task)
-    until(lambda: not run("squeue", "--noheader", "--array", f"--jobs={task}").stdout)
+    wait_until(lambda: not run("squeue", "--noheader", "--array", f"--jobs={task}").stdout)
     sweep.until_over()
     status = sweep.call("--status")
     assert "smoke: 2 runs: 1 done" in status
@@ -52,7 +52,7 @@ def test_a_run_that_fails_does_not_take_the_others_of_its_task_with_it(tmp_path)
         "trainer.max_epochs=1, cluster.max_array_size=1]\n"
         "runs: [[optimizer.lr=1.0e30], [optimizer.lr=0.1]]\n"
     )
-    sweep = OnCluster(file, tmp_path / "runs")
+    sweep = ClusterSweep(file, tmp_path / "runs")
     assert "of 1 tasks" in sweep.call("--submit")
     sweep.until_over()
     status = sweep.call("--status")
@@ -62,24 +62,24 @@ def test_a_run_that_fails_does_not_take_the_others_of_its_task_with_it(tmp_path)
 
 
 def test_cancel_ends_the_chain_first(tmp_path):
-    sweep = OnCluster(
+    sweep = ClusterSweep(
         "smoke", tmp_path, "seed=0", "trainer.max_epochs=20", "cluster.restart=chain", "cluster.max_running=1"
     )
     sweep.call("--submit")
     sweep.until_epoch()
     assert f"cancelled {sweep.jobs[0]}" in sweep.call("--cancel")
-    until(lambda: not sweep.at_work)
+    wait_until(lambda: not sweep.at_work)
     time.sleep(3)
     assert len(sweep.jobs) == 1
     assert not sweep.at_work
     assert "2 stopped" in sweep.call("--status")
-    until(lambda: "its job ended (CANCELLED) before it began" in sweep.call("--status"))  # accounts lag behind
+    wait_until(lambda: "its job ended (CANCELLED) before it began" in sweep.call("--status"))  # accounts lag behind
     assert "no job is at work" in sweep.call("--cancel")
 
 
 def test_a_chain_keeps_to_the_number_of_tasks_that_may_run(tmp_path):
     more = ("trainer.max_epochs=8", "cluster.restart=chain", "cluster.max_running=1")
-    sweep = OnCluster("smoke", tmp_path, "conv=weighted", *more)
+    sweep = ClusterSweep("smoke", tmp_path, "conv=weighted", *more)
     sweep.call("--submit")
     sweep.until_epoch()
     run("scancel", "--signal=USR1", "--batch", f"{sweep.jobs[0]}_0")
@@ -90,11 +90,11 @@ def test_a_chain_keeps_to_the_number_of_tasks_that_may_run(tmp_path):
 
 
 def test_a_task_that_was_stopped_is_in_no_later_link(tmp_path):
-    sweep = OnCluster("smoke", tmp_path, "conv=weighted", "trainer.max_epochs=12", "cluster.restart=chain")
+    sweep = ClusterSweep("smoke", tmp_path, "conv=weighted", "trainer.max_epochs=12", "cluster.restart=chain")
     sweep.call("--submit")
-    until(lambda: len(list(tmp_path.glob("*/*/metrics.csv"))) == 2, what="two runs at work")
+    wait_until(lambda: len(list(tmp_path.glob("*/*/metrics.csv"))) == 2, what="two runs at work")
     run("scancel", f"{sweep.jobs[0]}_1")
-    until(lambda: "stopped by SIGTERM" in sweep.logs(), what="a stop")
+    wait_until(lambda: "stopped by SIGTERM" in sweep.logs(), what="a stop")
     run("scancel", "--signal=USR1", "--batch", f"{sweep.jobs[0]}_0")
     sweep.until_over(300)
     status = sweep.call("--status")
@@ -107,7 +107,7 @@ def test_a_task_that_was_stopped_is_in_no_later_link(tmp_path):
 
 def test_of_two_submissions_at_the_same_moment_one_does_it(tmp_path, commands):
     commands("sbatch", f'sleep 4; exec {shutil.which("sbatch")} "$@"')  # so that both are at it
-    sweep = OnCluster("smoke", tmp_path / "runs", "trainer.max_epochs=500")
+    sweep = ClusterSweep("smoke", tmp_path / "runs", "trainer.max_epochs=500")
     both = [subprocess.Popen([*SWEEP, *sweep.words, "--submit"], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = sorted(process.communicate(timeout=300)[0] for process in both)
     assert "nothing to start: " in said[0]
@@ -118,10 +118,10 @@ def test_of_two_submissions_at_the_same_moment_one_does_it(tmp_path, commands):
 
 def test_a_job_that_cannot_load_its_modules_has_failed_and_says_why(tmp_path, commands):
     commands("module", "echo 'the module python/3.99 is unknown' >&2; exit 1")
-    sweep = OnCluster("smoke", tmp_path / "runs", "seed=0", "conv=weighted", "cluster.modules=[python/3.99]")
+    sweep = ClusterSweep("smoke", tmp_path / "runs", "seed=0", "conv=weighted", "cluster.modules=[python/3.99]")
     sweep.call("--submit")
     sweep.until_over()
-    until(lambda: "before it began: the module python/3.99 is unknown" in sweep.call("--status"))
+    wait_until(lambda: "before it began: the module python/3.99 is unknown" in sweep.call("--status"))
     assert "1 failed" in sweep.call("--status")
     assert "nothing to start: 1 failed; --retry failed" in sweep.call("--submit")
 
@@ -130,7 +130,7 @@ def test_four_runs_of_one_node_have_a_gpu_each(tmp_path):
     python = tmp_path / "python"
     python.write_text(f'#!/bin/bash\necho "GPU $CUDA_VISIBLE_DEVICES of $HOSTNAME"\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
-    sweep = OnCluster(
+    sweep = ClusterSweep(
         "smoke",
         tmp_path / "runs",
         "resources=gpu1",
@@ -163,7 +163,7 @@ def test_four_runs_of_one_node_have_a_gpu_each(tmp_path):
     ],
 )
 def test_what_slurm_would_refuse_is_refused_before_anything_runs(tmp_path, overrides, setting):
-    sweep = OnCluster("smoke", tmp_path, *overrides)
+    sweep = ClusterSweep("smoke", tmp_path, *overrides)
     assert setting in sweep.refused()
     assert sweep.jobs == []
     assert sweep.runs == []
@@ -177,12 +177,12 @@ def test_a_qos_may_allow_more_than_its_partition():
 
 
 def test_check_says_what_it_tried(tmp_path):
-    sweep = OnCluster("smoke", tmp_path, "cluster.qos=boost_qos_dbg")
+    sweep = ClusterSweep("smoke", tmp_path, "cluster.qos=boost_qos_dbg")
     said = sweep.call("--check", "--probe")
     for words in ("synthetic_classes: there and verified", "all that a run imports", "sbatch would take it", "unknown"):
         assert words in said
     assert "on a compute node: torch" in said
-    wrong = OnCluster("smoke", tmp_path, "cluster.account=NOBODY", "cluster.python=/bin/false")
+    wrong = ClusterSweep("smoke", tmp_path, "cluster.account=NOBODY", "cluster.python=/bin/false")
     done = run(sys.executable, ROOT / "scripts" / "sweep.py", *wrong.words, "--check")
     assert done.returncode == 2
     assert "WRONG: /bin/false cannot import" in done.stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import CLASSIFIER, DENOISER, Outcome, command_line
+from tests.tiny import CLASSIFIER, DENOISER, CommandResult, command_line
 from tests.wandb_runs.fake_server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,13 +20,13 @@ import glob, os, signal, sys, time
 sys.path.insert(0, {root!r})
 sys.argv[0] = {root!r} + "/train.py"
 import train
-from wconv.experiment.reports.wandb.callback import WandbEpochs
-original = WandbEpochs.on_train_epoch_end
+from wconv.experiment.reports.wandb.callback import WandbEpochCallback
+original = WandbEpochCallback.on_train_epoch_end
 def on_train_epoch_end(self, trainer, module):
     original(self, trainer, module)
     if trainer.current_epoch == {epoch}:
         {what}
-WandbEpochs.on_train_epoch_end = on_train_epoch_end
+WandbEpochCallback.on_train_epoch_end = on_train_epoch_end
 def kill_service():
     for path in glob.glob("/proc/self/task/*/children"):
         try:
@@ -60,31 +60,31 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def program(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Outcome]:
+def program(tmp_path: Path, environment: dict[str, str]) -> Callable[..., CommandResult]:
     """Run a program of the checkout in an empty folder and wait for it."""
     here = tmp_path / "here"
     here.mkdir()
 
-    def call(script: str, *arguments: str, **more: str) -> Outcome:
+    def call(script: str, *arguments: str, **more: str) -> CommandResult:
         command = [sys.executable, str(ROOT / script), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, cwd=here, env=environment | more, timeout=300)
         assert list(here.iterdir()) == []  # nothing is left where one happens to be
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
     return call
 
 
 @pytest.fixture
-def disturbed(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Outcome]:
+def train_with_hook(tmp_path: Path, environment: dict[str, str]) -> Callable[..., CommandResult]:
     """Run train.py with a disturbance at the end of an epoch."""
 
-    def call(epoch: int, what: str, *line: str, **more: str) -> Outcome:
+    def call(epoch: int, what: str, *line: str, **more: str) -> CommandResult:
         code = DISTURBED.format(root=str(ROOT), epoch=epoch, what=what)
         command = [sys.executable, "-c", code, *line]
         done = subprocess.run(
             command, cwd=tmp_path, env=environment | more, capture_output=True, text=True, timeout=300
         )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
     return call
 

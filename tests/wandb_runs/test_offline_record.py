@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from wconv.experiment.reports.wandb.logger import WandbRun
+from wconv.experiment.reports.wandb.logger import WandbRunLogger
 from wconv.experiment.reports.wandb.parts import Part, parts
 from wconv.experiment.reports.wandb.sync import STALE, find
 from wconv.experiment.tasks.classification import Classification
@@ -124,7 +124,7 @@ def test_trouble_with_wandb_is_one_warning(place, offline, monkeypatch):
     def fail(*_):
         raise RuntimeError("no more room")
 
-    monkeypatch.setattr(WandbRun, place, fail)
+    monkeypatch.setattr(WandbRunLogger, place, fail)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         done = offline()

@@ -86,12 +86,12 @@ KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 @pytest.mark.faults
 @pytest.mark.parametrize("wait", ["", "time.sleep(2); "], ids=["at once", "on the disk"])
 def test_a_requeued_offline_run_is_one_run_without_gaps_or_doubles(
-    wait, program, disturbed, arguments, online, server, tmp_path
+    wait, program, train_with_hook, arguments, online, server, tmp_path
 ):
     """Killed twice, once before the record reached the disk, and uploaded in between."""
     line = arguments("trainer.max_epochs=6", "logger.mode=offline")
     for epoch in (1, 3):
-        assert disturbed(epoch, wait + KILL, *line).code == -signal.SIGKILL
+        assert train_with_hook(epoch, wait + KILL, *line).code == -signal.SIGKILL
     directory = next((tmp_path / "runs").glob("classification/*"))
     assert len(parts(directory)) == 2
     assert program("scripts/sync_wandb.py", str(tmp_path / "runs"), **online).code == 0
@@ -108,10 +108,10 @@ def test_a_requeued_offline_run_is_one_run_without_gaps_or_doubles(
 
 
 @pytest.mark.faults
-def test_a_requeued_online_run_is_one_run_without_gaps_or_doubles(disturbed, program, arguments, online, server):
+def test_a_requeued_online_run_is_one_run_without_gaps_or_doubles(train_with_hook, program, arguments, online, server):
     line = arguments("trainer.max_epochs=6")
-    assert disturbed(1, KILL, *line, **online).code == -signal.SIGKILL
-    assert disturbed(3, f"time.sleep(2); {KILL}", *line, **online).code == -signal.SIGKILL
+    assert train_with_hook(1, KILL, *line, **online).code == -signal.SIGKILL
+    assert train_with_hook(3, f"time.sleep(2); {KILL}", *line, **online).code == -signal.SIGKILL
     done = program("train.py", *line, **online)
     assert done.code == 0, done.err
     assert sorted(server.run.epochs) == list(range(6))
@@ -124,14 +124,14 @@ def test_a_requeued_online_run_is_one_run_without_gaps_or_doubles(disturbed, pro
 
 @pytest.mark.faults
 def test_a_server_that_dies_in_the_middle_does_not_stop_the_run(
-    program, disturbed, arguments, online, server, tmp_path
+    program, train_with_hook, arguments, online, server, tmp_path
 ):
     """It dies after the first epochs, which W&B sends every 15 seconds, and what it missed is uploaded later."""
     options = ("model=dncnn", "trainer.max_epochs=6")
     line = arguments(*options)
     undisturbed = program("train.py", *arguments(*options, "logger=csv", f"paths.output_dir={tmp_path}"))
     server.die_after = 1
-    done = disturbed(1, "time.sleep(17)", *line, **online)
+    done = train_with_hook(1, "time.sleep(17)", *line, **online)
     assert done.code == 0, done.err
     assert server.run.epochs == [0, 1]
     assert done.err.count("the run goes on without it") == 1
@@ -150,10 +150,10 @@ def test_a_server_that_dies_in_the_middle_does_not_stop_the_run(
 
 @pytest.mark.faults
 @pytest.mark.parametrize("mode", ["online", "offline"])
-def test_the_end_of_its_service_does_not_stop_the_run(mode, disturbed, arguments, online, server):
+def test_the_end_of_its_service_does_not_stop_the_run(mode, train_with_hook, arguments, online, server):
     """W&B's own process on this machine is killed, as scancel does."""
     line = arguments("trainer.max_epochs=4", f"logger.mode={mode}")
-    done = disturbed(1, "kill_service()", *line, **online)
+    done = train_with_hook(1, "kill_service()", *line, **online)
     assert done.code == 0, done.err
     assert "killed W&B" in done.out
     assert done.err.count("the run goes on without it") == 1

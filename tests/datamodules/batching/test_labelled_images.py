@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from datamodules.batching.labelled_images import Draw, EvaluationDraws, LabelledImages, TrainingDraws, crop
+from datamodules.batching.labelled_images import Draw, EvaluationSampler, LabelledImages, TrainingSampler, crop
 
 MEAN, STD = [0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]
 
@@ -16,7 +16,7 @@ def random_images(count: int, channels: int = 3, size: int = 32) -> Tensor:
 
 
 def training(count: int = 50, batch_size: int = 8, seed: int = 0, epoch: int = 0, **options: int) -> list[Draw]:
-    draws = TrainingDraws(count, batch_size, seed, **{"crop_padding": 4, "flip": True, **options})
+    draws = TrainingSampler(count, batch_size, seed, **{"crop_padding": 4, "flip": True, **options})
     draws.set_epoch(epoch)
     batches = list(draws)
     assert len(batches) == len(draws)
@@ -107,8 +107,8 @@ def test_crops_and_flips_do_not_follow_the_order() -> None:
 
 
 def test_nothing_is_drawn_that_is_not_asked_for() -> None:
-    assert all(draw.shift is None and draw.flip is None for draw in TrainingDraws(10, 5, 0))
-    assert all(draw.shift is None and draw.flip is not None for draw in TrainingDraws(10, 5, 0, flip=True))
+    assert all(draw.shift is None and draw.flip is None for draw in TrainingSampler(10, 5, 0))
+    assert all(draw.shift is None and draw.flip is not None for draw in TrainingSampler(10, 5, 0, flip=True))
 
 
 # Order
@@ -137,7 +137,7 @@ def test_other_epoch_or_seed_is_another_draw_of_everything(other: dict[str, int]
 
 
 def test_augmentation_leaves_the_order_alone() -> None:
-    plain = torch.cat([draw.indices for draw in TrainingDraws(50, 8, 0)])
+    plain = torch.cat([draw.indices for draw in TrainingSampler(50, 8, 0)])
     assert torch.equal(plain, joined(training()).indices)
 
 
@@ -166,7 +166,7 @@ def test_shares_together_are_the_batch_of_one_process(world_size: int) -> None:
 def test_evaluation_visits_every_image_exactly_once(count: int, batch_size: int, world_size: int) -> None:
     visited = []
     for rank in range(world_size):
-        draws = EvaluationDraws(count, batch_size, rank, world_size)
+        draws = EvaluationSampler(count, batch_size, rank, world_size)
         batches = list(draws)
         assert len(batches) == len(draws)
         assert all(0 < len(batch.indices) <= batch_size for batch in batches)
@@ -176,8 +176,8 @@ def test_evaluation_visits_every_image_exactly_once(count: int, batch_size: int,
 
 
 def test_evaluation_of_one_process_is_in_order() -> None:
-    assert joined_indices(EvaluationDraws(20, 6)) == list(range(20))
+    assert joined_indices(EvaluationSampler(20, 6)) == list(range(20))
 
 
-def joined_indices(draws: EvaluationDraws) -> list[int]:
+def joined_indices(draws: EvaluationSampler) -> list[int]:
     return [index for batch in draws for index in batch.indices.tolist()]

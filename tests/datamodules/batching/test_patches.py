@@ -10,20 +10,27 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from datamodules.batching.packed_images import Images
-from datamodules.batching.patches import Frames, PatchDraw, PatchDraws, RandomPatches, padded, symmetric
+from datamodules.batching.packed_images import PackedImages
+from datamodules.batching.patches import (
+    EvaluationImages,
+    PatchDraw,
+    PatchSampler,
+    RandomPatches,
+    pad_by_reflection,
+    apply_symmetry,
+)
 
 SYMMETRIES = torch.arange(8)
 
 
-def random_images(*sizes: tuple[int, int], channels: int = 3) -> Images:
+def random_images(*sizes: tuple[int, int], channels: int = 3) -> PackedImages:
     generator = torch.Generator().manual_seed(0)
     images = [torch.randint(256, (channels, *size), dtype=torch.uint8, generator=generator) for size in sizes]
-    return Images.of(images, [f"{position}.png" for position in range(len(sizes))])
+    return PackedImages.of(images, [f"{position}.png" for position in range(len(sizes))])
 
 
 def draws(images: int = 5, patches: int = 100, batch_size: int = 8, epoch: int = 0, **options: Any) -> list[PatchDraw]:
-    sampler = PatchDraws(images, patches, batch_size, **{"seed": 0, **options})
+    sampler = PatchSampler(images, patches, batch_size, **{"seed": 0, **options})
     sampler.set_epoch(epoch)
     batches = list(sampler)
     assert len(batches) == len(sampler)
@@ -62,7 +69,7 @@ def test_patches_are_cut_at_the_drawn_places(channels: int) -> None:
 def test_every_place_is_as_likely_up_to_the_last_row_and_column() -> None:
     """Count the corners, recovered from an image whose pixels say where they are: 12 outcomes."""
     rows, columns = torch.meshgrid(torch.arange(6), torch.arange(7), indexing="ij")
-    images = Images.of([(rows * 7 + columns).to(torch.uint8).unsqueeze(0)], ["one"])
+    images = PackedImages.of([(rows * 7 + columns).to(torch.uint8).unsqueeze(0)], ["one"])
     patches, _ = RandomPatches(images, 4)[joined(draws(1, 12000, 12000))]
     corner = patches[:, 0, 0, 0].long()
     counts = torch.stack([corner // 7, corner % 7], 1).unique(dim=0, return_counts=True)
@@ -99,7 +106,7 @@ def reflected(place: int, length: int) -> int:
 
 def test_large_enough_images_are_not_padded() -> None:
     image = random_images((8, 9))[0]
-    assert padded(image, 8) is image
+    assert pad_by_reflection(image, 8) is image
 
 
 # Symmetries
@@ -107,7 +114,7 @@ def test_large_enough_images_are_not_padded() -> None:
 
 def test_each_symmetry_is_what_its_number_says() -> None:
     patches = random_images((6, 6))[0].repeat(8, 1, 1, 1)
-    for number, result, source in zip(SYMMETRIES.tolist(), symmetric(patches, SYMMETRIES), patches, strict=True):
+    for number, result, source in zip(SYMMETRIES.tolist(), apply_symmetry(patches, SYMMETRIES), patches, strict=True):
         expected = source.numpy()
         expected = expected[:, :, ::-1] if number & 1 else expected
         expected = expected[:, ::-1] if number & 2 else expected
@@ -118,7 +125,7 @@ def test_each_symmetry_is_what_its_number_says() -> None:
 def test_they_are_the_eight_of_a_square() -> None:
     """Four rotations, and these mirrored: all different."""
     square = torch.arange(4, dtype=torch.uint8).view(1, 1, 2, 2)
-    made = {tuple(patch.flatten().tolist()) for patch in symmetric(square.expand(8, -1, -1, -1), SYMMETRIES)}
+    made = {tuple(patch.flatten().tolist()) for patch in apply_symmetry(square.expand(8, -1, -1, -1), SYMMETRIES)}
     turned = [square.rot90(turn, (-2, -1)) for turn in range(4)]
     assert made == {tuple(x.flatten().tolist()) for one in turned for x in (one, one.flip(-1))}
     assert len(made) == 8
@@ -127,7 +134,7 @@ def test_they_are_the_eight_of_a_square() -> None:
 def test_a_batch_of_patches_is_not_changed_in_place() -> None:
     patches = random_images((6, 6))[0].repeat(8, 1, 1, 1)
     before = patches.clone()
-    symmetric(patches, SYMMETRIES)
+    apply_symmetry(patches, SYMMETRIES)
     assert torch.equal(patches, before)
 
 
@@ -177,7 +184,7 @@ def test_shares_of_the_processes_make_up_the_batch(world_size: int, batch_size: 
 
 def test_frames_are_the_images_of_each_set_in_order() -> None:
     sets = {"one": random_images((4, 5), (6, 3)), "two": random_images((7, 7))}
-    frames = Frames(sets)
+    frames = EvaluationImages(sets)
     assert [(frame.set_name, frame.position, frame.name) for frame in (frames[i] for i in range(len(frames)))] == [
         ("one", 0, "0.png"),
         ("one", 1, "1.png"),
@@ -192,7 +199,7 @@ def test_frames_are_the_images_of_each_set_in_order() -> None:
 
 def test_epochs_leave_no_objects_and_no_memory_behind() -> None:
     images = random_images(*[(40, 30)] * 50)
-    sampler = PatchDraws(50, 2000, 50, seed=0)
+    sampler = PatchSampler(50, 2000, 50, seed=0)
     loader = DataLoader(RandomPatches(images, 8), sampler=sampler, batch_size=None)
     seen: list[tuple[int, int]] = []
 

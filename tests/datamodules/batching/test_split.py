@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules.batching.split import draw_subset, hold_out
+from datamodules.batching.split import draw_subset, split_validation
 
 EQUAL = torch.arange(100).repeat(50)  # 100 classes of 50, as CIFAR-100 in small
 UNEQUAL = torch.repeat_interleave(torch.arange(6), torch.tensor([400, 200, 100, 50, 20, 5]))
@@ -33,7 +33,7 @@ def test_unequal_classes_come_in_proportion(size: int) -> None:
 
 @pytest.mark.parametrize(("size", "held"), [(None, 500), (1, 1), (200, 200), (4999, 4999)])
 def test_hold_out_splits_without_loss_or_overlap(size: int | None, held: int) -> None:
-    kept, out = hold_out(EQUAL, size)
+    kept, out = split_validation(EQUAL, size)
     assert len(out) == held
     assert torch.cat([kept, out]).sort().values.tolist() == list(range(len(EQUAL)))
     for part in (kept, out):
@@ -42,15 +42,15 @@ def test_hold_out_splits_without_loss_or_overlap(size: int | None, held: int) ->
 
 
 def test_held_out_part_of_unequal_classes_is_in_proportion() -> None:
-    _, out = hold_out(UNEQUAL, 155)  # a fifth
+    _, out = split_validation(UNEQUAL, 155)  # a fifth
     assert (counts(UNEQUAL, out) - torch.tensor([80, 40, 20, 10, 4, 1])).abs().max() <= 1
 
 
 def test_split_is_the_same_every_time_whatever_the_global_seed() -> None:
     torch.manual_seed(1)
-    first = draw_subset(UNEQUAL, 100), *hold_out(UNEQUAL, 100)
+    first = draw_subset(UNEQUAL, 100), *split_validation(UNEQUAL, 100)
     torch.manual_seed(2)
-    second = draw_subset(UNEQUAL, 100), *hold_out(UNEQUAL, 100)
+    second = draw_subset(UNEQUAL, 100), *split_validation(UNEQUAL, 100)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
@@ -73,7 +73,7 @@ def test_subsets_are_nested(labels: Tensor) -> None:
     subsets = [set(draw_subset(labels, size).tolist()) for size in sizes]
     assert all(small <= large for small, large in pairwise(subsets))
     assert subsets[-1] == set(range(len(labels)))
-    held = [set(hold_out(labels, size)[1].tolist()) for size in (1, 10, 100)]
+    held = [set(split_validation(labels, size)[1].tolist()) for size in (1, 10, 100)]
     assert held[0] < held[1] < held[2]
 
 
@@ -86,9 +86,9 @@ def test_impossible_subset_is_refused(subset: int) -> None:
 @pytest.mark.parametrize("size", [0, -1, 775, 800])
 def test_impossible_held_out_part_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match=rf"val_size={size}: .*775 training images.*leave one at least on either side"):
-        hold_out(UNEQUAL, size)
+        split_validation(UNEQUAL, size)
 
 
 def test_too_few_images_for_a_tenth_are_refused() -> None:
     with pytest.raises(ValueError, match="0 of 4 training images"):
-        hold_out(torch.zeros(4, dtype=torch.int64), None)
+        split_validation(torch.zeros(4, dtype=torch.int64), None)

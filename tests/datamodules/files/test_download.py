@@ -96,7 +96,7 @@ def left(target: Path) -> list[str]:
 
 def given_up(server: Server, target: Path, come: int) -> None:
     """Let the download stop for good after some bytes."""
-    server.cuts = [come] + [0] * len(module.WAITS)
+    server.cuts = [come] + [0] * len(module.RETRY_DELAYS)
     with pytest.raises(ValueError, match=f"goes on after the {come:,} of 10,000 bytes that have come"):
         fetch(server, target)
     assert (target.parent / "file.zip.part").stat().st_size == come
@@ -118,7 +118,7 @@ def test_cut_many_times_goes_on_where_it_was(server, target, waits, capsys):
     fetch(server, target)
     assert target.read_bytes() == BODY
     assert server.asked == [(None, None)] + [(f"bytes={count}000-", '"one"') for count in range(1, 10)]
-    assert waits == [module.WAITS[0]] * 9  # each attempt brought something
+    assert waits == [module.RETRY_DELAYS[0]] * 9  # each attempt brought something
     assert "file.zip: the connection was cut after 1.0 kB of 10.0 kB; trying again in 1 s" in capsys.readouterr().err
 
 
@@ -126,12 +126,12 @@ def test_waits_grow_while_nothing_comes_and_start_anew_when_something_did(server
     server.cuts = [1000, 0, 0, 500, 0]
     fetch(server, target)
     assert target.read_bytes() == BODY
-    assert waits == [*module.WAITS[:3], *module.WAITS[:2]]
+    assert waits == [*module.RETRY_DELAYS[:3], *module.RETRY_DELAYS[:2]]
 
 
 def test_given_up_then_another_process_goes_on(server, target, waits):
     given_up(server, target, 4000)
-    assert waits == list(module.WAITS)
+    assert waits == list(module.RETRY_DELAYS)
     fetch(server, target)
     assert target.read_bytes() == BODY
     assert server.asked == [("bytes=4000-", '"one"')]
@@ -176,7 +176,7 @@ def test_server_that_ignores_ranges_and_always_cuts_at_the_same_byte_is_given_up
     server.cuts = [3000] * 99
     with pytest.raises(ValueError, match=r"after the 3,000 of 10,000 bytes that have come; .* --url, or copy file.zip"):
         fetch(server, target)
-    assert waits == list(module.WAITS)
+    assert waits == list(module.RETRY_DELAYS)
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.batching.packed_images import Images
+from datamodules.batching.packed_images import PackedImages
 from datamodules.files import image_store
 from datamodules.files.image_store import open_store
 
@@ -36,7 +36,7 @@ def write(path: Path, seed: int, height: int, width: int) -> None:
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
 
 
-def opened(folder: Path, channels: int = 3) -> Images:
+def opened(folder: Path, channels: int = 3) -> PackedImages:
     return open_store(sorted(folder.rglob("*.png")), folder, folder.parent / "stores", channels)
 
 
@@ -45,7 +45,7 @@ def store_of(folder: Path) -> Path:
     return store
 
 
-def is_right(images: Images, folder: Path) -> bool:
+def is_right(images: PackedImages, folder: Path) -> bool:
     """Tell whether the images are those of the files, in order."""
     mode = {1: "L", 3: "RGB"}[images.channels]
     files = sorted(folder.rglob("*.png"))

@@ -12,7 +12,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from wconv.experiment.common.value_rules import check_values
-from wconv.experiment.tasks.build_task import check_fit
+from wconv.experiment.tasks.build_task import check_compatibility
 from wconv.experiment.tasks.instantiate import make
 from wconv.experiment.tasks.network import build_model
 
@@ -181,5 +181,5 @@ def test_an_experiment_is_what_it_says_and_the_command_line_wins(name):
     assert config.optimizer._target_.endswith(optimizer)
     assert (config.model.width, config.init.name) == (width, init)
     assert config.model.get("batch_norm", True) == ("plain" not in name)
-    check_fit(config)
+    check_compatibility(config)
     assert build_model(config, **({"channels": 1} if denoises else {"num_classes": 20, "in_channels": 3}))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from wconv.experiment.common.metrics import METRICS, TABLE, TASKS, best_of, heading, metric, title
+from wconv.experiment.common.metrics import METRICS, TABLE, TASKS, best_mode, heading, metric, title
 from wconv.experiment.tasks.classification import Classification
 from wconv.experiment.tasks.denoising import Denoising
 
@@ -40,7 +40,7 @@ def test_values_are_shown_in_the_unit_of_the_heading() -> None:
 
 
 def test_the_best_of_a_loss_is_its_smallest_value_and_of_a_score_its_largest() -> None:
-    best = {name: best_of(name) for name in ("val/loss", "train/acc", "test/bsd68/psnr", "lr", "time/seconds")}
+    best = {name: best_mode(name) for name in ("val/loss", "train/acc", "test/bsd68/psnr", "lr", "time/seconds")}
     assert best == {"val/loss": "min", "train/acc": "max", "test/bsd68/psnr": "max", "lr": None, "time/seconds": None}
 
 

@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
-def row(injected) -> None:
-    injected(
+def row(record_fault) -> None:
+    record_fault(
         "a run folder made to attack, in evaluate, denoise, crops and compare",
         1,
         "nothing ran, nothing was written outside",

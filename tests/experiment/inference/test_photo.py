@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, JpegImagePlugin, PngImagePlugin
 
-from wconv.experiment.inference.photo import PictureError, read, write
+from wconv.experiment.inference.photo import PhotoError, read, write
 from wconv.experiment.inference.photo_metadata import after_loading
 
 ORIENTATION, ARTIST, EXIF, ISO = 274, 315, 0x8769, 34855
@@ -190,7 +190,7 @@ def test_the_alpha_of_webp_and_what_lies_under_it(tmp_path):
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
 def test_several_pictures_in_a_file_are_refused(tmp_path, name):
     image("RGB").save(tmp_path / name, save_all=True, append_images=[image("RGB"), image("RGB")])
-    with pytest.raises(PictureError, match=f"{name} holds 3 frames or pages; save the one"):
+    with pytest.raises(PhotoError, match=f"{name} holds 3 frames or pages; save the one"):
         read(tmp_path / name)
 
 
@@ -203,26 +203,26 @@ def test_of_a_phones_file_the_photograph_is_taken(tmp_path):
 
 def test_other_files_are_refused_in_a_sentence(tmp_path):
     image("RGB").save(tmp_path / "a.gif")
-    with pytest.raises(PictureError, match=r"a.gif is of the format GIF, .* save it as PNG first"):
+    with pytest.raises(PhotoError, match=r"a.gif is of the format GIF, .* save it as PNG first"):
         read(tmp_path / "a.gif")
     Image.fromarray(np.ones((2, 2), np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(PictureError, match=r"a.tif has pixels of 32 bits"):
+    with pytest.raises(PhotoError, match=r"a.tif has pixels of 32 bits"):
         read(tmp_path / "a.tif")
     (tmp_path / "a.txt").write_text("no picture")
-    with pytest.raises(PictureError, match=r"a.txt cannot be read as a picture \(.*\); repair or remove it"):
+    with pytest.raises(PhotoError, match=r"a.txt cannot be read as a picture \(.*\); repair or remove it"):
         read(tmp_path / "a.txt")
 
 
 def test_a_cut_file_is_refused(tmp_path):
     image("RGB", 64, 64).save(tmp_path / "a.png")
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:2000])
-    with pytest.raises(PictureError, match=r"a.png cannot be read"):
+    with pytest.raises(PhotoError, match=r"a.png cannot be read"):
         read(tmp_path / "a.png")
 
 
 def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path):
     image("L").save(tmp_path / "a.png")
     (tmp_path / "file").write_text("")
-    with pytest.raises(PictureError, match=r"b.png cannot be written \(File exists\); make room"):
+    with pytest.raises(PhotoError, match=r"b.png cannot be written \(File exists\); make room"):
         write(read(tmp_path / "a.png"), tmp_path / "file" / "b.png")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "file"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from wconv.experiment.common.text import in_spreadsheet, visible
+from wconv.experiment.common.text import escape_spreadsheet_formula, escape_control_characters
 from wconv.experiment.inference.evaluate import markdown as evaluated
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.curves import draw_comparison, draw_run
@@ -49,7 +49,7 @@ def test_a_csv_file_has_no_formula(script_run):
     text = csv(Comparison([read_run(script_run)]))
     assert f"'{FORMULA}" in text
     assert f",{FORMULA}" not in text
-    assert [in_spreadsheet(value) for value in ("-", -1.5, "k3 0.7", "+1")] == ["-", -1.5, "k3 0.7", "'+1"]
+    assert [escape_spreadsheet_formula(value) for value in ("-", -1.5, "k3 0.7", "+1")] == ["-", -1.5, "k3 0.7", "'+1"]
 
 
 def test_a_picture_is_drawn(script_run, make_run, tmp_path):
@@ -70,7 +70,7 @@ def test_the_name_of_a_test_set_is_a_text_in_the_table_of_an_evaluation():
 
 
 def test_what_nobody_would_see_is_written_out():
-    assert visible("a\x1b[2J\n\u202eb é") == "a\\x1b[2J\\n\\u202eb é"
+    assert escape_control_characters("a\x1b[2J\n\u202eb é") == "a\\x1b[2J\\n\\u202eb é"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from wconv.experiment.reports.panels import GAIN, GAP, difference, panels
+from wconv.experiment.reports.panels import DIFFERENCE_GAIN, GAP, difference, panels
 
 
 def test_a_row_shows_every_image_pixel_by_pixel():
@@ -23,7 +23,7 @@ def test_errors_stand_below_and_pixels_can_be_enlarged():
     picture = np.asarray(panels({"clean": colour, "wrong": wrong}, errors_below=True, scale=2))
     assert picture.shape[1] == 2 * 16 + GAP
     assert picture[-1, 0].tolist() == [128, 128, 128]
-    assert picture[-1, -1].tolist() == [round(255 * (0.5 + GAIN * 0.02)), 128, 128]
+    assert picture[-1, -1].tolist() == [round(255 * (0.5 + DIFFERENCE_GAIN * 0.02)), 128, 128]
 
 
 def test_a_difference_is_grey_where_there_is_none():

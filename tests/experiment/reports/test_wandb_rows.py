@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from wconv.experiment.common.timeout import in_time
+from wconv.experiment.common.timeout import with_timeout
 from wconv.experiment.reports.wandb.epoch_rows import best_values, epoch_rows
-from wconv.experiment.reports.wandb.epoch_rows import test_scores as scores_of_test
+from wconv.experiment.reports.wandb.epoch_rows import final_test_metrics as scores_of_test
 
 METRICS = """epoch,step,lr,train/loss,val/acc,val/loss,test/acc
 0,4,0.1,2.5,0.25,2.0,
@@ -86,11 +86,11 @@ def test_without_files_there_is_nothing(tmp_path):
 
 
 def test_calls_return_raise_or_are_left_alone():
-    assert in_time(lambda: None, 10) is None
-    assert in_time(lambda: 3, 10) == 3
+    assert with_timeout(lambda: None, 10) is None
+    assert with_timeout(lambda: 3, 10) == 3
     with pytest.raises(ZeroDivisionError):
-        in_time(lambda: 1 / 0, 10)
+        with_timeout(lambda: 1 / 0, 10)
     start = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no answer in 0\.05 s"):
-        in_time(lambda: time.sleep(5), 0.05)
+        with_timeout(lambda: time.sleep(5), 0.05)
     assert time.monotonic() - start < 4

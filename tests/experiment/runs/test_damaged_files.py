@@ -26,8 +26,8 @@ def damages(content: bytes, every: int) -> dict[str, bytes]:
 
 
 @pytest.fixture(autouse=True)
-def row(injected) -> None:
-    injected(
+def row(record_fault) -> None:
+    record_fault(
         "results.json, config.yaml, image store: bytes flipped, cut, emptied", 1, "nothing: noticed, or made again"
     )
 

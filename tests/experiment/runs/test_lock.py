@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from wconv.experiment.common.exceptions import Interrupted
 from wconv.experiment.runs import lock
-from wconv.experiment.runs.lock import locked
+from wconv.experiment.runs.lock import acquire_lock
 
 
 @pytest.fixture(autouse=True)
@@ -35,14 +35,14 @@ def write_owner(folder, **owner):
     (folder / ".lock.owner").write_text(json.dumps(owner))
 
 
-def owner_of(folder):
+def read_owner(folder):
     return json.loads((folder / ".lock.owner").read_text())
 
 
 def is_free(folder) -> bool:
     try:
-        with locked(folder):
-            assert owner_of(folder)["pid"] == os.getpid()
+        with acquire_lock(folder):
+            assert read_owner(folder)["pid"] == os.getpid()
     except Interrupted:
         return False
     assert not (folder / ".lock.owner").exists()
@@ -51,16 +51,16 @@ def is_free(folder) -> bool:
 
 def test_the_owner_is_written_down_and_removed(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "77")
-    with locked(tmp_path):
-        owner = owner_of(tmp_path)
+    with acquire_lock(tmp_path):
+        owner = read_owner(tmp_path)
         assert (owner["host"], owner["pid"], owner["job"]) == (socket.gethostname(), os.getpid(), "77")
         assert time.time() - owner["heartbeat"] < 5
     assert not (tmp_path / ".lock.owner").exists()
 
 
 def test_a_second_process_names_the_first(tmp_path):
-    imports = "from wconv.experiment.runs.lock import locked; from pathlib import Path"
-    hold = f"{imports}\nwith locked(Path({str(tmp_path)!r})):"
+    imports = "from wconv.experiment.runs.lock import acquire_lock; from pathlib import Path"
+    hold = f"{imports}\nwith acquire_lock(Path({str(tmp_path)!r})):"
     process = subprocess.Popen(
         [sys.executable, "-c", f"{hold} print('held', flush=True); input()"],
         stdin=subprocess.PIPE,
@@ -69,19 +69,19 @@ def test_a_second_process_names_the_first(tmp_path):
     )
     assert process.stdout.readline() == "held\n"
     with pytest.raises(Interrupted, match=f"is held by process {process.pid} on {socket.gethostname()}"):
-        locked(tmp_path).__enter__()
+        acquire_lock(tmp_path).__enter__()
     process.kill()
     process.wait()
-    assert owner_of(tmp_path)["pid"] == process.pid  # it could not tidy up
+    assert read_owner(tmp_path)["pid"] == process.pid  # it could not tidy up
     assert is_free(tmp_path)
 
 
 def test_the_heartbeat_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "HEARTBEAT", 0.02)
-    with locked(tmp_path):
-        first = owner_of(tmp_path)["heartbeat"]
+    with acquire_lock(tmp_path):
+        first = read_owner(tmp_path)["heartbeat"]
         deadline = time.monotonic() + 10
-        while owner_of(tmp_path)["heartbeat"] == first:
+        while read_owner(tmp_path)["heartbeat"] == first:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
@@ -92,7 +92,7 @@ def test_a_process_on_another_host_counts_by_its_heartbeat(age, free, tmp_path):
     assert is_free(tmp_path) is free
     if not free:
         with pytest.raises(Interrupted, match=r"process 1 on elsewhere \(SLURM job 5\)"):
-            locked(tmp_path).__enter__()
+            acquire_lock(tmp_path).__enter__()
 
 
 def test_a_job_that_was_requeued_does_not_wait_for_itself(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ Write = Callable[..., Path]
 
 
 @dataclass
-class Said:
+class CommandResult:
     """What a call of scripts/sweep.py left."""
 
     code: int
@@ -39,16 +39,18 @@ def write(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
-def sweep(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Said]:
+def sweep(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., CommandResult]:
     """Call scripts/sweep.py within the process, on a machine without SLURM."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "bash").symlink_to(str(shutil.which("bash")))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{tmp_path / 'bin'}")
 
-    def call(*arguments: object) -> Said:
+    def call(*arguments: object) -> CommandResult:
         capsys.readouterr()
         code = main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
-        return Said(code, captured.out, captured.err)
+        return CommandResult(code, captured.out, captured.err)
 
     return call

@@ -8,7 +8,7 @@ import pytest
 
 from wconv.experiment.sweep.load import load
 from wconv.experiment.sweep.manifest import Sweep
-from wconv.experiment.sweep.slurm.batch_file import PLACE, fill
+from wconv.experiment.sweep.slurm.batch_file import PLACE, fill_template
 
 ROOT = Path(__file__).resolve().parents[3]
 SITE = Path("/leonardo_work/PROJECT/wconv")
@@ -24,7 +24,9 @@ LEONARDO = (
 def filled(tmp_path: Path, *overrides: str, sweep: str = "density") -> str:
     """Return the batch file of a sweep as if it lay on the site."""
     made: Sweep = load(sweep, [*overrides, f"paths.output_dir={tmp_path}"], ROOT, anew=True)
-    return fill(made, made.folder / "launches" / "001", len(made.rows), SITE).replace(str(tmp_path), str(SITE / "runs"))
+    return fill_template(made, made.folder / "launches" / "001", len(made.rows), SITE).replace(
+        str(tmp_path), str(SITE / "runs")
+    )
 
 
 def options(text: str) -> list[str]:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from wconv.experiment.sweep.estimate import against_walltime, estimates, workload
+from wconv.experiment.sweep.estimate import compare_with_walltime, estimates, workload
 from wconv.experiment.sweep.manifest import Row, Settings, Sweep
-from wconv.experiment.sweep.slurm.commands import explained, seconds
+from wconv.experiment.sweep.slurm.commands import explain_refusal, seconds
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def some(tmp_path: Path) -> Sweep:
     return Sweep("some", tmp_path / "sweeps" / "some", rows, Settings(values))
 
 
-def config(model: str, **of_data: object) -> dict[str, Any]:
+def config(model: str, **data_arguments: object) -> dict[str, Any]:
     trainer = {
         "devices": 1,
         "num_nodes": 1,
@@ -33,13 +33,19 @@ def config(model: str, **of_data: object) -> dict[str, Any]:
         "limit_train_batches": 1.0,
         "limit_val_batches": 1.0,
     }
-    return {"model": {"name": model, "depth": 16}, "datamodule": {"train_subset": None, **of_data}, "trainer": trainer}
+    return {
+        "model": {"name": model, "depth": 16},
+        "datamodule": {"train_subset": None, **data_arguments},
+        "trainer": trainer,
+    }
 
 
-def finish(tmp_path: Path, name: str, model: str, of_data: dict[str, object] | None = None, **content: object) -> None:
+def finish(
+    tmp_path: Path, name: str, model: str, data_arguments: dict[str, object] | None = None, **content: object
+) -> None:
     folder = tmp_path / "runs" / "classification" / name
     folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config(model, **of_data or {})))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config(model, **data_arguments or {})))
     said = {"status": "completed", "model": model, "device": "NVIDIA A100", "epochs": 2, **content}
     (folder / "results.json").write_text(json.dumps(said))
 
@@ -57,9 +63,9 @@ def test_core_hours_follow_from_runs_of_the_same_work_on_the_same_device(some, t
     assert vgg.sentence == "vgg: 2 runs of 1.00 h, 16.0 core-hours (from 2 finished runs on NVIDIA A100)"
     assert math.isnan(resnet.core_hours)
     assert "resnet: 2 runs, unknown" in resnet.sentence
-    assert "is enough for the longest job, about 1.00 h" in against_walltime(some, [vgg, resnet], 1)
-    assert "about 5.00 h: it will save and go on 2 times" in against_walltime(some, [vgg, resnet], 5)
-    assert "unknown whether it is enough" in against_walltime(some, [resnet], 1)
+    assert "is enough for the longest job, about 1.00 h" in compare_with_walltime(some, [vgg, resnet], 1)
+    assert "about 5.00 h: it will save and go on 2 times" in compare_with_walltime(some, [vgg, resnet], 5)
+    assert "unknown whether it is enough" in compare_with_walltime(some, [resnet], 1)
 
 
 @pytest.mark.parametrize(
@@ -71,5 +77,5 @@ def test_times_are_read_as_slurm_writes_them(text, length):
 
 
 def test_a_word_of_slurm_that_nobody_knows_is_passed_on():
-    message = explained("sbatch: error: Batch job submission failed: The moon is full", {})
+    message = explain_refusal("sbatch: error: Batch job submission failed: The moon is full", {})
     assert message == "SLURM refuses the job: Batch job submission failed: The moon is full"

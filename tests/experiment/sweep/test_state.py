@@ -30,7 +30,7 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, int], slurm.Queued
     """A queue to be filled by the test, in place of that of squeue."""
     tasks: dict[tuple[str, int], slurm.Queued] = {}
     monkeypatch.setattr(slurm, "queue", lambda: tasks)
-    monkeypatch.setattr(slurm, "fates", lambda jobs: {(job, 0): "CANCELLED" for job in jobs})
+    monkeypatch.setattr(slurm, "final_states", lambda jobs: {(job, 0): "CANCELLED" for job in jobs})
     monkeypatch.setattr(state.shutil, "which", lambda program: f"/usr/bin/{program}")
     return tasks
 
@@ -104,7 +104,7 @@ def test_a_run_is_at_work_though_the_next_link_waits_already(some, queue):
 def test_a_job_that_failed_before_a_run_began_says_why(some, queue, monkeypatch):
     """And is started again only by --retry failed, because it would end so again."""
     launch = submitted(some, "7")
-    monkeypatch.setattr(slurm, "fates", lambda jobs: {("7", 0): "FAILED"})
+    monkeypatch.setattr(slurm, "final_states", lambda jobs: {("7", 0): "FAILED"})
     (launch.folder / "logs" / "job-7_1.log").write_text("of another task\n")
     (launch.folder / "logs" / "job-7_0.log").write_text("loading\nno module python/3.99\n\n")
     assert first(some) == ("failed", "its job ended (FAILED) before it began: no module python/3.99")
@@ -191,7 +191,7 @@ def test_fates_are_read_as_sacct_writes_them(monkeypatch):
     monkeypatch.setattr(slurm, "call", lambda *command: "\n".join(lines))
     cancelled = {("7", task): "CANCELLED" for task in (3, 5, 6)}
     cut = {("9", 1): "FAILED", ("9", 3): "FAILED"}
-    assert slurm.fates(["7", "8", "9"]) == {("7", 1): "COMPLETED", ("8", 0): "TIMEOUT", **cancelled, **cut}
+    assert slurm.final_states(["7", "8", "9"]) == {("7", 1): "COMPLETED", ("8", 0): "TIMEOUT", **cancelled, **cut}
 
 
 def test_of_a_retried_run_the_last_launch_counts(some, queue):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wconv.experiment.sweep.sweep_file import as_override, read_spec
+from wconv.experiment.sweep.sweep_file import format_override, read_sweep_file
 
 SWEEPS = Path(__file__).resolve().parents[3] / "configs" / "sweep"
 
@@ -12,7 +12,7 @@ SWEEPS = Path(__file__).resolve().parents[3] / "configs" / "sweep"
 def lines(tmp_path: Path, text: str, *more: str) -> list[list[str]]:
     file = tmp_path / "some.yaml"
     file.write_text(text)
-    return read_spec(str(file), tmp_path).lines(more)
+    return read_sweep_file(str(file), tmp_path).lines(more)
 
 
 def test_a_grid_is_every_combination(tmp_path):
@@ -49,7 +49,7 @@ def test_a_sweep_without_a_grid_is_one_run(tmp_path):
     [(None, "null"), (True, "true"), (0.5, "0.5"), ([0.2, 0.8], "[0.2,0.8]")],
 )
 def test_values_are_written_as_hydra_reads_them(value, text):
-    assert as_override(value) == text
+    assert format_override(value) == text
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_file_of_another_encoding_is_named(tmp_path):
     file = tmp_path / "some.yaml"
     file.write_bytes("overrides: [seed=1] # größer".encode("latin-1"))
     with pytest.raises(ValueError, match=r"some\.yaml is not UTF-8: save it as such \(.* at byte 24\)"):
-        read_spec(str(file), tmp_path)
+        read_sweep_file(str(file), tmp_path)
 
 
 @pytest.mark.parametrize("text", ["runs: []\noverrides: [seed=1]", "runs:\ngrid:\noverrides: [seed=1]"])
@@ -88,9 +88,9 @@ def test_no_runs_named_are_one_run(tmp_path, text):
 
 def test_an_unknown_sweep_names_the_nearest():
     with pytest.raises(ValueError, match=r"'smok': did you mean smoke\? .* has density, paper, smoke"):
-        read_spec("smok", SWEEPS)
+        read_sweep_file("smok", SWEEPS)
 
 
 def test_the_paper_is_every_backbone_with_every_arm_and_five_seeds():
-    found = read_spec("paper", SWEEPS).lines()
+    found = read_sweep_file("paper", SWEEPS).lines()
     assert len(found) == len({tuple(line) for line in found}) == 4 * 4 * 2 * 5

@@ -2,13 +2,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from wconv.experiment.tasks.classification import Scores
+from wconv.experiment.tasks.classification import ClassificationMetrics
 
 
 def test_scores_are_those_of_all_images_whatever_the_batches():
     torch.manual_seed(0)
     logits, labels = torch.randn(101, 7), torch.randint(7, (101,))
-    scores = Scores(7)
+    scores = ClassificationMetrics(7)
     for batch in torch.arange(101).split(32):
         loss = F.cross_entropy(logits[batch], labels[batch])
         scores.update(logits[batch], labels[batch], loss)
@@ -20,14 +20,14 @@ def test_scores_are_those_of_all_images_whatever_the_batches():
 
 
 def test_a_batch_that_is_not_a_number_shows():
-    scores = Scores(3)
+    scores = ClassificationMetrics(3)
     for loss in (1.0, float("nan")):
         scores.update(torch.eye(3), torch.tensor([0, 1, 2]), torch.tensor(loss))
     assert scores.collect("val")["val/loss"].isnan()
 
 
 def test_a_new_pass_starts_from_nothing():
-    scores = Scores(3)
+    scores = ClassificationMetrics(3)
     logits = torch.eye(3)
     scores.update(logits, torch.tensor([0, 1, 2]), torch.tensor(1.0))
     assert scores.collect("val")["val/acc"] == 1

@@ -13,7 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from datamodules.batching.patches import Frame, Patches
+from datamodules.batching.patches import EvaluationImage, Patches
 from wconv.experiment.tasks.denoising import LOSSES, Denoising, psnr, ssim
 from wconv.experiment.tasks.noise import GaussianNoise
 
@@ -34,12 +34,14 @@ class Erring(nn.Module):
         return noisy + self.error
 
 
-def frame(position: int = 0, set_name: str = "set", size: tuple[int, int] = (16, 20), channels: int = 1) -> Frame:
+def frame(
+    position: int = 0, set_name: str = "set", size: tuple[int, int] = (16, 20), channels: int = 1
+) -> EvaluationImage:
     generator = torch.Generator().manual_seed(position)
-    return Frame(torch.rand(1, channels, *size, generator=generator), set_name, position, f"{position}.png")
+    return EvaluationImage(torch.rand(1, channels, *size, generator=generator), set_name, position, f"{position}.png")
 
 
-def run_test(denoising: Denoising, frames: list[Frame], **options) -> dict[str, float]:
+def run_test(denoising: Denoising, frames: list[EvaluationImage], **options) -> dict[str, float]:
     """Run the test loop over some frames."""
     trainer = pl.Trainer(
         accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, **options

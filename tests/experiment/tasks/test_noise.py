@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from wconv.experiment.tasks.noise import GaussianNoise
-from wconv.experiment.tasks.random_streams import seed_of
+from wconv.experiment.tasks.random_streams import derive_seed
 
 KEY = (0, 3, 7, 1)  # seed, epoch, step, rank
 ALWAYS = [-0.6118079, 1.2741119, -0.9290463, -0.6692268]
@@ -51,7 +51,7 @@ def test_drawing_noise_leaves_the_global_stream_alone():
 
 def test_keys_are_not_run_together():
     keys = [(1, 11), (11, 1), (111,), (1, 1, 1), ("noise", 1, 11), ("test noise", 1, 11)]
-    assert len({seed_of(*key) for key in keys}) == len(keys)
+    assert len({derive_seed(*key) for key in keys}) == len(keys)
 
 
 def test_a_range_gives_every_image_a_level_of_its_own():

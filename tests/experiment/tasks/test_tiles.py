@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import wconv
 from models.dncnn import DnCNN
 from models.nafnet import NAFNet
-from wconv.experiment.tasks.tiles import OVERLAP, restore
+from wconv.experiment.tasks.tiles import OVERLAP, denoise_tiled
 
 
 def dncnn(kernel_size: int = 3, weighted: bool = False) -> nn.Module:
@@ -42,7 +42,7 @@ class Recorder(nn.Module):
 @torch.inference_mode()
 def difference(model: nn.Module, height: int, width: int, max_pixels: int) -> float:
     noisy = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(0))
-    tiled, approximate = restore(model, noisy, max_pixels)
+    tiled, approximate = denoise_tiled(model, noisy, max_pixels)
     assert tiled.shape == noisy.shape
     assert approximate == (model.context is None)
     return float((tiled - model(noisy)).abs().max())
@@ -83,13 +83,13 @@ def test_a_limit_below_the_overlap_is_passed_by_as_little_as_makes_sense():
 
 def test_an_image_that_fits_is_not_cut():
     model, steps = Recorder(nn.Identity(), context=8), []
-    _, approximate = restore(model, torch.rand(1, 3, 20, 30), 600, lambda *step: steps.append(step))
+    _, approximate = denoise_tiled(model, torch.rand(1, 3, 20, 30), 600, lambda *step: steps.append(step))
     assert (model.pixels, approximate, steps) == ([600], False, [])
 
 
 def test_every_tile_is_reported():
     model, steps = Recorder(nn.Identity(), context=2), []
-    restore(model, torch.rand(1, 1, 25, 31), 14**2, lambda *step: steps.append(step))  # 10 pixels a tile and side
+    denoise_tiled(model, torch.rand(1, 1, 25, 31), 14**2, lambda *step: steps.append(step))  # 10 pixels a tile and side
     assert steps == [(done, 12) for done in range(1, 13)]
     assert len(model.pixels) == 12
 
@@ -102,9 +102,9 @@ def test_a_nafnet_says_that_its_tiles_are_an_approximation():
         if name.endswith(("beta", "gamma")):  # they start at 0, where every block is the identity
             nn.init.constant_(value, 0.5)
     noisy = torch.rand(1, 1, 150, 170)
-    whole, approximate = restore(model, noisy, 150 * 170)
+    whole, approximate = denoise_tiled(model, noisy, 150 * 170)
     assert not approximate
-    tiled, approximate = restore(model, noisy, (3 * OVERLAP) ** 2)
+    tiled, approximate = denoise_tiled(model, noisy, (3 * OVERLAP) ** 2)
     assert approximate
     assert tiled.shape == whole.shape
     assert 1e-5 < float((tiled - whole).abs().max()) < 0.1  # the means of a tile are not those of the image
@@ -112,5 +112,5 @@ def test_a_nafnet_says_that_its_tiles_are_an_approximation():
 
 def test_tiles_keep_type_and_channels():
     noisy = torch.rand(1, 3, 40, 40, dtype=torch.float64)
-    tiled, _ = restore(Recorder(nn.Identity(), context=1), noisy, 100)
+    tiled, _ = denoise_tiled(Recorder(nn.Identity(), context=1), noisy, 100)
     assert torch.equal(tiled, noisy)

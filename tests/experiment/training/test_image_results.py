@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader
 
-from datamodules.batching.patches import Frame
+from datamodules.batching.patches import EvaluationImage
 from wconv.experiment.tasks.denoising import Denoising
 from wconv.experiment.tasks.noise import GaussianNoise
 from wconv.experiment.training.image_results import ImageResults
@@ -20,10 +20,10 @@ from wconv.experiment.training.image_results import ImageResults
 
 def frames(
     count: int, set_name: str = "set", name: str = "{}.png", size: tuple[int, int, int] = (3, 16, 20)
-) -> list[Frame]:
+) -> list[EvaluationImage]:
     generator = torch.Generator().manual_seed(0)
     return [
-        Frame(torch.rand(1, *size, generator=generator), set_name, position, name.format(position))
+        EvaluationImage(torch.rand(1, *size, generator=generator), set_name, position, name.format(position))
         for position in range(count)
     ]
 
@@ -32,7 +32,7 @@ def frames(
 def written(tmp_path):
     """Run the test loop over some frames, with a denoiser that returns what it gets."""
 
-    def call(given: list[Frame], loggers: object = None, model: nn.Module | None = None) -> list[str]:
+    def call(given: list[EvaluationImage], loggers: object = None, model: nn.Module | None = None) -> list[str]:
         task = Denoising(model or nn.Identity(), None, None, 0, 25, False, "l2", test_seed=0, max_pixels=10**6)
         trainer = pl.Trainer(
             accelerator="cpu",

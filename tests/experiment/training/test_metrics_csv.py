@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from wconv.experiment.training.metrics_csv import MetricsCSV, shortest
+from wconv.experiment.training.metrics_csv import MetricsCSV, round_to_float32
 
 
 def test_values_of_a_step_share_a_row(tmp_path):
@@ -20,7 +20,7 @@ def test_a_resumed_run_keeps_the_rows_of_its_checkpoint_and_no_later_ones(tmp_pa
     first.save()
     undisturbed = path.read_bytes()
     second = MetricsCSV(path)
-    second.keep_until(20)
+    second.restore_rows(20)
     second.save()
     assert pd.read_csv(path)["step"].tolist() == [9, 19]
     second.log_metrics({"val/loss": 0.2, "epoch": 2}, step=29)
@@ -44,4 +44,4 @@ def test_no_temporary_file_is_left(tmp_path):
 
 @pytest.mark.parametrize(("value", "expected"), [(0.9990000128746033, 0.999), (1.0, 1.0), (1e-10, 1e-10)])
 def test_shortest(value, expected):
-    assert shortest(value) == expected
+    assert round_to_float32(value) == expected

@@ -9,10 +9,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from wconv.experiment.command_line.options import parse, refuse
+from wconv.experiment.command_line.options import parse, usage_error
 from wconv.experiment.command_line.override_paths import with_absolute_paths
 from wconv.experiment.command_line.overrides import LAUNCHER, check_overrides
-from wconv.experiment.command_line.secrets import keep_secrets_out
+from wconv.experiment.command_line.secrets import forbid_secret_interpolation
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.value_rules import check_values
 
@@ -44,7 +44,7 @@ def read(arguments: Sequence[str], configs: Path) -> CommandLine:
             cannot be parsed.
     """
     parsed, options = parse(list(arguments))
-    keep_secrets_out()
+    forbid_secret_interpolation()
     overrides = [with_absolute_paths(line, parsed.multirun) for line in parsed.overrides]
     overrides += _cluster_of_launcher(overrides, configs)
     if not overrides and options and not parsed.package:  # nothing to check, and a help that takes no time
@@ -54,7 +54,7 @@ def read(arguments: Sequence[str], configs: Path) -> CommandLine:
             lines = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(overrides)
             config = check_overrides(lines, parsed.multirun)
             if parsed.package and OmegaConf.select(config, parsed.package) is None:
-                refuse(f"--package {parsed.package}: the configuration has no such part")
+                usage_error(f"--package {parsed.package}: the configuration has no such part")
         except ConfigError:
             raise
         except Exception as error:  # Hydra, OmegaConf and the parser raise many types on lines that make no sense

@@ -15,11 +15,11 @@ from omegaconf import DictConfig
 from wconv.experiment.command_line.arguments import read
 from wconv.experiment.command_line.overrides import LAUNCHER
 from wconv.experiment.common.checkout import CONFIG_NAME
-from wconv.experiment.common.exceptions import Interrupted, Stop, worst
-from wconv.experiment.common.failures import bug
-from wconv.experiment.common.library_output import warn_in_one_line
-from wconv.experiment.common.signals import deferred_signals, stop_asked
-from wconv.experiment.common.text import visible
+from wconv.experiment.common.exceptions import Interrupted, Stop, worst_exit_code
+from wconv.experiment.common.failures import save_traceback
+from wconv.experiment.common.library_output import format_warnings_as_one_line
+from wconv.experiment.common.signals import deferred_signals, stop_signal
+from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.common.value_rules import check_values
 
 Train = Callable[[DictConfig, Sequence[str]], None]
@@ -38,7 +38,7 @@ def launch(arguments: Sequence[str], train: Train, before_grid: Callable[[list[s
     Returns:
         The exit code: of the run, or the worst one of the grid.
     """
-    warn_in_one_line()
+    format_warnings_as_one_line()
     try:
         line = read(arguments, configs)
         if line.config is not None:
@@ -62,7 +62,7 @@ def _hydra(arguments: list[str], train: Train, configs: Path) -> int:
     def job(config: DictConfig) -> None:
         typed = list(HydraConfig.get().overrides.task)
         if os.getpid() != here:  # a launcher of Hydra runs it elsewhere, and tells this process how it ended
-            warn_in_one_line()
+            format_warnings_as_one_line()
             try:
                 with deferred_signals():
                     check_values(config)
@@ -76,7 +76,7 @@ def _hydra(arguments: list[str], train: Train, configs: Path) -> int:
             train(config, typed)
         except Exception as error:
             codes.append(report(error))
-            if stop_asked() or isinstance(error.__cause__, KeyboardInterrupt | SystemExit):
+            if stop_signal() or isinstance(error.__cause__, KeyboardInterrupt | SystemExit):
                 raise SystemExit(codes[-1]) from error  # the rest of a grid is stopped, too
 
     # Hydra reads its command line there, and insists on writing multirun.yaml somewhere.
@@ -88,18 +88,18 @@ def _hydra(arguments: list[str], train: Train, configs: Path) -> int:
             codes.append(int(exit_.code or 0))
         except KeyboardInterrupt:
             codes.append(report(Interrupted("stopped before the run had started")))
-    return worst(codes)
+    return worst_exit_code(codes)
 
 
 def _check_signals() -> None:
-    if stop_asked():
-        raise Interrupted(f"stopped by {stop_asked()} before the run had started")
+    if stop_signal():
+        raise Interrupted(f"stopped by {stop_signal()} before the run had started")
 
 
 def report(error: Exception) -> int:
     """Print why a run ended, with HYDRA_FULL_ERROR=1 also where, and return the exit code."""
-    stop = error if isinstance(error, Stop) else bug(error)
+    stop = error if isinstance(error, Stop) else save_traceback(error)
     if os.environ.get("HYDRA_FULL_ERROR"):
         logging.getLogger(__name__).error("", exc_info=error)
-    print(f"train.py: {visible(stop)}", file=sys.stderr, flush=True)
+    print(f"train.py: {escape_control_characters(stop)}", file=sys.stderr, flush=True)
     return stop.exit_code

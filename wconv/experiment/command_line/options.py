@@ -14,7 +14,9 @@ LONGEST = 4000  # characters of an argument; Hydra's parser is slow on what nobo
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Refuse a line in our words."""
-        refuse(f"{message} (train.py has -m and some options of Hydra; its configuration is the one beside train.py)")
+        usage_error(
+            f"{message} (train.py has -m and some options of Hydra; its configuration is the one beside train.py)"
+        )
 
 
 def parse(arguments: list[str]) -> tuple[Namespace, list[str]]:
@@ -30,14 +32,14 @@ def parse(arguments: list[str]) -> tuple[Namespace, list[str]]:
         raise ConfigError(f"{longest[:40]!r}...: an argument of {len(longest)} characters; {LONGEST} are the most")
     given = _parser().parse_intermixed_args(arguments)
     if given.hydra_help and given.overrides:
-        refuse("--hydra-help stands alone")
+        usage_error("--hydra-help stands alone")
     if (given.resolve or given.package) and not (given.cfg or given.help):
-        refuse("--resolve and --package go with --cfg job")
+        usage_error("--resolve and --package go with --cfg job")
     flags = [_option(name) for name in FLAGS if getattr(given, name)]
     return given, flags + [f"{_option(name)}={value}" for name in WITH_VALUE if (value := getattr(given, name))]
 
 
-def refuse(message: str) -> NoReturn:
+def usage_error(message: str) -> NoReturn:
     """Refuse the options of a line."""
     raise ConfigError(f"{message}; python train.py --help shows what there is")
 

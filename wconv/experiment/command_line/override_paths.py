@@ -3,7 +3,7 @@
 import os
 import re
 
-from wconv.experiment.common.directory_keys import names_folder
+from wconv.experiment.common.directory_keys import is_directory_key
 
 QUOTES = "'\""
 LISTED = r"""\s*('[^']*'|"[^"]*"|[^,]+)"""  # an entry of a list: a comma within quotes belongs to it
@@ -12,7 +12,7 @@ LISTED = r"""\s*('[^']*'|"[^"]*"|[^,]+)"""  # an entry of a list: a comma within
 def with_absolute_paths(line: str, multirun: bool) -> str:
     """Quote the value of a path and make it absolute; in a grid, each of its values."""
     key, _, value = line.partition("=")
-    if not names_folder(key) or value in ("", "null", "auto") or "${" in value:
+    if not is_directory_key(key) or value in ("", "null", "auto") or "${" in value:
         return line
     if value[0] == "[" and value[-1] == "]":
         return f"{key}=[{_absolute(re.findall(LISTED, value[1:-1]))}]"
@@ -27,6 +27,6 @@ def _absolute(paths: list[str]) -> str:
     return ",".join(f"'{path}'" for path in absolute)
 
 
-def absolute_paths(lines: list[str]) -> list[str]:
+def absolute_overrides(lines: list[str]) -> list[str]:
     """Return overrides with the paths among them made absolute and quoted; relative ones start where one is."""
     return [with_absolute_paths(line, multirun=False) for line in lines]

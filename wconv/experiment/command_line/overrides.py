@@ -19,14 +19,14 @@ from hydra.core.override_parser.types import Override, QuotedString, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from wconv.experiment.command_line.secrets import keep_secrets_out
+from wconv.experiment.command_line.secrets import forbid_secret_interpolation
 from wconv.experiment.common.checkout import CONFIG_NAME
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.value_rules import check_value
 
 # What a choice brings and nobody sets by hand.
-FIXED = ("name", "_target_", "_partial_")
-DERIVED = {"datamodule.seed": "seed", "task.seed": "seed"}
+READ_ONLY_KEYS = ("name", "_target_", "_partial_")
+DERIVED_KEYS = {"datamodule.seed": "seed", "task.seed": "seed"}
 # Groups that need no choice.
 OPTIONAL = ("experiment", "debug")
 LAUNCHER = "hydra/launcher"  # the one thing of Hydra's own that may be chosen: where the runs of a grid go
@@ -71,7 +71,7 @@ def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
     for picked in product(*map(_values, choices)):  # of a grid, every combination that changes which keys there are
         lines = [f"{override.key_or_group}={_typed(value)}" for override, value in zip(choices, picked, strict=True)]
         base = compose(CONFIG_NAME, overrides=lines)
-        names = [name for name in _flatten(base) if name.rsplit(".", 1)[-1] not in FIXED] + list(groups)
+        names = [name for name in _flatten(base) if name.rsplit(".", 1)[-1] not in READ_ONLY_KEYS] + list(groups)
         for override in values:
             _check_key(
                 override,
@@ -111,8 +111,8 @@ def _check_key(override: Override, base: DictConfig, names: list[str], cell: lis
             f"unknown key {key!r}{where}{_nearest(key, names)}; python train.py --help lists the keys of your choices"
         )
     group, _, last = key.rpartition(".")
-    if last in FIXED or key in DERIVED:
-        source = DERIVED.get(key, f"the choice made for {group!r}")
+    if last in READ_ONLY_KEYS or key in DERIVED_KEYS:
+        source = DERIVED_KEYS.get(key, f"the choice made for {group!r}")
         raise ConfigError(f"{key} follows from {source} and cannot be set")
 
 
@@ -229,12 +229,12 @@ def parse_values(lines: list[str], base: DictConfig, choices: list[str]) -> dict
     Raises:
         ConfigError: as `check_overrides`.
     """
-    keep_secrets_out()
+    forbid_secret_interpolation()
     try:
         overrides = OverridesParser.create().parse_overrides(lines)
     except HydraException as error:
         raise ConfigError(" ".join(str(error).split()).split(" See https")[0]) from error
-    names = [name for name in _flatten(base) if name.rsplit(".", 1)[-1] not in FIXED]
+    names = [name for name in _flatten(base) if name.rsplit(".", 1)[-1] not in READ_ONLY_KEYS]
     for override in overrides:
         if override.is_delete() or override.is_add() or override.is_sweep_override() or override.package is not None:
             raise ConfigError(

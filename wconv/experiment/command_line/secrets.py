@@ -14,7 +14,7 @@ from wconv.experiment.common.exceptions import ConfigError
 SECRET = re.compile(r"key|token|secret|passw|passphrase|credential|auth|cookie|private", re.IGNORECASE)
 
 
-def keep_secrets_out() -> None:
+def forbid_secret_interpolation() -> None:
     """Let ${oc.env:NAME} stand for no variable whose name says that it is a secret."""
     OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
 

@@ -1,7 +1,7 @@
 """Which keys of the configuration are folders: those that end in `_dir` or `_dirs`."""
 
 
-def names_folder(key: str) -> bool:
+def is_directory_key(key: str) -> bool:
     """Tell whether the value of a key is a folder, or a list of folders.
 
     Args:

@@ -26,6 +26,6 @@ class Interrupted(Stop):
 SEVERITY = (0, Interrupted.exit_code, ConfigError.exit_code, Stop.exit_code)  # from harmless to bad
 
 
-def worst(exit_codes: list[int]) -> int:
+def worst_exit_code(exit_codes: list[int]) -> int:
     """Return the exit code of several runs: that of the one that ended worst, 0 if there is none."""
     return max([0, *exit_codes], key=lambda code: SEVERITY.index(code) if code in SEVERITY else len(SEVERITY))

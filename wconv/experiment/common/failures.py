@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wconv.experiment.common.exceptions import ConfigError, Interrupted, Stop
-from wconv.experiment.common.files import write_whole
+from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.text import one_line
 
 # What says that a value or a file is wrong, by name: to look at them must not import the libraries they come from.
@@ -38,7 +38,7 @@ def configuration_errors() -> Iterator[None]:
 
 
 @contextmanager
-def failures_kept(folder: Path, name: str = "error.log") -> Iterator[None]:
+def log_failure(folder: Path, name: str = "error.log") -> Iterator[None]:
     """Tell a run that was stopped from one that failed, and write the traceback of the latter to a file.
 
     Args:
@@ -59,11 +59,11 @@ def failures_kept(folder: Path, name: str = "error.log") -> Iterator[None]:
         log = folder / name
         with suppress(OSError):  # no room for it
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(log, "".join(traceback.format_exception(error)).encode())
+            write_atomically(log, "".join(traceback.format_exception(error)).encode())
         raise Stop(sentence(error, log)) from error
 
 
-def bug(error: BaseException) -> Stop:
+def save_traceback(error: BaseException) -> Stop:
     """Return what is said of an exception that comes before there is a run folder; its traceback goes to a file."""
     with tempfile.NamedTemporaryFile("w", prefix="wconv-error-", suffix=".log", delete=False) as log:
         log.write("".join(traceback.format_exception(error)))

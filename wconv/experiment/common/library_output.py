@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 NEEDLESS = (
     ".*does not have many workers",  # the loaders cut batches out of one tensor: there is no work for processes
-    ".*Checkpoint directory .* exists and is not empty",
+    ".*RelocatableCheckpoint directory .* exists and is not empty",
     ".*smaller than the logging interval",
     ".*sync_dist=True",  # torchmetrics has summed over the processes
     ".*`srun` command is available",  # on a login node, to every run
@@ -27,6 +27,6 @@ def quiet_libraries() -> Iterator[None]:
         yield
 
 
-def warn_in_one_line() -> None:
+def format_warnings_as_one_line() -> None:
     """Show every warning of a program as one line, without the place in the code."""
     warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {message}\n"

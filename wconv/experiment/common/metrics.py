@@ -139,7 +139,7 @@ def metric(name: str) -> Metric | None:
     return METRICS.get(name.rpartition("/")[2])
 
 
-def best_of(name: str) -> str | None:
+def best_mode(name: str) -> str | None:
     """Return "max" or "min", whichever is best for a logged name, and None where neither is."""
     known = metric(name)
     return known.best if known else None
@@ -175,7 +175,7 @@ def title(name: str) -> str:
     return f"{SPLITS[split]} {known.label}" + (f" ({unit})" if unit else "")
 
 
-def shortest(value: float) -> float:
+def round_to_float32(value: float) -> float:
     """Return the number with the fewest digits that is the same float32: 0.999, not 0.9990000128746033."""
     import numpy as np
 

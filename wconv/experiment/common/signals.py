@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 _received: list[int] = []
 
@@ -27,7 +27,7 @@ def deferred_signals() -> Iterator[None]:
         yield
         return
     _received.clear()
-    before = {number: signal.signal(number, _keep) for number in STOPPING}
+    before = {number: signal.signal(number, _keep) for number in STOP_SIGNALS}
     try:
         yield
     finally:
@@ -38,11 +38,11 @@ def deferred_signals() -> Iterator[None]:
 def install_handlers() -> None:
     """Set our handlers again where a library has put its own in their place, within `deferred_signals`."""
     if threading.current_thread() is threading.main_thread():
-        for number in STOPPING:
+        for number in STOP_SIGNALS:
             signal.signal(number, _keep)
 
 
-def stop_asked() -> str:
+def stop_signal() -> str:
     """Return the name of the signal that asked to stop; nothing where none did."""
     return signal.Signals(_received[0]).name if _received else ""
 

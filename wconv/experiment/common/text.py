@@ -6,29 +6,29 @@ from typing import Any
 LINE = 160  # characters
 
 
-def visible(text: object) -> str:
+def escape_control_characters(text: object) -> str:
     """Write out what a terminal would obey and nobody would see: line breaks, escape sequences, reversed writing."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
 
 
-def in_markdown(text: object) -> str:
+def escape_markdown(text: object) -> str:
     """Return a text that stays a text, and within its cell, when Markdown is rendered."""
-    escaped = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = escape_control_characters(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"[|`]|\](?=[(\[])", r"\\\g<0>", escaped)
 
 
-def in_spreadsheet(value: Any) -> Any:
+def escape_spreadsheet_formula(value: Any) -> Any:
     """Return a value that no spreadsheet takes for a formula; numbers stay as they are."""
     if isinstance(value, str) and len(value) > 1 and value[0] in "=+-@\t\r":
         return f"'{value}"
     return value
 
 
-def in_picture(text: object) -> str:
+def escape_mathtext(text: object) -> str:
     """Return a text that Matplotlib draws as it is, `$` not as the start of a formula; at most a line of it."""
-    return visible(text)[:LINE].replace("$", r"\$")
+    return escape_control_characters(text)[:LINE].replace("$", r"\$")
 
 
 def one_line(error: BaseException) -> str:
     """Return the message of an error as one line, or its kind where it has none."""
-    return visible(" ".join(str(error).split())) or type(error).__name__
+    return escape_control_characters(" ".join(str(error).split())) or type(error).__name__

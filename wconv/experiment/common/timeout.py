@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def in_time(action: Callable[[], Any], seconds: float) -> Any:
+def with_timeout(action: Callable[[], Any], seconds: float) -> Any:
     """Return what an action returns, or raise what it raises; it is left alone where it takes too long.
 
     Raises:

@@ -25,10 +25,10 @@ def _pair(value: Any) -> bool:
 
 # A slip of the finger, or somebody else's config.yaml, shall not ask for more than any machine has.
 MOST = 10**12
-COUNT: Rule = (lambda value: _whole(value) and 1 <= value <= MOST, "a whole number from 1")
+POSITIVE_INTEGER: Rule = (lambda value: _whole(value) and 1 <= value <= MOST, "a whole number from 1")
 SEED: Rule = (lambda value: _whole(value) and 0 <= value < 2**32, "a whole number from 0 to 4294967295")
 OPTIONAL_COUNT: Rule = (
-    lambda value: value is None or COUNT[0](value),
+    lambda value: value is None or POSITIVE_INTEGER[0](value),
     "a whole number from 1, or null",
 )
 CLIP: Rule = (lambda value: value is None or NOT_NEGATIVE[0](value), "a number from 0, or null")
@@ -42,15 +42,15 @@ OPTIONAL_LIST: Rule = (
     lambda value: value is None or (OmegaConf.is_list(value) and all(map(_number, value))),
     "a list of numbers, or null",
 )
-WHOLE: Rule = (lambda value: _whole(value) and 0 <= value <= MOST, "a whole number from 0")
+NON_NEGATIVE_INTEGER: Rule = (lambda value: _whole(value) and 0 <= value <= MOST, "a whole number from 0")
 POSITIVE: Rule = (lambda value: _number(value) and 0 < value < float("inf"), "a number above 0")
-PART: Rule = (lambda value: _number(value) and 0 <= value < 1, "a number from 0 to below 1")
+FRACTION: Rule = (lambda value: _number(value) and 0 <= value < 1, "a number from 0 to below 1")
 NOT_NEGATIVE: Rule = (lambda value: _number(value) and 0 <= value < float("inf"), "a number from 0")
 AT_LEAST_ONE: Rule = (lambda value: _number(value) and 1 <= value < float("inf"), "a number from 1")
-SANITY: Rule = (lambda value: value == -1 or WHOLE[0](value), "a whole number from 0, or -1 for all")
+SANITY: Rule = (lambda value: value == -1 or NON_NEGATIVE_INTEGER[0](value), "a whole number from 0, or -1 for all")
 STEPS: Rule = (lambda value: _whole(value) and (value == -1 or value >= 1), "a whole number from 1, or -1 for no limit")
-PARTS: Rule = (
-    lambda value: OmegaConf.is_list(value) and all(map(PART[0], value)),
+FRACTIONS: Rule = (
+    lambda value: OmegaConf.is_list(value) and all(map(FRACTION[0], value)),
     "numbers from 0 to below 1, parts of the run",
 )
 NOISE: Rule = (
@@ -76,21 +76,21 @@ RULES = {
     "paths.data_dir": PATH,
     "paths.output_dir": PATH,
     "seed": SEED,
-    "trainer.max_epochs": COUNT,
-    "trainer.accumulate_grad_batches": COUNT,
+    "trainer.max_epochs": POSITIVE_INTEGER,
+    "trainer.accumulate_grad_batches": POSITIVE_INTEGER,
     "trainer.max_steps": STEPS,
     "trainer.limit_train_batches": POSITIVE,
     "trainer.limit_val_batches": NOT_NEGATIVE,
     "trainer.limit_test_batches": NOT_NEGATIVE,
     "trainer.num_sanity_val_steps": SANITY,
-    "trainer.log_every_n_steps": COUNT,
+    "trainer.log_every_n_steps": POSITIVE_INTEGER,
     "trainer.min_epochs": OPTIONAL_COUNT,
     "trainer.min_steps": OPTIONAL_COUNT,
     "trainer.gradient_clip_val": CLIP,
     "trainer.check_val_every_n_epoch": OPTIONAL_COUNT,
     "trainer.val_check_interval": INTERVAL,
     "trainer.max_time": DURATION,
-    "datamodule.batch_size": COUNT,
+    "datamodule.batch_size": POSITIVE_INTEGER,
     "datamodule.train_subset": OPTIONAL_COUNT,
     "datamodule.val_size": OPTIONAL_COUNT,
     "datamodule.train_dir": PATH,
@@ -103,22 +103,22 @@ RULES = {
     "datamodule.mean": OPTIONAL_LIST,
     "datamodule.std": OPTIONAL_LIST,
     "optimizer.lr": POSITIVE,
-    "scheduler.warmup": PART,
-    "scheduler.floor": PART,
+    "scheduler.warmup": FRACTION,
+    "scheduler.floor": FRACTION,
     "scheduler.gamma": POSITIVE,
-    "scheduler.milestones": PARTS,
+    "scheduler.milestones": FRACTIONS,
     "conv.lr": POSITIVE,
     "conv.weight_decay": NOT_NEGATIVE,
     "conv.restart_epochs": POSITIVE,
     "conv.restart_factor": AT_LEAST_ONE,
     "datamodule.drawn_size": SIDE,
     "datamodule.patch_size": SIDE,
-    "datamodule.patches_per_epoch": COUNT,
+    "datamodule.patches_per_epoch": POSITIVE_INTEGER,
     "datamodule.channels": CHANNELS,
-    "task.label_smoothing": PART,
+    "task.label_smoothing": FRACTION,
     "task.sigma": NOISE,
     "task.test_seed": SEED,
-    "task.max_pixels": COUNT,
+    "task.max_pixels": POSITIVE_INTEGER,
     "model.width": FEATURES,
     "model.depth": LAYERS,
     "model.middle": BLOCKS,
@@ -129,15 +129,15 @@ RULES = {
     "logger.project": NAME,
     "logger.mode": MODE,
     "logger.part_minutes": POSITIVE,
-    "cluster.max_restarts": WHOLE,
-    "cluster.warn_seconds": COUNT,
-    "cluster.max_array_size": COUNT,
+    "cluster.max_restarts": NON_NEGATIVE_INTEGER,
+    "cluster.warn_seconds": POSITIVE_INTEGER,
+    "cluster.max_array_size": POSITIVE_INTEGER,
     "cluster.max_running": OPTIONAL_COUNT,
-    "cluster.cores_per_gpu": COUNT,
-    "resources.gpus": WHOLE,
-    "resources.cpus": COUNT,
-    "resources.memory_gb": COUNT,
-    "resources.runs_at_once": COUNT,
+    "cluster.cores_per_gpu": POSITIVE_INTEGER,
+    "resources.gpus": NON_NEGATIVE_INTEGER,
+    "resources.cpus": POSITIVE_INTEGER,
+    "resources.memory_gb": POSITIVE_INTEGER,
+    "resources.runs_at_once": POSITIVE_INTEGER,
 }
 
 

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from wconv.experiment.common.text import one_line
 from wconv.experiment.inference.load import Denoiser
-from wconv.experiment.inference.photo import PictureError, read, with_pixels, write
-from wconv.experiment.tasks.random_streams import stream
-from wconv.experiment.tasks.tiles import restore
+from wconv.experiment.inference.photo import PhotoError, read, with_pixels, write
+from wconv.experiment.tasks.random_streams import seeded_generator
+from wconv.experiment.tasks.tiles import denoise_tiled
 
 Step = Callable[[int, int], None]
 
@@ -43,7 +43,7 @@ class Tally:
     said: set[str] = field(default_factory=set)  # what is said once
 
 
-def clean_all(places: Mapping[Path, Path], denoiser: Denoiser, sigma: float) -> Tally:
+def denoise_photos(places: Mapping[Path, Path], denoiser: Denoiser, sigma: float) -> Tally:
     """Clean pictures and say of each where it went; one that fails is named on stderr, and the others go on.
 
     Args:
@@ -59,7 +59,7 @@ def clean_all(places: Mapping[Path, Path], denoiser: Denoiser, sigma: float) -> 
             with _progress(source.name) as step:
                 pixels, approximate = clean(picture.pixels, denoiser, sigma, step)
             write(with_pixels(picture, pixels), target)
-        except PictureError as error:
+        except PhotoError as error:
             tally.failed += 1
             print(f"denoise: {error}", file=sys.stderr, flush=True)
         except (RuntimeError, MemoryError) as error:  # what PyTorch raises where memory runs out
@@ -95,7 +95,7 @@ def clean(
     levels = np.iinfo(pixels.dtype).max
     noisy = torch.from_numpy(pixels.astype(np.float32)).div_(levels)
     if sigma:
-        noise = torch.randn(noisy.shape, generator=stream("denoise"))
+        noise = torch.randn(noisy.shape, generator=seeded_generator("denoise"))
         noisy.add_(noise, alpha=sigma / 255)
         del noise
     if denoiser.channels == len(noisy):
@@ -126,7 +126,7 @@ def _restore(denoiser: Denoiser, noisy: Tensor, step: Step | None) -> tuple[Tens
             max_pixels = min(max_pixels, EXACT_TILE)  # exact tiles may be as small as is quick
         elif noisy[0].numel() > max_pixels:  # what is cut anyway is cut so that it does not take much memory
             max_pixels = min(max_pixels, APPROXIMATE_TILE)
-    restored, approximate = restore(denoiser.model, noisy[None].to(device), max_pixels, step)
+    restored, approximate = denoise_tiled(denoiser.model, noisy[None].to(device), max_pixels, step)
     if not bool(torch.isfinite(restored.sum())):
         raise RuntimeError("the model returned values that are no numbers")
     return restored[0].cpu(), approximate

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytorch_lightning as pl
 
-from wconv.experiment.common.files import write_whole
-from wconv.experiment.common.metrics import METRICS, TASKS, shortest
-from wconv.experiment.common.text import in_markdown
+from wconv.experiment.common.files import write_atomically
+from wconv.experiment.common.metrics import METRICS, TASKS, round_to_float32
+from wconv.experiment.common.text import escape_markdown
 from wconv.experiment.inference.load import Denoiser
 from wconv.experiment.tasks.noise import GaussianNoise
 from wconv.experiment.tasks.progress import progress
@@ -46,7 +46,7 @@ def evaluate(denoiser: Denoiser, data: pl.LightningDataModule, sigmas: Sequence[
 def means(images: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each set and level: the number of images and the mean of each metric."""
     groups = images.groupby(["set", "sigma"], sort=False)
-    averages = groups[list(MEASURED)].mean(skipna=False).map(shortest)
+    averages = groups[list(MEASURED)].mean(skipna=False).map(round_to_float32)
     return averages.assign(images=groups.size(), tiled=groups["tiled"].any()).reset_index()
 
 
@@ -54,7 +54,7 @@ def markdown(rows: pd.DataFrame) -> str:
     """Return the table for readers."""
     shown = pd.DataFrame(
         {
-            "set": rows["set"].map(in_markdown),
+            "set": rows["set"].map(escape_markdown),
             "sigma": rows["sigma"].map("{:g}".format),
             "images": rows["images"],
             **{
@@ -76,7 +76,7 @@ def record(rows: pd.DataFrame, path: Path) -> None:
         values = {name: row[name] if math.isfinite(row[name]) else None for name in MEASURED}
         level = {**values, "images": row["images"], "tiled": row["tiled"]}
         content.setdefault(row["set"], {})[f"sigma{row['sigma']:g}"] = level
-    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _recorded(path: Path) -> dict[str, dict[str, object]]:

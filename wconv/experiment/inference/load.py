@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from wconv.experiment.common.checkout import CONFIG_NAME, CONFIGS, ROOT
-from wconv.experiment.common.directory_keys import names_folder
+from wconv.experiment.common.directory_keys import is_directory_key
 from wconv.experiment.common.exceptions import ConfigError
-from wconv.experiment.common.text import one_line, visible
+from wconv.experiment.common.text import one_line, escape_control_characters
 from wconv.experiment.common.value_rules import check_values
 from wconv.experiment.runs.checkpoint_io import verify
 from wconv.experiment.runs.run_files import check_folder, read_config
@@ -82,7 +82,7 @@ def load_denoiser(run: Path) -> Denoiser:
     except Exception as error:  # whatever PyTorch and the constructors make of a damaged file
         raise ConfigError(f"{path} does not hold the network of {run}/config.yaml: {one_line(error)[:300]}") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    name = visible(f"{config.model.name}, {config.conv.name}")[:60]
+    name = escape_control_characters(f"{config.model.name}, {config.conv.name}")[:60]
     return Denoiser(task.eval().to(device), config.datamodule.channels, name, config)
 
 
@@ -145,14 +145,16 @@ def _config(run: Path) -> DictConfig:
     except Exception as error:  # whatever OmegaConf makes of a file that is something else
         raise ConfigError(f"{file} is not the configuration of a run: {one_line(error)}") from error
     if task != "denoising":
-        raise ConfigError(visible(f"{run} is a run of task={task}; name one of task=denoising"))
+        raise ConfigError(escape_control_characters(f"{run} is a run of task={task}; name one of task=denoising"))
     foreign = [f"{group}={name}" for group, name in named.items() if not _is_ours(group, name)]
     if not foreign:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             ours = compose(CONFIG_NAME, [f"{group}={name}" for group, name in named.items()])
         foreign = [name for group in MADE for name in _foreign_targets(parts[group], ours[group]._target_)]
     if foreign:
-        raise ConfigError(f"{file} names {visible(', '.join(foreign))}: none of this project's, and so not run")
+        raise ConfigError(
+            f"{file} names {escape_control_characters(', '.join(foreign))}: none of this project's, and so not run"
+        )
     try:
         for group in MADE:
             _check_group(group, parts[group])
@@ -163,7 +165,7 @@ def _config(run: Path) -> DictConfig:
     except Exception as error:  # whatever OmegaConf makes of groups that are none
         raise ConfigError(f"{file}: {one_line(error)}") from error
     for key, value in config.datamodule.items():
-        if names_folder(str(key)) and value is not None:
+        if is_directory_key(str(key)) and value is not None:
             several = OmegaConf.is_list(value)
             config.datamodule[key] = [str(ROOT / path) for path in value] if several else str(ROOT / value)
     return config

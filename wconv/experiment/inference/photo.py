@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from wconv.experiment.common.files import write_whole
+from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.text import one_line
 from wconv.experiment.inference.photo_metadata import after_loading, before_loading
 
@@ -30,12 +30,12 @@ TURN_BACK = {
 }
 
 
-class PictureError(ValueError):
+class PhotoError(ValueError):
     """A picture cannot be read or written; the message is one sentence for the user."""
 
 
 @dataclass
-class Picture:
+class Photo:
     """A picture.
 
     Attributes:
@@ -53,28 +53,28 @@ class Picture:
     remarks: list[str]
 
 
-def read(path: Path) -> Picture:
+def read(path: Path) -> Photo:
     """Read a picture: grey of 8 or 16 bits, or colour of 8, each of 8 with alpha or without; others are converted.
 
     Raises:
-        PictureError: it cannot be read, or not be written again as what it is.
+        PhotoError: it cannot be read, or not be written again as what it is.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the user's own, and merely large
             with Image.open(path) as image:
                 return _read(image)
-    except PictureError as error:
-        raise PictureError(f"{path} {error}") from error
+    except PhotoError as error:
+        raise PhotoError(f"{path} {error}") from error
     except Exception as error:  # Pillow's decoders raise many types on broken files
-        raise PictureError(f"{path} cannot be read as a picture ({one_line(error)}); repair or remove it") from error
+        raise PhotoError(f"{path} cannot be read as a picture ({one_line(error)}); repair or remove it") from error
 
 
-def write(picture: Picture, path: Path) -> None:
+def write(picture: Photo, path: Path) -> None:
     """Write a picture whole, and make its folder.
 
     Raises:
-        PictureError: it cannot be written, and why.
+        PhotoError: it cannot be written, and why.
     """
     bands = [*picture.pixels] + ([] if picture.alpha is None else [picture.alpha])
     image = Image.fromarray(bands[0] if len(bands) == 1 else np.stack(bands, axis=-1))
@@ -82,30 +82,30 @@ def write(picture: Picture, path: Path) -> None:
     try:
         image.save(file, picture.format, **picture.options)
     except Exception as error:  # a metadatum may be one that Pillow reads and cannot write
-        raise PictureError(
+        raise PhotoError(
             f"{path} cannot be written as {picture.format} ({one_line(error)}); save the original as PNG and clean that"
         ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, file.getvalue())
+        write_atomically(path, file.getvalue())
     except OSError as error:
-        raise PictureError(f"{path} cannot be written ({error.strerror}); make room or choose another place") from error
+        raise PhotoError(f"{path} cannot be written ({error.strerror}); make room or choose another place") from error
 
 
-def with_pixels(picture: Picture, pixels: NDArray[Any]) -> Picture:
+def with_pixels(picture: Photo, pixels: NDArray[Any]) -> Photo:
     """Return the picture with other pixels of the same shape."""
     return replace(picture, pixels=pixels)
 
 
-def _read(image: Image.Image) -> Picture:
+def _read(image: Image.Image) -> Photo:
     several = getattr(image, "n_frames", 1)
     remarks = []
     if image.format == "MPO":  # how phones store a photograph with its preview or its depth
         remarks.append(f"of the {several} pictures in the file only the first")
     elif image.format not in FORMATS:
-        raise PictureError(f"is of the format {image.format}, which is not written here; save it as PNG first")
+        raise PhotoError(f"is of the format {image.format}, which is not written here; save it as PNG first")
     elif several > 1:
-        raise PictureError(f"holds {several} frames or pages; save the one you want as a file of its own")
+        raise PhotoError(f"holds {several} frames or pages; save the one you want as a file of its own")
     sixteen_bits = _sixteen_bits_a_colour(image)
     turn_back = TURN_BACK.get(image.getexif().get(ORIENTATION, 1)) if image.format == "TIFF" else None
     options = before_loading(image)
@@ -121,7 +121,7 @@ def _read(image: Image.Image) -> Picture:
         plain = plain.transpose(turn_back)
     values = _values(plain)
     alpha = values[-1] if plain.mode in ("LA", "RGBA") else None
-    return Picture(
+    return Photo(
         pixels=values if alpha is None else values[:-1],
         alpha=alpha,
         format="JPEG" if image.format == "MPO" else str(image.format),
@@ -134,7 +134,7 @@ def _plain(image: Image.Image) -> tuple[Image.Image, str]:
     """Return the image in a mode that is cleaned, and in words what that changed."""
     clear = "transparency" in image.info
     if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
-        raise PictureError("has pixels of 32 bits, of unknown range; save it with 8 or 16 bits first")
+        raise PhotoError("has pixels of 32 bits, of unknown range; save it with 8 or 16 bits first")
     if image.mode.startswith("I"):
         return image, "without its transparent tone" if clear else ""
     if image.mode in ("P", "PA"):

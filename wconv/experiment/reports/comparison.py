@@ -18,7 +18,7 @@ from wconv.experiment.common.metrics import TABLE, TILED, not_finite
 from wconv.experiment.runs import arm_styles
 from wconv.experiment.runs.saved_runs import SavedRun
 
-ALWAYS = ("model", "conv", "init", "density")
+KEY_COLUMNS = ("model", "conv", "init", "density")
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Comparison:
         A column `diverged` follows n where a run has diverged. A metric that is missing in one of the n runs has
         neither mean nor standard deviation.
         """
-        columns = {key: key for key in ALWAYS} | self.columns
+        columns = {key: key for key in KEY_COLUMNS} | self.columns
         rows = [{name: group.features.get(key, "-") for key, name in columns.items()} for group in self.groups]
         # As objects, because pandas would turn the whole numbers of a column with gaps into fractions.
         what = pd.DataFrame(rows, dtype=object).assign(n=[len(group.counted) for group in self.groups])
@@ -160,7 +160,7 @@ def _finite(metrics: Mapping[str, float], name: str) -> float:
 
 def _differing(groups: Sequence[Group]) -> dict[str, str]:
     """Return the configuration keys that tell groups apart, besides the columns shown always, and their headings."""
-    keys = dict.fromkeys(key for group in groups for key in group.features if key not in ALWAYS)
+    keys = dict.fromkeys(key for group in groups for key in group.features if key not in KEY_COLUMNS)
     keys.pop("parameters", None)
 
     def kinds(*some: str) -> set[tuple[Any, ...]]:
@@ -169,9 +169,9 @@ def _differing(groups: Sequence[Group]) -> dict[str, str]:
     # A key that some lack, such as the momentum of SGD, mostly follows from another one, such as the optimiser.
     shown = [key for key in keys if len(kinds(key) - {(None,)}) > 1]
     for key in keys:
-        if len(kinds(*ALWAYS, *shown, key)) > len(kinds(*ALWAYS, *shown)):
+        if len(kinds(*KEY_COLUMNS, *shown, key)) > len(kinds(*KEY_COLUMNS, *shown)):
             shown.append(key)
-    taken = ["n", "diverged", "mean", "std", *ALWAYS]
+    taken = ["n", "diverged", "mean", "std", *KEY_COLUMNS]
     short = [key.rpartition(".")[2] for key in keys] + taken
     return {key: last if short.count(last := key.rpartition(".")[2]) == 1 else key for key in shown}
 
@@ -210,6 +210,6 @@ def _tiled(runs: Iterable[SavedRun]) -> Iterator[str]:
             yield f"{run.folder}: {count:.0f} test images were denoised in tiles, which for this model is approximate."
 
 
-def as_typed(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Write a value as one types it on the command line."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from wconv.experiment.common.text import in_picture
-from wconv.experiment.reports.comparison import Comparison, Group, as_typed
+from wconv.experiment.common.text import escape_mathtext
+from wconv.experiment.reports.comparison import Comparison, Group, format_value
 
 MANY = 4  # with more groups than this, each variant of a backbone gets panels of its own
 
@@ -29,10 +29,12 @@ def labels(comparison: Comparison) -> tuple[list[str], list[str]]:
     backbone += [key for key in rest if not varies(key)]
 
     def text(group: Group, keys: Sequence[str]) -> str:
-        values = {key: as_typed(group.features[key]) for key in keys if group.features.get(key, "-") != "-"}
+        values = {key: format_value(group.features[key]) for key in keys if group.features.get(key, "-") != "-"}
         return ", ".join(f"{headings[key]} {value}" if key in headings else value for key, value in values.items())
 
-    return [in_picture(text(group, backbone)) for group in groups], [in_picture(text(group, arm)) for group in groups]
+    return [escape_mathtext(text(group, backbone)) for group in groups], [
+        escape_mathtext(text(group, arm)) for group in groups
+    ]
 
 
 def _tells_apart(key: str, groups: Sequence[Group]) -> bool:
@@ -47,7 +49,7 @@ def title(comparison: Comparison) -> str:
     """Say what all runs have in common, and how many have diverged."""
     groups = comparison.groups
     common = [{group.features[key] for group in groups} for key in ("model", "init")]
-    facts = [in_picture(values.pop()) for values in common if len(values) == 1]
+    facts = [escape_mathtext(values.pop()) for values in common if len(values) == 1]
     seeds = {tuple(sorted(group.counted)) for group in groups}
     if len(seeds) > 1:
         facts.append(f"{min(map(len, seeds))} to {max(map(len, seeds))} seeds")

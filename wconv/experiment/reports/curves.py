@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from wconv.experiment.common.files import write_whole
+from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.metrics import METRICS, PRIMARY, Metric, not_finite
-from wconv.experiment.common.text import in_picture
+from wconv.experiment.common.text import escape_mathtext
 from wconv.experiment.reports.comparison import Comparison, Group
 from wconv.experiment.reports.curve_labels import labels, title
 from wconv.experiment.reports.density_maps import draw_densities, shape
@@ -63,10 +63,10 @@ def draw_run(run: SavedRun, path: Path) -> None:
     """
     conv = run.features["conv"]
     style = arm_styles.variant(arm_styles.colours([conv])[conv], 0)
-    heading = ", ".join([*(in_picture(run.features[key]) for key in ("model", "init")), f"seed {run.seed}"])
+    heading = ", ".join([*(escape_mathtext(run.features[key]) for key in ("model", "init")), f"seed {run.seed}"])
     history = [_history(run)]
     runs, diverged = ([], history) if not_finite(run.metrics) else (history, [])
-    _draw([Curve("", in_picture(conv), style, runs, diverged)], run.densities, heading, False, path)
+    _draw([Curve("", escape_mathtext(conv), style, runs, diverged)], run.densities, heading, False, path)
 
 
 def draw_comparison(comparison: Comparison, path: Path) -> None:
@@ -148,7 +148,7 @@ def _draw(
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
 
 
 def _legend(curves: Sequence[Curve]) -> list[Line2D]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from numpy.typing import NDArray
 
-from wconv.experiment.runs.saved_runs import Taps, density_text
+from wconv.experiment.runs.saved_runs import Taps, format_density
 
 MOST = 4
 
@@ -39,7 +39,7 @@ def draw_densities(figure: Figure, spec: SubplotSpec, densities: Sequence[tuple[
         phi = density_function(density[1])
         phi = phi.reshape(-1, phi.shape[-1])
         image = panel.imshow(phi, cmap="cividis", vmin=min(0.0, phi.min()), vmax=max(1.0, phi.max()))
-        panel.set_title(f"density Φ, {density_text(density)}", fontsize="small")
+        panel.set_title(f"density Φ, {format_density(density)}", fontsize="small")
         for (row, column), value in np.ndenumerate(phi):
             dark = image.norm(value) < 0.55
             size = min(10.0, 40 / len(phi))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-GAIN = 5  # of a difference, which is grey where there is none
+DIFFERENCE_GAIN = 5  # of a difference, which is grey where there is none
 GAP = 4  # pixels
 
 
@@ -41,10 +41,10 @@ def panels(images: Mapping[str, Tensor], errors_below: bool = False, scale: int 
 
 def difference(image: Tensor, clean: Tensor) -> Tensor:
     """Return the error that is left in an image, enlarged, around middle grey."""
-    return 0.5 + GAIN * (image - clean)
+    return 0.5 + DIFFERENCE_GAIN * (image - clean)
 
 
-def as_png(picture: Image.Image) -> bytes:
+def encode_png(picture: Image.Image) -> bytes:
     """Return the bytes of a PNG file."""
     buffer = BytesIO()
     picture.save(buffer, "PNG")

@@ -3,29 +3,29 @@
 import pandas as pd
 
 from wconv.experiment.common.metrics import METRICS, TABLE, heading
-from wconv.experiment.common.text import in_markdown, in_spreadsheet
-from wconv.experiment.reports.comparison import Comparison, as_typed
+from wconv.experiment.common.text import escape_markdown, escape_spreadsheet_formula
+from wconv.experiment.reports.comparison import Comparison, format_value
 
 
 def markdown(comparison: Comparison) -> str:
     """Return the table for readers, with units, and below it what it rests on and the runs that are not in it."""
     raw = comparison.table
     statistics = [name for name in raw if str(name).endswith((" mean", " std"))]
-    shown = raw.drop(columns=statistics).map(lambda value: in_markdown(as_typed(value)))
-    shown.columns = shown.columns.map(in_markdown)
+    shown = raw.drop(columns=statistics).map(lambda value: escape_markdown(format_value(value)))
+    shown.columns = shown.columns.map(escape_markdown)
     for name in _shown(comparison.measured):
-        shown.insert(shown.shape[1] - 1, in_markdown(heading(name)), _cells(name, raw))
+        shown.insert(shown.shape[1] - 1, escape_markdown(heading(name)), _cells(name, raw))
     numbers = shown.columns.get_loc("n")
     assert isinstance(numbers, int)
     align = ["left"] * numbers + ["right"] * (shown.shape[1] - numbers)
     text = shown.to_markdown(index=False, disable_numparse=True, colalign=align)
-    return "\n".join([text, "", *(f"- {in_markdown(note)}" for note in comparison.notes)])
+    return "\n".join([text, "", *(f"- {escape_markdown(note)}" for note in comparison.notes)])
 
 
 def csv(comparison: Comparison) -> str:
     """Return the table with unrounded values, of which a spreadsheet takes none for a formula."""
-    raw = comparison.table.map(in_spreadsheet)
-    return raw.rename(columns=in_spreadsheet).to_csv(index=False)
+    raw = comparison.table.map(escape_spreadsheet_formula)
+    return raw.rename(columns=escape_spreadsheet_formula).to_csv(index=False)
 
 
 def _shown(measured: list[str]) -> list[str]:

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
-from wconv.experiment.common.files import sync_folder, write_whole
+from wconv.experiment.common.files import fsync_directory, write_atomically
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 
-class CheckpointFiles(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """How the trainer writes and reads checkpoints.
 
     A new file lies complete beside its target before it takes its place, and what was `last.ckpt` until then becomes
@@ -53,7 +53,7 @@ class CheckpointFiles(TorchCheckpointIO):
         self._read[path] = load(path)
         return self._read[path]
 
-    def newest_sound(self, folder: Path, repair: bool) -> tuple[Path, dict[str, Any]] | None:
+    def latest_valid(self, folder: Path, repair: bool) -> tuple[Path, dict[str, Any]] | None:
         """Return the newest checkpoint to go on from, and what it holds.
 
         Args:
@@ -103,7 +103,7 @@ def verify(path: Path) -> None:
         ValueError: it does not match; in words that go on from its name.
         OSError: it cannot be read.
     """
-    digests = recorded(path)
+    digests = recorded_checksums(path)
     if digests and checksum(path) not in digests:
         raise ValueError("is damaged: it does not match its checksum")
 
@@ -114,7 +114,7 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def recorded(path: Path) -> list[str]:
+def recorded_checksums(path: Path) -> list[str]:
     """Return the checksums that are on record for a file, the newest first; none where there is no record."""
     try:
         lines = _record(path).read_text().splitlines()
@@ -125,7 +125,7 @@ def recorded(path: Path) -> list[str]:
 
 def _known(path: Path) -> str:
     """Return the checksum of a file that is there and on record; nothing for any other."""
-    digests = recorded(path) if path.exists() else []
+    digests = recorded_checksums(path) if path.exists() else []
     if len(digests) > 1:  # a process ended between the record and the new name of the file
         digests = [digest for digest in digests if digest == checksum(path)]
     return digests[0] if digests else ""
@@ -148,10 +148,10 @@ def _write(checkpoint: dict[str, Any], part: Path) -> None:
 
 def _rename(source: Path, target: Path, digest: str) -> None:
     """Give a file another name, with its checksum on record all the time."""
-    write_whole(_record(target), _lines(target, [digest, *recorded(target)[:1]]))
+    write_atomically(_record(target), _lines(target, [digest, *recorded_checksums(target)[:1]]))
     source.replace(target)
-    sync_folder(target.parent)
-    write_whole(_record(target), _lines(target, [digest]))
+    fsync_directory(target.parent)
+    write_atomically(_record(target), _lines(target, [digest]))
 
 
 def _lines(target: Path, digests: list[str]) -> bytes:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from wconv.experiment.common.directory_keys import names_folder
+from wconv.experiment.common.directory_keys import is_directory_key
 
 # Where things lie and how they are shown; none of it changes a result.
 NEUTRAL_GROUPS = ("paths", "force", "logger", "callbacks", "cluster", "resources", "hydra")
@@ -78,7 +78,7 @@ def _group(value: Any) -> Any:
     kept = {
         key: _group(entry)
         for key, entry in value.items()
-        if key not in ("name", "seed", "_target_", "_partial_") and not names_folder(key)
+        if key not in ("name", "seed", "_target_", "_partial_") and not is_directory_key(key)
     }
     return {"name": name, **kept} if name else kept
 

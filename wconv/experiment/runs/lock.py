@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from wconv.experiment.common.exceptions import Interrupted
-from wconv.experiment.common.files import write_whole
+from wconv.experiment.common.files import write_atomically
 
 LOCK, OWNER = ".lock", ".lock.owner"
 HEARTBEAT = 60.0  # seconds between two
@@ -26,7 +26,7 @@ STALE = 600.0  # seconds without one, after which a process on another host coun
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def acquire_lock(folder: Path) -> Iterator[None]:
     """Hold a folder.
 
     Raises:
@@ -38,10 +38,10 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             stack.enter_context(FileLock(folder / LOCK).acquire(timeout=0))
         except Timeout:
-            raise _refusal(folder, _owner_to_come(folder)) from None
+            raise _refusal(folder, _wait_for_owner(folder)) from None
         except NotImplementedError:  # the file system has no flock
             has_flock = False
-        owner = owner_of(folder)
+        owner = read_owner(folder)
         if owner and not _is_stale(owner, has_flock):
             raise _refusal(folder, owner)
         me = {
@@ -90,10 +90,10 @@ def _is_alive(pid: Any) -> bool:
 
 
 def _write(folder: Path, me: Mapping[str, Any]) -> None:
-    write_whole(folder / OWNER, json.dumps({**me, "heartbeat": time.time()}).encode())
+    write_atomically(folder / OWNER, json.dumps({**me, "heartbeat": time.time()}).encode())
 
 
-def owner_of(folder: Path) -> dict[str, Any]:
+def read_owner(folder: Path) -> dict[str, Any]:
     """Return what the process that holds a folder, or held it last, wrote down; nothing where there is none."""
     with suppress(OSError, ValueError):
         content = json.loads((folder / OWNER).read_text())
@@ -102,10 +102,10 @@ def owner_of(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def _owner_to_come(folder: Path) -> dict[str, Any]:
+def _wait_for_owner(folder: Path) -> dict[str, Any]:
     """Return who holds the lock; a process that has only just got it has not written its name yet."""
     deadline = time.monotonic() + NAMED
-    while not (owner := owner_of(folder)) or _is_stale(owner, has_flock=False):
+    while not (owner := read_owner(folder)) or _is_stale(owner, has_flock=False):
         if time.monotonic() > deadline:
             break
         time.sleep(0.05)
@@ -113,15 +113,15 @@ def _owner_to_come(folder: Path) -> dict[str, Any]:
 
 
 def _refusal(folder: Path, owner: Mapping[str, Any]) -> Interrupted:
-    return Interrupted(f"{folder} is held by {named(owner)}; wait for it or stop it")
+    return Interrupted(f"{folder} is held by {describe_owner(owner)}; wait for it or stop it")
 
 
-def named(owner: Mapping[str, Any]) -> str:
+def describe_owner(owner: Mapping[str, Any]) -> str:
     """Return what people call a process."""
     who = f"process {owner.get('pid')} on {owner.get('host')}" if owner else "an unknown process"
     return who + (f" (SLURM job {owner['job']})" if owner.get("job") else "")
 
 
-def seems_alive(owner: Mapping[str, Any]) -> bool:
+def owner_is_alive(owner: Mapping[str, Any]) -> bool:
     """Tell whether the process that wrote its name down may still be at work; the lock is not touched."""
     return bool(owner) and not _is_stale(owner, has_flock=False)

@@ -13,12 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from wconv.experiment.common.exceptions import ConfigError, Diverged, Interrupted, Stop
-from wconv.experiment.common.failures import failures_kept
-from wconv.experiment.common.files import remove_parts, write_whole
+from wconv.experiment.common.failures import log_failure
+from wconv.experiment.common.files import remove_temporary_files, write_atomically
 from wconv.experiment.runs.identity import identity, run_hash
-from wconv.experiment.runs.lock import LOCK, locked
+from wconv.experiment.runs.lock import LOCK, acquire_lock
 from wconv.experiment.runs.provenance import provenance
-from wconv.experiment.runs.run_files import check_folder, results_as_they_are, sealed_config, sealed_results
+from wconv.experiment.runs.run_files import check_folder, read_results_unverified, sealed_config, sealed_results
 
 
 class Run:
@@ -34,7 +34,7 @@ class Run:
         self.config = config
         self.data = data
         self.facts: dict[str, Any] = {}  # of its network, for results.json, whatever becomes of the run
-        self.hash = run_hash(identity(self.plain_config, data))
+        self.hash = run_hash(identity(self.resolved_config, data))
         name = f"{config.model.name}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
         self.directory: Path = output_dir / config.task.name / name
         self.checkpoints: Path = self.directory / "checkpoints"
@@ -42,7 +42,7 @@ class Run:
             check_folder(self.directory)
 
     @property
-    def plain_config(self) -> dict[str, Any]:
+    def resolved_config(self) -> dict[str, Any]:
         """The configuration as plain values, without interpolations."""
         content = OmegaConf.to_container(self.config, resolve=True)
         assert isinstance(content, dict)
@@ -56,7 +56,7 @@ class Run:
             ConfigError: the folder belongs to another run.
         """
         try:
-            content, sound = results_as_they_are(self.directory)
+            content, sound = read_results_unverified(self.directory)
         except (OSError, ValueError):
             return {}
         if "config_hash" not in content:
@@ -95,7 +95,7 @@ class Run:
         self._write("results.json", sealed_results(content))
 
     @contextmanager
-    def held(self) -> Iterator[bool]:
+    def acquire(self) -> Iterator[bool]:
         """Hold the folder, make it ready, and write down how the run ends if it does not end well.
 
         Yields:
@@ -107,13 +107,13 @@ class Run:
             Stop: the run failed; error.log has the traceback.
         """
         if (rank := getattr(rank_zero_only, "rank", 0)) > 0:  # the first process holds the folder and reports for all
-            with failures_kept(self.directory, f"error.rank{rank}.log"):
+            with log_failure(self.directory, f"error.rank{rank}.log"):
                 yield True
             return
         with ExitStack() as stack:
             try:
                 self.directory.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locked(self.directory))
+                stack.enter_context(acquire_lock(self.directory))
                 to_do = self.config.force or not self.is_completed
                 if to_do:
                     self._make_ready()
@@ -133,14 +133,14 @@ class Run:
                     path.unlink()
         (self.directory / "error.log").unlink(missing_ok=True)
         for folder in (self.directory, self.checkpoints, self.directory / "images"):
-            remove_parts(folder)
+            remove_temporary_files(folder)
         self._write("config.yaml", sealed_config(OmegaConf.to_yaml(self.config, resolve=True)))
         self.record("running", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
         try:
-            with failures_kept(self.directory):
+            with log_failure(self.directory):
                 yield
         except Stop as stop:
             with suppress(OSError):  # no room for these either: then the folder still says that the run is not done
@@ -152,4 +152,4 @@ class Run:
             raise
 
     def _write(self, name: str, text: str) -> None:
-        write_whole(self.directory / name, text.encode())
+        write_atomically(self.directory / name, text.encode())

@@ -108,13 +108,13 @@ def read_results(run: Path) -> dict[str, Any]:
         ValueError: it is no such file, or was changed; in words that go on from its name.
         OSError: it cannot be read.
     """
-    content, sound = results_as_they_are(run)
+    content, sound = read_results_unverified(run)
     if not sound:
         raise ValueError(CHANGED)
     return content
 
 
-def results_as_they_are(run: Path) -> tuple[dict[str, Any], bool]:
+def read_results_unverified(run: Path) -> tuple[dict[str, Any], bool]:
     """Read results.json, and say whether its checksum is right; raises as `read_results` otherwise."""
     try:
         content = json.loads(_text(run / "results.json", LARGEST))

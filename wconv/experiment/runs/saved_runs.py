@@ -102,7 +102,7 @@ def read_run(folder: Path) -> SavedRun:
             return SavedRun(folder, status, reason)
         config = _read("config.yaml", read_config, folder)
         densities = _densities(results["layers"], results["density"] or {})
-        features = {"density": "; ".join(map(density_text, densities)) or "-"}
+        features = {"density": "; ".join(map(format_density, densities)) or "-"}
         features |= _features(config) | {"parameters": int(results["parameters"])}
         if "data" in results:  # the folders are left out above: they do not say which images lie in them
             features["data"] = sha256(json.dumps(results["data"], sort_keys=True).encode()).hexdigest()[:8]
@@ -160,7 +160,7 @@ def _densities(layers: Any, configured: Mapping[str, Any]) -> list[tuple[str, Ta
     return sorted(found)
 
 
-def density_text(density: tuple[str, Taps]) -> str:
+def format_density(density: tuple[str, Taps]) -> str:
     """Write a density like "k3 0.7"; one list for all axes where they share it."""
     name, axes = density
     lists = [", ".join(f"{value:g}" for value in axis) for axis in dict.fromkeys(axes)]

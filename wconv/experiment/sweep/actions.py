@@ -15,7 +15,7 @@ from wconv.experiment.sweep.load import load
 from wconv.experiment.sweep.manifest import UNKNOWN, Row, Sweep
 from wconv.experiment.sweep.slurm import commands as slurm
 from wconv.experiment.sweep.slurm import submit
-from wconv.experiment.sweep.slurm.batch_file import fill
+from wconv.experiment.sweep.slurm.batch_file import fill_template
 from wconv.experiment.sweep.state import State, counts, states
 
 ACTIONS = ("list", "status", "check", "cancel", "local", "submit", "retry", "dry_run")
@@ -56,7 +56,7 @@ def _do(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> int:
     elif "cancel" in chosen:
         jobs = submit.cancel(sweep)
         print(f"cancelled {', '.join(jobs)}; --submit goes on with what is left" if jobs else "no job is at work")
-        if any(launch.is_working_here for launch in launches(sweep.folder)):
+        if any(launch.is_running_locally for launch in launches(sweep.folder)):
             print("runs are at work on this machine: press Ctrl-C where sweep.py --local was started")
     elif "list" in chosen:
         unknown = sum(UNKNOWN in row.directory.name for row in sweep.rows)
@@ -93,7 +93,7 @@ def _start(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> in
                 tasks = launch.rows[-1][0] + 1
                 print(f"submitted {len(rows)} runs as job {launch.jobs[0]} of {tasks} tasks: {launch.folder}")
                 return 0
-            launch = at_work.enter_context(local.begun(sweep, rows))
+            launch = at_work.enter_context(local.local_launch(sweep, rows))
         code = local.run(sweep.name, launch, rows, options.local or 1, root, lambda: states(sweep))
     status_table.show(sweep.name, states(sweep))
     return code
@@ -123,13 +123,13 @@ def _to_do(found: list[State], *, retry: bool) -> list[Row]:
 def _ran_here(sweep: Sweep) -> bool:
     """Whether the last launch was on this machine and not a job."""
     found = launches(sweep.folder)
-    return found[-1].was_here if found else shutil.which("sbatch") is None
+    return found[-1].is_local if found else shutil.which("sbatch") is None
 
 
 def _preview(sweep: Sweep, rows: list[Row], root: Path) -> int:
     """Print the batch file and the rows it would run."""
     if rows:
-        text = fill(sweep, sweep.folder / "launches" / "NEXT", len(rows), root)
+        text = fill_template(sweep, sweep.folder / "launches" / "NEXT", len(rows), root)
         print(text)
         for row in rows:
             print(f"python train.py {row.arguments}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
-from wconv.experiment.sweep.estimate import against_walltime, estimates
+from wconv.experiment.sweep.estimate import compare_with_walltime, estimates
 from wconv.experiment.sweep.expand import by_workload, datasets
 from wconv.experiment.sweep.manifest import Sweep
 from wconv.experiment.sweep.slurm import commands as slurm
@@ -101,7 +101,7 @@ def _cost(sweep: Sweep, root: Path) -> Iterator[str]:
     for one in found:
         yield one.sentence
     per_job = rows_per_task(sweep, len(rows)) / int(sweep.settings.resources["runs_at_once"])
-    yield against_walltime(sweep, found, per_job)
+    yield compare_with_walltime(sweep, found, per_job)
 
 
 def _probe(sweep: Sweep, root: Path) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from wconv.experiment.common.directory_keys import names_folder
+from wconv.experiment.common.directory_keys import is_directory_key
 from wconv.experiment.runs.run_files import read_config, read_results
 from wconv.experiment.sweep.manifest import Row, Sweep
 from wconv.experiment.sweep.slurm.commands import seconds
@@ -57,7 +57,7 @@ def workload(config: Mapping[str, Any]) -> str:
     data = {
         key: value
         for key, value in config["datamodule"].items()
-        if key != "seed" and (key == "train_dir" or not names_folder(key))
+        if key != "seed" and (key == "train_dir" or not is_directory_key(key))
     }
     trainer = {key: config["trainer"][key] for key in OF_TRAINER}
     return json.dumps([dict(config["model"]), data, trainer], sort_keys=True)
@@ -109,7 +109,7 @@ def _finished(sweep: Sweep, models: set[str], output_dirs: list[Path]) -> Iterat
             continue
 
 
-def against_walltime(sweep: Sweep, found: list[Estimate], rows_per_job: float) -> str:
+def compare_with_walltime(sweep: Sweep, found: list[Estimate], rows_per_job: float) -> str:
     """Say how the longest job compares with resources.walltime."""
     longest = max((one.hours for one in found if not math.isnan(one.hours)), default=math.nan) * rows_per_job
     walltime = sweep.settings.resources["walltime"]

@@ -20,7 +20,7 @@ from wconv.experiment.common.value_rules import check_values
 from wconv.experiment.runs.run import Run
 from wconv.experiment.sweep.estimate import workload
 from wconv.experiment.sweep.manifest import SETTINGS, UNKNOWN, Row, Settings
-from wconv.experiment.tasks.build_task import check_fit
+from wconv.experiment.tasks.build_task import check_compatibility
 from wconv.experiment.tasks.instantiate import make
 
 
@@ -47,7 +47,7 @@ def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) ->
     with initialize_config_dir(str(configs), version_base="1.3"), configuration_errors():
         for choices, numbers in _by_choices(lines, configs).items():
             base = _composed(list(choices), configs)
-            check_fit(base)
+            check_compatibility(base)
             config, touched = base.copy(), set[str]()
             parsed: dict[str, Any] = {}
             for number in numbers:
@@ -125,7 +125,7 @@ def _data(config: DictConfig, root: Path, known: dict[str, dict[str, Any]], with
     return known[key]
 
 
-def composed(rows: list[Row], root: Path, groups: tuple[str, ...]) -> Iterator[tuple[DictConfig, list[Row]]]:
+def compose_groups(rows: list[Row], root: Path, groups: tuple[str, ...]) -> Iterator[tuple[DictConfig, list[Row]]]:
     """Yield the configuration of rows that agree in some groups, and are composed once for that.
 
     Args:
@@ -148,7 +148,7 @@ def composed(rows: list[Row], root: Path, groups: tuple[str, ...]) -> Iterator[t
 def datasets(rows: list[Row], root: Path) -> Iterator[tuple[str, Any]]:
     """Yield the name and the data module of every data set of a sweep, once."""
     seen = set[str]()
-    for config, _ in composed(rows, root, ("datamodule.", "paths.")):
+    for config, _ in compose_groups(rows, root, ("datamodule.", "paths.")):
         absolute = with_absolute_paths(config).datamodule
         if (key := json.dumps(OmegaConf.to_container(absolute, resolve=True), sort_keys=True)) not in seen:
             seen.add(key)
@@ -158,7 +158,7 @@ def datasets(rows: list[Row], root: Path) -> Iterator[tuple[str, Any]]:
 def by_workload(rows: list[Row], root: Path) -> list[tuple[str, list[Row]]]:
     """Return the rows of a sweep by what an epoch of them takes."""
     found: dict[str, list[Row]] = {}
-    for config, members in composed(rows, root, ("datamodule.", "model.", "trainer.", "paths.")):
+    for config, members in compose_groups(rows, root, ("datamodule.", "model.", "trainer.", "paths.")):
         content = OmegaConf.to_container(config, resolve=True)
         assert isinstance(content, dict)
         found.setdefault(workload({str(key): value for key, value in content.items()}), []).extend(members)

@@ -46,14 +46,14 @@ class Launch:
         return path.read_text().split() if path.exists() else []
 
     @property
-    def was_here(self) -> bool:
+    def is_local(self) -> bool:
         """Whether this is a launch on one machine, without SLURM."""
         return (self.folder / LOCK).exists()
 
     @property
-    def is_working_here(self) -> bool:
+    def is_running_locally(self) -> bool:
         """Whether a process of this machine works on it."""
-        if not self.was_here:
+        if not self.is_local:
             return False
         try:
             with FileLock(self.folder / LOCK).acquire(timeout=0):
@@ -74,12 +74,12 @@ class Launch:
         """Return where a run prints to."""
         return self.folder / "logs" / f"{directory.name}.log"
 
-    def last_words(self, directory: Path) -> str:
+    def last_error_message(self, directory: Path) -> str:
         """Return what train.py said at last on why it ended."""
         lines = _last_lines(self.log(directory))
         return next((line.removeprefix("train.py: ") for line in lines[::-1] if line.startswith("train.py: ")), "")
 
-    def words_of_job(self, task: int) -> str:
+    def last_job_message(self, task: int) -> str:
         """Return what the batch file of a task printed at last."""
         logs = [path for job in self.jobs for path in self.folder.glob(f"logs/job-{job}*.log")]
         of_task = [path for path in logs if path.stem.endswith(f"_{task}") or "_" not in path.stem]
@@ -98,7 +98,7 @@ def _last_lines(path: Path) -> list[str]:
 def launches(folder: Path) -> list[Launch]:
     """Return the launches of a sweep, the first one first; one that was interrupted before it began is none."""
     found = [Launch(path) for path in _numbered(folder)]
-    return [one for one in found if (one.folder / "rows.tsv").exists() and (one.was_here or one.jobs)]
+    return [one for one in found if (one.folder / "rows.tsv").exists() and (one.is_local or one.jobs)]
 
 
 def _numbered(folder: Path) -> list[Path]:

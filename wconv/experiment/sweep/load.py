@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 
 from wconv.experiment.sweep.manifest import Sweep, key_of, read_sweep
-from wconv.experiment.sweep.sweep_file import OUTPUT, Spec, read_spec
+from wconv.experiment.sweep.sweep_file import OUTPUT_DIR_KEY, SweepFile, read_sweep_file
 
 # What ends or changes a quoted text in Hydra's grammar, or a line of a table; a folder may have all else in its name.
 UNREADABLE = re.compile(r"['\\\x00-\x1f]|\$\{")
@@ -29,20 +29,20 @@ def load(name: str, more: list[str], root: Path, *, anew: bool, without_data: bo
         ValueError: there is no such sweep, or its file is wrong.
         ConfigError: one of its runs cannot be.
     """
-    spec = read_spec(name, root / "configs" / "sweep")
+    spec = read_sweep_file(name, root / "configs" / "sweep")
     output_dir = _output_dir(spec, more, root)
     folder = output_dir / "sweeps" / spec.name
-    lines = spec.lines([*more, f"{OUTPUT}='{output_dir}'"])
+    lines = spec.lines([*more, f"{OUTPUT_DIR_KEY}='{output_dir}'"])
     key = key_of(lines, root / "configs")
     if not anew and (written := read_sweep(spec.name, folder, key)):
         return written
     # Here, because Lightning takes seconds to import and the status of a sweep needs none of it.
-    from wconv.experiment.command_line.override_paths import absolute_paths
+    from wconv.experiment.command_line.override_paths import absolute_overrides
     from wconv.experiment.sweep.expand import expand
 
-    lines = spec.lines([*absolute_paths(more), f"{OUTPUT}='{output_dir}'"])
+    lines = spec.lines([*absolute_overrides(more), f"{OUTPUT_DIR_KEY}='{output_dir}'"])
     with chdir(root):
-        lines = [[_unquoted(entry) for entry in absolute_paths(line)] for line in lines]
+        lines = [[_unquoted(entry) for entry in absolute_overrides(line)] for line in lines]
     rows, settings = expand(lines, root, without_data=without_data)
     return Sweep(spec.name, folder, rows, settings, key)
 
@@ -52,7 +52,7 @@ def _unquoted(override: str) -> str:
     return re.sub(r"='([\w/.-]+)'$", r"=\1", override)
 
 
-def _output_dir(spec: Spec, more: list[str], root: Path) -> Path:
+def _output_dir(spec: SweepFile, more: list[str], root: Path) -> Path:
     """Return the folder of all runs; that of an experiment gives way, so that a sweep has one.
 
     Raises:
@@ -64,12 +64,12 @@ def _output_dir(spec: Spec, more: list[str], root: Path) -> Path:
     for base, overrides in ((root, spec.overrides), (Path.cwd(), more)):
         for override in overrides:
             key, _, value = override.partition("=")
-            if key == OUTPUT:
+            if key == OUTPUT_DIR_KEY:
                 chosen = base / Path(_resolved(value.strip("'\""))).expanduser()
     folder = os.path.abspath(chosen)
     if found := UNREADABLE.search(folder):
         raise ValueError(
-            f"{OUTPUT}={folder!r}: the runs could not read a folder with {found[0]!r} in its name; choose another"
+            f"{OUTPUT_DIR_KEY}={folder!r}: the runs could not read a folder with {found[0]!r} in its name; choose another"
         )
     return Path(folder)
 
@@ -82,20 +82,20 @@ def _resolved(value: str) -> str:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from wconv.experiment.command_line.secrets import keep_secrets_out
+    from wconv.experiment.command_line.secrets import forbid_secret_interpolation
     from wconv.experiment.common.exceptions import ConfigError
 
     if OTHER.search(value):
         raise ValueError(
-            f"{OUTPUT}={value}: a sweep has one folder, in whose name only ${{oc.env:NAME}} can stand for something"
+            f"{OUTPUT_DIR_KEY}={value}: a sweep has one folder, in whose name only ${{oc.env:NAME}} can stand for something"
         )
-    keep_secrets_out()
+    forbid_secret_interpolation()
     try:
         content = OmegaConf.to_container(OmegaConf.create([value]), resolve=True)
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, ConfigError):
             raise error.__cause__ from None
         reason = str(error).splitlines()[0].rpartition("interpolation: ")[2]
-        raise ValueError(f"{OUTPUT}={value}: {reason}") from error
+        raise ValueError(f"{OUTPUT_DIR_KEY}={value}: {reason}") from error
     assert isinstance(content, list)
     return str(content[0])

@@ -22,11 +22,11 @@ from wconv.experiment.sweep.state import State
 
 SEVERITY = (0, 75, 2, 1)  # as in cli.py, which takes seconds to import
 INTERRUPTED = 75
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def begun(sweep: Sweep, rows: list[Row]) -> Iterator[Launch]:
+def local_launch(sweep: Sweep, rows: list[Row]) -> Iterator[Launch]:
     """Make a launch on this machine, which counts as at work as long as the context lasts.
 
     Raises:
@@ -131,14 +131,16 @@ class _Workers:
                 with (self.launch.folder / "ended" / "0").open("a") as file:
                     file.write(f"{number} {code}\n")
             words = {0: "done", INTERRUPTED: "stopped"}.get(code, f"failed with exit code {code}")
-            more = "" if code == 0 else f": {self.launch.last_words(row.directory)}"
+            more = "" if code == 0 else f": {self.launch.last_error_message(row.directory)}"
             over = self.count - len(self.waiting) - len(self.at_work)
             lines.append(f"[{over}/{self.count}] {row.directory.name} {words}{more}")
         return lines
 
     @staticmethod
     def _heeded() -> list[signal.Signals]:
-        return [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]  # as nohup leaves SIGHUP
+        return [
+            number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN
+        ]  # as nohup leaves SIGHUP
 
     def _stop(self, *_signal: object) -> None:
         self.stopping = True

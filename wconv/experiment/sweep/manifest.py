@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from wconv.experiment.common.files import write_whole
+from wconv.experiment.common.files import write_atomically
 
 HEADER = ("directory", "model", "epochs", "command")
 UNKNOWN = "????????"  # in place of the hash of a run whose data is not there
@@ -110,9 +110,9 @@ class Sweep:
         writer.writerow(HEADER)
         for row in self.rows:
             writer.writerow([row.directory, row.model, row.epochs, PROGRAM + row.arguments])
-        write_whole(self.folder / "manifest.csv", table.getvalue().encode())
+        write_atomically(self.folder / "manifest.csv", table.getvalue().encode())
         content = {"key": self.key, "settings": self.settings.values}
-        write_whole(self.folder / "settings.json", (json.dumps(content, indent=2) + "\n").encode())
+        write_atomically(self.folder / "settings.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
 def read_sweep(name: str, folder: Path, key: str) -> Sweep | None:

@@ -69,15 +69,15 @@ def states(sweep: Sweep) -> list[State]:
 def _places(found: list[Launch], queue: dict[tuple[str, int], slurm.Queued]) -> dict[str, _Place]:
     on_cluster = [launch for launch in found if launch.jobs]
     gone = [job for launch in on_cluster for job in launch.jobs if not any(job == queued for queued, _ in queue)]
-    fates = slurm.fates(gone)
+    final_states = slurm.final_states(gone)
     places = {}
     for launch in found:
-        jobs, ended, here = launch.jobs, launch.ended(), launch.is_working_here
+        jobs, ended, here = launch.jobs, launch.ended(), launch.is_running_locally
         for number, (task, directory) in enumerate(launch.rows):
             # Of a chain, the link at work, else the last one that SLURM knows of.
             links = [queue[job, task] for job in jobs[::-1] if (job, task) in queue]
             queued = min(links, key=lambda link: link.waits, default=None)
-            fate = next((fates[job, task] for job in jobs[::-1] if (job, task) in fates), "")
+            fate = next((final_states[job, task] for job in jobs[::-1] if (job, task) in final_states), "")
             places[directory] = _Place(launch, number, task, ended.get(number), here, queued, fate)
     return places
 
@@ -99,7 +99,7 @@ def _state(row: Row, place: _Place | None, jobs: set[str] | None) -> State:
         return _progress(State(row, "running", f"started elsewhere: {holder}", True))
     code = place.code if place else None
     if status == "failed" or code:
-        words = place.launch.last_words(row.directory) if place else ""
+        words = place.launch.last_error_message(row.directory) if place else ""
         killed = f"killed by signal {code - 128}" if code and code > 128 else f"exit code {code}"
         return _progress(State(row, "failed", str(results.get("error") or words or killed)))
     if status == "interrupted":
@@ -112,7 +112,7 @@ def _state(row: Row, place: _Place | None, jobs: set[str] | None) -> State:
         return _progress(State(row, "stopped", f"{fate}; can go on"))
     if on_cluster and place is not None:
         if place.fate in BROKEN:  # before it began: the batch file failed, or its modules
-            words = place.launch.words_of_job(place.task_number)
+            words = place.launch.last_job_message(place.task_number)
             return State(row, "failed", f"{fate} before it began" + (f": {words}" if words else ""))
         return State(row, "stopped", f"{fate} before it began")
     return State(row, "pending", "not started")
@@ -124,10 +124,10 @@ def _holder(directory: Path, jobs: set[str] | None) -> str:
         return ""
     from wconv.experiment.runs import lock  # takes seconds, and is needed seldom
 
-    owner = lock.owner_of(directory)
+    owner = lock.read_owner(directory)
     job = owner.get("job")
-    lives = job in jobs if job and jobs is not None else lock.seems_alive(owner)
-    return lock.named(owner) if lives else ""
+    lives = job in jobs if job and jobs is not None else lock.owner_is_alive(owner)
+    return lock.describe_owner(owner) if lives else ""
 
 
 def _results(directory: Path) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-OUTPUT = "paths.output_dir"
+OUTPUT_DIR_KEY = "paths.output_dir"
 KEYS = ("overrides", "grid", "runs")
 
 
 @dataclass(frozen=True)
-class Spec:
+class SweepFile:
     """What a sweep consists of.
 
     Attributes:
@@ -49,7 +49,7 @@ class Spec:
         return list({override.partition("=")[0]: override for override in overrides}.values())
 
 
-def read_spec(name: str, folder: Path) -> Spec:
+def read_sweep_file(name: str, folder: Path) -> SweepFile:
     """Read a sweep.
 
     Args:
@@ -76,9 +76,11 @@ def read_spec(name: str, folder: Path) -> Spec:
         raise ValueError(f"{file}: {wrong[0]!r} is none of {', '.join(KEYS)}, which make a sweep")
     overrides = _overrides(content.get("overrides") or [], "overrides", file)
     runs, grid = _runs(content.get("runs") or [[]], file), _grid(content, file)
-    if any(override.partition("=")[0] == OUTPUT for override in (*grid, *(entry for run in runs for entry in run))):
-        raise ValueError(f"{file}: a sweep has one folder: {OUTPUT} belongs in overrides, not in runs or grid")
-    return Spec(file.stem, file, overrides, runs, grid)
+    if any(
+        override.partition("=")[0] == OUTPUT_DIR_KEY for override in (*grid, *(entry for run in runs for entry in run))
+    ):
+        raise ValueError(f"{file}: a sweep has one folder: {OUTPUT_DIR_KEY} belongs in overrides, not in runs or grid")
+    return SweepFile(file.stem, file, overrides, runs, grid)
 
 
 def _overrides(value: Any, key: str, file: Path) -> tuple[str, ...]:
@@ -100,17 +102,17 @@ def _grid(content: dict[str, Any], file: Path) -> dict[str, tuple[str, ...]]:
     if empty := [key for key, values in grid.items() if values == []]:
         raise ValueError(f"{file}: grid: {empty[0]} names no value at all; give it one, or leave the key out")
     return {
-        str(key): tuple(map(as_override, values if isinstance(values, list) else [values]))
+        str(key): tuple(map(format_override, values if isinstance(values, list) else [values]))
         for key, values in grid.items()
     }
 
 
-def as_override(value: Any) -> str:
+def format_override(value: Any) -> str:
     """Write a value as Hydra reads it on a command line."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return f"[{','.join(map(as_override, value))}]"
+        return f"[{','.join(map(format_override, value))}]"
     return str(value)

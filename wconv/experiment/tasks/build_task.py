@@ -17,7 +17,7 @@ from wconv.experiment.tasks.instantiate import make
 from wconv.experiment.tasks.task import Task
 
 
-def check_fit(config: DictConfig) -> None:
+def check_compatibility(config: DictConfig) -> None:
     """Check that data, task and model belong together.
 
     Raises:
@@ -43,7 +43,7 @@ def _data_sets_of(task: str) -> list[str]:
     return [name for name, data in classes.items() if data.task == task]
 
 
-def build_task(config: DictConfig, model: nn.Module, **of_data: Any) -> Task:
+def build_task(config: DictConfig, model: nn.Module, **data_arguments: Any) -> Task:
     """Make the task around a model.
 
     Raises:
@@ -61,5 +61,7 @@ def build_task(config: DictConfig, model: nn.Module, **of_data: Any) -> Task:
     if wconv.density_parameters(model):
         conv = config.conv
         density = DensityRecipe(conv.lr, conv.weight_decay, conv.restart_epochs, conv.restart_factor)
-    task: Task = make(config.task, model=model, optimizer=optimizer, scheduler=scheduler, density=density, **of_data)
+    task: Task = make(
+        config.task, model=model, optimizer=optimizer, scheduler=scheduler, density=density, **data_arguments
+    )
     return task

@@ -17,7 +17,7 @@ from wconv.experiment.tasks.task import Task
 Batch = tuple[Tensor, Tensor]
 
 
-class Scores(nn.Module):
+class ClassificationMetrics(nn.Module):
     """Cross-entropy, top-1 and (with more than 5 classes) top-5 accuracy over all images of a pass."""
 
     def __init__(self, num_classes: int) -> None:
@@ -67,7 +67,9 @@ class Classification(Task):
     ) -> None:
         super().__init__(model, optimizer, scheduler, density)
         self.label_smoothing = label_smoothing
-        self.train_scores, self.val_scores, self.test_scores = (Scores(num_classes) for _ in range(3))
+        self.train_scores, self.val_scores, self.final_test_metrics = (
+            ClassificationMetrics(num_classes) for _ in range(3)
+        )
 
     @property
     def definitions(self) -> Mapping[str, str]:
@@ -90,7 +92,7 @@ class Classification(Task):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a test batch."""
-        self._score(self.test_scores, batch)
+        self._score(self.final_test_metrics, batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log training and validation together."""
@@ -101,9 +103,9 @@ class Classification(Task):
 
     def on_test_epoch_end(self) -> None:
         """Log the test scores."""
-        self.log_dict(self.test_scores.collect("test"))
+        self.log_dict(self.final_test_metrics.collect("test"))
 
-    def _score(self, scores: Scores, batch: Batch) -> None:
+    def _score(self, scores: ClassificationMetrics, batch: Batch) -> None:
         images, labels = batch
         logits = self.model(images)
         scores.update(logits, labels, F.cross_entropy(logits, labels))

@@ -17,7 +17,7 @@ from wconv.experiment.tasks.density_recipe import DensityRecipe
 from wconv.experiment.tasks.image_quality import psnr, ssim
 from wconv.experiment.tasks.noise import GaussianNoise
 from wconv.experiment.tasks.task import Task
-from wconv.experiment.tasks.tiles import restore
+from wconv.experiment.tasks.tiles import denoise_tiled
 
 LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": F.l1_loss,
@@ -132,7 +132,7 @@ class Denoising(Task):
 
     def _denoise(self, frame: Any) -> tuple[Tensor, Tensor, bool]:
         noisy = self.noise.test(frame.clean, self.test_seed, frame.position)
-        denoised, approximate = restore(self.model, noisy, self.max_pixels)
+        denoised, approximate = denoise_tiled(self.model, noisy, self.max_pixels)
         return noisy, denoised.float().clamp(0, 1), approximate
 
     def _scores(self, prefix: str) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.tasks.instantiate import make
 
 
-def build_model(config: DictConfig, **of_data: Any) -> nn.Module:
+def build_model(config: DictConfig, **data_arguments: Any) -> nn.Module:
     """Make the backbone, start its weights, then change its convolutions.
 
     The weights come from a stream of their own and are drawn before the convolutions are changed, so all arms of a
@@ -23,11 +23,11 @@ def build_model(config: DictConfig, **of_data: Any) -> nn.Module:
 
     Args:
         config: the composed configuration.
-        **of_data: what the data tells a model, such as the number of channels.
+        **data_arguments: what the data tells a model, such as the number of channels.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model: nn.Module = make(config.model, **of_data)
+        model: nn.Module = make(config.model, **data_arguments)
         make(config.init)(model)
     return apply_arm(model, config.conv)
 

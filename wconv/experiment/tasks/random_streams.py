@@ -5,12 +5,12 @@ import hashlib
 import torch
 
 
-def seed_of(*key: object) -> int:
+def derive_seed(*key: object) -> int:
     """Return a seed for a key such as (seed, "noise", epoch)."""
     text = "/".join(map(str, key))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def stream(*key: object, device: torch.device | str = "cpu") -> torch.Generator:
+def seeded_generator(*key: object, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a generator of its own for a key."""
-    return torch.Generator(device).manual_seed(seed_of(*key))
+    return torch.Generator(device).manual_seed(derive_seed(*key))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 OVERLAP = 32  # pixels, for models that look at the whole image: the least that hides the seams
 
 
-def restore(
+def denoise_tiled(
     model: nn.Module, noisy: Tensor, max_pixels: int, step: Callable[[int, int], None] | None = None
 ) -> tuple[Tensor, bool]:
     """Denoise an image, in tiles where it is large.

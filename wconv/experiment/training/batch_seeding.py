@@ -5,10 +5,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from wconv.experiment.tasks.random_streams import seed_of
+from wconv.experiment.tasks.random_streams import derive_seed
 
 
-class BatchStream(pl.Callback):
+class BatchSeeding(pl.Callback):
     """Seed the global random stream anew at every batch, so that a resumed run draws what an undisturbed one does.
 
     Args:
@@ -22,4 +22,4 @@ class BatchStream(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Seed for the batch; each process draws for its own images."""
-        torch.manual_seed(seed_of(self.seed, "dropout", trainer.current_epoch, batch_idx, trainer.global_rank))
+        torch.manual_seed(derive_seed(self.seed, "dropout", trainer.current_epoch, batch_idx, trainer.global_rank))

@@ -9,10 +9,10 @@ import pytorch_lightning as pl
 import torch
 
 from wconv.experiment.common.exceptions import Diverged, Interrupted
-from wconv.experiment.common.signals import install_handlers, stop_asked
+from wconv.experiment.common.signals import install_handlers, stop_signal
 from wconv.experiment.runs.checkpoint_io import LAST
 
-GO_ON, SAVE, LEAVE, FAIL = range(4)  # the worst one of all processes counts
+CONTINUE, SAVE, LEAVE, FAIL = range(4)  # the worst one of all processes counts
 
 
 class Guard(pl.Callback):
@@ -53,10 +53,10 @@ class Guard(pl.Callback):
         self.losses.append((trainer.global_step, outputs["loss"].detach()))
         # A look at this loss would wait for the GPU; that of the batch before is there.
         decision = FAIL if self._diverged(keep=1) else self._wish()
-        decision = _worst(trainer, decision)
+        decision = _most_severe(trainer, decision)
         if decision == FAIL:
             self._fail(trainer)
-        if decision in (SAVE, LEAVE) and _can_go_on_from_here(trainer, batch_idx + 1):
+        if decision in (SAVE, LEAVE) and _can_resume_here(trainer, batch_idx + 1):
             trainer.save_checkpoint(self.path)
             self.saved = time.monotonic()
             if decision == LEAVE:
@@ -64,13 +64,13 @@ class Guard(pl.Callback):
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Any) -> None:
         """Let no weights into a checkpoint that a diverged step has made."""
-        if _worst(trainer, FAIL if self._diverged(keep=0) else GO_ON) == FAIL:
+        if _most_severe(trainer, FAIL if self._diverged(keep=0) else CONTINUE) == FAIL:
             self._fail(trainer)
         self.saved_step = trainer.global_step
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave after the checkpoint of the validation, if there was one."""
-        if _worst(trainer, self._wish()) == LEAVE and self.saved_step == trainer.global_step:
+        if _most_severe(trainer, self._wish()) == LEAVE and self.saved_step == trainer.global_step:
             self._leave(trainer)
         self.saved = time.monotonic()
 
@@ -82,13 +82,13 @@ class Guard(pl.Callback):
     def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         """Leave; the test is made again."""
         # Several processes have different numbers of batches and cannot decide here: they complete the test.
-        if trainer.world_size == 1 and stop_asked():
+        if trainer.world_size == 1 and stop_signal():
             self._leave(trainer)
 
     def _wish(self) -> int:
-        if stop_asked():
+        if stop_signal():
             return LEAVE
-        return SAVE if time.monotonic() - self.saved >= self.every_seconds else GO_ON
+        return SAVE if time.monotonic() - self.saved >= self.every_seconds else CONTINUE
 
     def _diverged(self, keep: int) -> bool:
         """Look at all losses but the newest few; what is left when there is one that is no number starts with it."""
@@ -107,13 +107,13 @@ class Guard(pl.Callback):
         )
 
     def _leave(self, trainer: pl.Trainer) -> None:
-        asked = stop_asked() or "a signal to another process"
+        asked = stop_signal() or "a signal to another process"
         raise Interrupted(
             f"stopped by {asked} at step {trainer.global_step}; the same command goes on from {self.path.parent.parent}"
         )
 
 
-def _can_go_on_from_here(trainer: pl.Trainer, batches: int) -> bool:
+def _can_resume_here(trainer: pl.Trainer, batches: int) -> bool:
     """Tell whether a run that goes on from a checkpoint made after so many batches of an epoch misses nothing."""
     if trainer.is_last_batch or trainer.global_step == trainer.max_steps:  # Lightning would leave out what follows
         return False
@@ -128,7 +128,7 @@ def _can_go_on_from_here(trainer: pl.Trainer, batches: int) -> bool:
     )
 
 
-def _worst(trainer: pl.Trainer, decision: int) -> int:
+def _most_severe(trainer: pl.Trainer, decision: int) -> int:
     """Return the highest decision of all processes."""
     if trainer.world_size == 1:
         return decision

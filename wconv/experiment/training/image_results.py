@@ -7,8 +7,8 @@ import numpy as np
 import pytorch_lightning as pl
 from PIL import Image
 
-from wconv.experiment.common.files import write_whole
-from wconv.experiment.reports.panels import GAIN, as_png, difference, panels
+from wconv.experiment.common.files import write_atomically
+from wconv.experiment.reports.panels import DIFFERENCE_GAIN, encode_png, difference, panels
 from wconv.experiment.tasks.denoising import Denoising
 from wconv.experiment.tasks.image_quality import psnr
 
@@ -46,17 +46,17 @@ class ImageResults(pl.Callback):
                     "clean": batch.clean,
                     f"noisy {psnr(outputs['noisy'], batch.clean):.2f} dB": outputs["noisy"],
                     f"denoised {psnr(outputs['denoised'], batch.clean):.2f} dB": outputs["denoised"],
-                    f"difference x{GAIN}": difference(outputs["denoised"], batch.clean),
+                    f"difference x{DIFFERENCE_GAIN}": difference(outputs["denoised"], batch.clean),
                 }
             )
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, as_png(picture))
+            write_atomically(path, encode_png(picture))
             self.pictures.setdefault(batch.set_name, {})[batch.name] = picture
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write images.csv; loggers that show pictures and tables get those of a set together."""
         if isinstance(pl_module, Denoising) and trainer.is_global_zero:
-            write_whole(self.directory / "images.csv", pl_module.images.to_csv(index=False).encode())
+            write_atomically(self.directory / "images.csv", pl_module.images.to_csv(index=False).encode())
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
                     for name, pictures in self.pictures.items():

@@ -7,8 +7,8 @@ import pandas as pd
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from wconv.experiment.common.files import write_whole
-from wconv.experiment.common.metrics import shortest
+from wconv.experiment.common.files import write_atomically
+from wconv.experiment.common.metrics import round_to_float32
 from wconv.experiment.runs.run_files import read_table
 
 
@@ -43,19 +43,19 @@ class MetricsCSV(Logger):
         """Return the logger itself."""
         return self
 
-    def keep_until(self, step: int) -> None:
+    def restore_rows(self, step: int) -> None:
         """Take over the rows that an earlier process wrote up to a step."""
         if self.path.exists():
             earlier = read_table(self.path)
             for row in earlier[earlier["step"] <= step].to_dict("records"):
-                values = {str(name): shortest(value) for name, value in row.items() if pd.notna(value)}
+                values = {str(name): round_to_float32(value) for name, value in row.items() if pd.notna(value)}
                 self.rows[int(row["step"])] = values
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add values to the row of a step."""
         row = self.rows.setdefault(step or 0, {"epoch": 0, "step": step or 0})
-        row.update({name: shortest(value) for name, value in metrics.items()})
+        row.update({name: round_to_float32(value) for name, value in metrics.items()})
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -67,4 +67,4 @@ class MetricsCSV(Logger):
         if self.rows:
             table = pd.DataFrame([self.rows[step] for step in sorted(self.rows)])
             whole = table.astype({"epoch": int, "step": int})
-            write_whole(self.path, whole.to_csv(index=False).encode())
+            write_atomically(self.path, whole.to_csv(index=False).encode())

@@ -6,7 +6,7 @@ from typing import Any
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 
-class Checkpoint(ModelCheckpoint):
+class RelocatableCheckpoint(ModelCheckpoint):
     """Keep one file in a folder, named once and for all.
 
     Lightning's own forgets which epoch was best when the folder has another name than before: a run that was moved, or

@@ -6,8 +6,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from wconv.experiment.common.metrics import shortest
-from wconv.experiment.common.text import visible
+from wconv.experiment.common.metrics import round_to_float32
+from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.reports.curves import draw_run
 from wconv.experiment.runs.provenance import device_name
 from wconv.experiment.runs.result import Result
@@ -28,7 +28,7 @@ def complete(run: Run, trainer: pl.Trainer, task: Task) -> None:
         chosen = history.sort_values(task.monitor, ascending=task.mode == "min", kind="stable").iloc[:1]
     timing = read_table(run.directory / "timing.csv")
     held_out = {name: float(value) for name in map(str, history) if name.startswith("val/") for value in chosen[name]}
-    tested = {name: shortest(float(value)) for name, value in trainer.callback_metrics.items()}
+    tested = {name: round_to_float32(float(value)) for name, value in trainer.callback_metrics.items()}
     run.record(
         "completed",
         metrics={name: value if math.isfinite(value) else None for name, value in (tested | held_out).items()},
@@ -59,10 +59,12 @@ def show(result: Result) -> None:
     if result.was_there:
         made_with = result.results["versions"]
         print(
-            visible(f"this run was completed before, with wconv {made_with['wconv']} and torch {made_with['torch']} ")
+            escape_control_characters(
+                f"this run was completed before, with wconv {made_with['wconv']} and torch {made_with['torch']} "
+            )
             + "(force=true starts it over)"
         )
     metrics = sorted(result.metrics.items())
     texts = (f"{name} {'nan' if value is None else f'{value:.4g}'}" for name, value in metrics)
-    print("  ".join(map(visible, texts)))
+    print("  ".join(map(escape_control_characters, texts)))
     print(result.directory, flush=True)

@@ -5,27 +5,27 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from wconv.experiment.common.exceptions import Stop
-from wconv.experiment.runs.checkpoint_io import CheckpointFiles
+from wconv.experiment.runs.checkpoint_io import AtomicCheckpointIO
 from wconv.experiment.runs.run import Run
 from wconv.experiment.training.metrics_csv import MetricsCSV
 
 
-def resume_point(run: Run, trainer: pl.Trainer, files: CheckpointFiles) -> Path | None:
+def resume_checkpoint(run: Run, trainer: pl.Trainer, files: AtomicCheckpointIO) -> Path | None:
     """Return the checkpoint to go on from, if there is one, with the log cut back to it."""
-    found = files.newest_sound(run.checkpoints, repair=trainer.is_global_zero)
+    found = files.latest_valid(run.checkpoints, repair=trainer.is_global_zero)
     if found is None:
         return None
     path, content = found
     step = content["global_step"]
     for logger in trainer.loggers:
         if isinstance(logger, MetricsCSV):
-            logger.keep_until(step)
+            logger.restore_rows(step)
     if trainer.is_global_zero:
         print(f"going on from step {step} of {run.directory}", flush=True)
     return path
 
 
-def best_checkpoint(run: Run, files: CheckpointFiles) -> Path | None:
+def best_checkpoint(run: Run, files: AtomicCheckpointIO) -> Path | None:
     """Return the checkpoint to test; None (the weights as they are) for a run without validation.
 
     Raises:

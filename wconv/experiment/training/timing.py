@@ -9,7 +9,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 
-from wconv.experiment.common.files import write_whole
+from wconv.experiment.common.files import write_atomically
 from wconv.experiment.runs.run_files import read_table
 
 
@@ -58,7 +58,7 @@ class Timing(pl.Callback):
                 "peak_memory_mb": peak_memory_mb(),
             }
             rows = pd.concat([read_table(self.path), pd.DataFrame([row])]).drop_duplicates("epoch", keep="last")
-            write_whole(self.path, rows.to_csv(index=False).encode())
+            write_atomically(self.path, rows.to_csv(index=False).encode())
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was measured of the epoch so far."""

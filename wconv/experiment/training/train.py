@@ -9,19 +9,19 @@ from omegaconf import DictConfig
 from torch import nn
 
 from wconv.experiment.common.checkout import with_absolute_paths
-from wconv.experiment.common.failures import configuration_errors, failures_kept
+from wconv.experiment.common.failures import configuration_errors, log_failure
 from wconv.experiment.common.library_output import quiet_libraries
-from wconv.experiment.reports.wandb.callback import wandb_closed
-from wconv.experiment.runs.checkpoint_io import CheckpointFiles
+from wconv.experiment.reports.wandb.callback import finish_wandb
+from wconv.experiment.runs.checkpoint_io import AtomicCheckpointIO
 from wconv.experiment.runs.result import Result
 from wconv.experiment.runs.run import Run
 from wconv.experiment.tasks.arms import kernel_sizes
-from wconv.experiment.tasks.build_task import build_task, check_fit
+from wconv.experiment.tasks.build_task import build_task, check_compatibility
 from wconv.experiment.tasks.instantiate import make
 from wconv.experiment.tasks.network import build_model, count_macs, describe
 from wconv.experiment.training import preflight
 from wconv.experiment.training.results import complete, draw_curves
-from wconv.experiment.training.resume import best_checkpoint, resume_point
+from wconv.experiment.training.resume import best_checkpoint, resume_checkpoint
 from wconv.experiment.training.trainer import build_trainer
 
 
@@ -37,25 +37,25 @@ def train(config: DictConfig, typed: Iterable[str] = ()) -> Result:
     """
     with quiet_libraries():
         with configuration_errors():
-            check_fit(config)
+            check_compatibility(config)
             absolute = with_absolute_paths(config)
             pl.seed_everything(config.seed, verbose=False)
             data = make(absolute.datamodule)
             run = Run(config, data.fingerprint(), Path(absolute.paths.output_dir))
             if run.is_completed and not config.force:
                 return Result(run.directory, run.results, was_there=True)
-        with failures_kept(run.directory), configuration_errors():
+        with log_failure(run.directory), configuration_errors():
             data.load()
             preflight.check(absolute, run, data)
             model = build_model(config, **data.model_arguments)
             _warn_of_unused_densities(typed, model)
             run.facts = describe(model) | {"macs": count_macs(model, data.channels, data.image_size)}
             task = build_task(config, model, **data.task_arguments)
-            files = CheckpointFiles()
+            files = AtomicCheckpointIO()
             trainer = build_trainer(absolute, run, task, files)
-        with wandb_closed(trainer), run.held() as to_do:
+        with finish_wandb(trainer), run.acquire() as to_do:
             if to_do:
-                resume = resume_point(run, trainer, files)
+                resume = resume_checkpoint(run, trainer, files)
                 trainer.fit(task, data, ckpt_path=resume, weights_only=True)
                 best = best_checkpoint(run, files)
                 trainer.test(task, data, ckpt_path=best, weights_only=True, verbose=False)

@@ -4,21 +4,21 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from wconv.experiment.common.exceptions import ConfigError
-from wconv.experiment.reports.wandb.callback import wandb_parts_of
-from wconv.experiment.runs.checkpoint_io import CheckpointFiles
+from wconv.experiment.reports.wandb.callback import wandb_logger_and_callback
+from wconv.experiment.runs.checkpoint_io import AtomicCheckpointIO
 from wconv.experiment.runs.run import Run
 from wconv.experiment.tasks.instantiate import make
 from wconv.experiment.tasks.progress import progress
 from wconv.experiment.tasks.task import Task
-from wconv.experiment.training.batch_seeding import BatchStream
+from wconv.experiment.training.batch_seeding import BatchSeeding
 from wconv.experiment.training.guard import Guard
 from wconv.experiment.training.image_results import ImageResults
 from wconv.experiment.training.metrics_csv import MetricsCSV
-from wconv.experiment.training.model_checkpoint import Checkpoint
+from wconv.experiment.training.model_checkpoint import RelocatableCheckpoint
 from wconv.experiment.training.timing import Timing
 
 
-def build_trainer(config: DictConfig, run: Run, task: Task, files: CheckpointFiles) -> pl.Trainer:
+def build_trainer(config: DictConfig, run: Run, task: Task, files: AtomicCheckpointIO) -> pl.Trainer:
     """Make the trainer.
 
     Args:
@@ -31,16 +31,16 @@ def build_trainer(config: DictConfig, run: Run, task: Task, files: CheckpointFil
         ConfigError: the batch cannot be shared out between the devices.
     """
     callbacks: list[pl.Callback] = [
-        Checkpoint(run.checkpoints, "best", monitor=task.monitor, mode=task.mode),
-        Checkpoint(run.checkpoints, "last"),
-        BatchStream(config.seed),
+        RelocatableCheckpoint(run.checkpoints, "best", monitor=task.monitor, mode=task.mode),
+        RelocatableCheckpoint(run.checkpoints, "last"),
+        BatchSeeding(config.seed),
         Timing(run.directory / "timing.csv"),
         ImageResults(run.directory),
         Guard(run.checkpoints, config.callbacks.checkpoint.every_seconds),
     ]
     if config.trainer.enable_progress_bar:
         callbacks.append(progress(config.callbacks.progress.every_seconds))
-    wandb_loggers, wandb_callbacks = wandb_parts_of(config, run)
+    wandb_loggers, wandb_callbacks = wandb_logger_and_callback(config, run)
     trainer: pl.Trainer = make(
         config.trainer,
         callbacks=[*callbacks, *wandb_callbacks],

@@ -8,13 +8,13 @@ import pytorch_lightning as pl
 
 from wconv.experiment.common.exceptions import Interrupted
 from wconv.experiment.runs.run import Run
-from wconv.experiment.reports.wandb.logger import WandbRun
+from wconv.experiment.reports.wandb.logger import WandbRunLogger
 
 
-class WandbEpochs(pl.Callback):
+class WandbEpochCallback(pl.Callback):
     """Tell a W&B run of every epoch once its rows in metrics.csv and timing.csv are written."""
 
-    def __init__(self, logger: WandbRun) -> None:
+    def __init__(self, logger: WandbRunLogger) -> None:
         self.logger = logger
         self.rates: dict[str, float] = {}
 
@@ -30,17 +30,17 @@ class WandbEpochs(pl.Callback):
         self.logger.record(trainer.current_epoch, **self.rates)
 
 
-def wandb_parts_of(config: Any, run: Run) -> tuple[list[WandbRun], list[WandbEpochs]]:
+def wandb_logger_and_callback(config: Any, run: Run) -> tuple[list[WandbRunLogger], list[WandbEpochCallback]]:
     """Return the logger and the callback of logger=wandb; none for another logger."""
     if config.logger.name != "wandb":
         return [], []
     arguments = {str(key): value for key, value in config.logger.items() if key != "name"}
-    logger = WandbRun(run, **arguments)
-    return [logger], [WandbEpochs(logger)]
+    logger = WandbRunLogger(run, **arguments)
+    return [logger], [WandbEpochCallback(logger)]
 
 
 @contextmanager
-def wandb_closed(trainer: pl.Trainer) -> Iterator[None]:
+def finish_wandb(trainer: pl.Trainer) -> Iterator[None]:
     """End the W&B run as the run ends: finished, failed, or stopped and to be continued."""
     code = 1
     try:
@@ -51,5 +51,5 @@ def wandb_closed(trainer: pl.Trainer) -> Iterator[None]:
         raise
     finally:
         for logger in trainer.loggers:
-            if isinstance(logger, WandbRun):
+            if isinstance(logger, WandbRunLogger):
                 logger.close(code)

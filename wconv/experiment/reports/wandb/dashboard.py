@@ -9,7 +9,7 @@ import wandb_workspaces.workspaces as ws
 
 from wconv.experiment.common.checkout import CONFIGS
 from wconv.experiment.runs import arm_styles
-from wconv.experiment.common.metrics import PRIMARY, TASKS, best_of, title
+from wconv.experiment.common.metrics import PRIMARY, TASKS, best_mode, title
 
 # Test sets that come with the project; a folder of images is a set named by the folder.
 SETS = ("DIV2K_valid_HR", "dead_leaves", "bsd68", "set12")
@@ -129,7 +129,7 @@ def _images(sets: Sequence[str]) -> list[Any]:
 
 def _best(name: str) -> str:
     """Return what W&B calls the best value of a curve."""
-    return f"{name}.{best_of(name)}"
+    return f"{name}.{best_mode(name)}"
 
 
 def _bars(heading: str, name: str) -> wr.BarPlot:

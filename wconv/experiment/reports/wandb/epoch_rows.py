@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from wconv.experiment.common.metrics import best_of, not_finite
+from wconv.experiment.common.metrics import best_mode, not_finite
 from wconv.experiment.runs.run_files import read_table
 
 Rows = Mapping[int, Mapping[str, float]]
@@ -34,7 +34,7 @@ def epoch_rows(directory: Path) -> Rows:
     return dict(sorted(rows.items()))
 
 
-def test_scores(directory: Path) -> dict[str, float]:
+def final_test_metrics(directory: Path) -> dict[str, float]:
     """Return what the test at the end measured, and whether the run has diverged (0 or 1); nothing before the test.
 
     Of a run that has diverged no score is returned, because W&B would take the mean over other runs for each metric.
@@ -55,7 +55,7 @@ def best_values(rows: Rows) -> dict[str, dict[str, float]]:
     """Return the best finite value of each curve that has one, as W&B writes it: {"val/acc": {"max": 0.67}}."""
     best: dict[str, dict[str, float]] = {}
     for name in dict.fromkeys(name for row in rows.values() for name in row):
-        how = best_of(name)
+        how = best_mode(name)
         values = [row[name] for row in rows.values() if math.isfinite(row.get(name, math.nan))]
         if how and values:
             best[name] = {how: max(values) if how == "max" else min(values)}

@@ -18,20 +18,20 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from wconv.experiment.reports.wandb import server
 from wconv.experiment.common.exceptions import ConfigError, Interrupted
-from wconv.experiment.common.timeout import in_time
-from wconv.experiment.common.metrics import best_of
+from wconv.experiment.common.timeout import with_timeout
+from wconv.experiment.common.metrics import best_mode
 from wconv.experiment.runs.run import Run
 from wconv.experiment.common.text import one_line
-from wconv.experiment.reports.wandb.run_info import identifier, shown_config, smaller, tags
-from wconv.experiment.reports.wandb.parts import Part, parts, recorded
-from wconv.experiment.reports.wandb.epoch_rows import best_values, epoch_rows, test_scores
+from wconv.experiment.reports.wandb.run_info import wandb_run_id, wandb_config, shrink_image, tags
+from wconv.experiment.reports.wandb.parts import Part, parts, recorded_epochs_and_media
+from wconv.experiment.reports.wandb.epoch_rows import best_values, epoch_rows, final_test_metrics
 
 PATIENCE = 20.0  # seconds, for a server that stopped answering: at the start, and again at the end
 LIMIT = 60.0  # seconds, for whatever W&B is asked to do: it must not hang a run
 STAGED_BY_USER = "WANDB_DATA_DIR" in os.environ
 
 
-class WandbRun(WandbLogger):
+class WandbRunLogger(WandbLogger):
     """The W&B run of a run; it starts when the training does.
 
     Args:
@@ -54,7 +54,7 @@ class WandbRun(WandbLogger):
         self.entity = entity
         self.mode = server.mode(mode)
         self.part_seconds = 60 * part_minutes
-        self.is_over = self.mode == "disabled"
+        self.is_disabled = self.mode == "disabled"
         self.part_started = 0.0
         self.epochs: set[int] = set()
         self.media: set[str] = set()
@@ -64,7 +64,7 @@ class WandbRun(WandbLogger):
     def experiment(self) -> Any:
         """The run of the wandb package, which begins here; something that does nothing once W&B gave up."""
         if self._experiment is None:
-            self._harmless(self._start)
+            self._safely(self._start)
         return DummyLogger().experiment if self._experiment is None else self._experiment
 
     @rank_zero_only
@@ -75,24 +75,24 @@ class WandbRun(WandbLogger):
             until: the last epoch that is complete; None where nothing is going on any more.
             **more: what is known of that epoch beside the files.
         """
-        self._harmless(lambda: self._record(until, more))
+        self._safely(lambda: self._record(until, more))
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log pictures and tables, each once in a run; the numbers of an epoch come together (see `record`)."""
         media = {name: value for name, value in metrics.items() if not isinstance(value, int | float)}
         if media:
-            self._harmless(lambda: self._log_media(media))
+            self._safely(lambda: self._log_media(media))
 
     @rank_zero_only
     def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
         """Log pictures, made smaller where they are very large: the run folder has all pixels."""
-        self._harmless(lambda: super(WandbRun, self).log_image(key, [smaller(image) for image in images], **kwargs))
+        self._safely(lambda: super(WandbRunLogger, self).log_image(key, [shrink_image(image) for image in images], **kwargs))
 
     @rank_zero_only
     def log_table(self, key: str, *args: Any, **kwargs: Any) -> None:
         """Log a table."""
-        self._harmless(lambda: super(WandbRun, self).log_table(key, *args, **kwargs))
+        self._safely(lambda: super(WandbRunLogger, self).log_table(key, *args, **kwargs))
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -103,12 +103,12 @@ class WandbRun(WandbLogger):
         """End the record, if there is one, as finished (0), failed (1), or stopped and to be continued (75)."""
         if self._experiment is not None:
             self.record()
-            self._harmless(lambda: self._end_part(exit_code))
-            self.is_over = True
+            self._safely(lambda: self._end_part(exit_code))
+            self.is_disabled = True
 
     def _start(self) -> None:
-        if self.mode == "online" and (obstacle := server.obstacle()):
-            self._go_offline(obstacle)
+        if self.mode == "online" and (unreachable_reason := server.unreachable_reason()):
+            self._go_offline(unreachable_reason)
         try:
             self._experiment = self._begin()
         except Exception as error:
@@ -129,12 +129,12 @@ class WandbRun(WandbLogger):
             project=self._project,
             entity=self.entity,
             dir=directory,
-            id=identifier(directory / "wandb_id"),
+            id=wandb_run_id(directory / "wandb_id"),
             name=directory.name,
             group=os.environ.get("WCONV_SWEEP"),
             job_type=run.config.conv.name,
             tags=tags(run),
-            config=shown_config(run),
+            config=wandb_config(run),
             mode="online" if self.mode == "online" else "offline",
             resume="allow",
             reinit="finish_previous",
@@ -158,9 +158,9 @@ class WandbRun(WandbLogger):
         self.part_started = time.monotonic()
         earlier = parts(directory)[:-1]
         if self.mode == "offline":
-            self.epochs, self.media = recorded(earlier)
+            self.epochs, self.media = recorded_epochs_and_media(earlier)
         else:
-            self.epochs, self.media = recorded(part for part in earlier if part.is_offline and not part.is_uploaded)
+            self.epochs, self.media = recorded_epochs_and_media(part for part in earlier if part.is_offline and not part.is_uploaded)
             shown = dict(experiment.summary)
             self.epochs |= set(range(int(shown.get("epoch", -1)) + 1))
             self.media |= set(shown)
@@ -175,7 +175,7 @@ class WandbRun(WandbLogger):
         rows = epoch_rows(self.run.directory)
         due = {epoch: row for epoch, row in rows.items() if until is None or epoch <= until}
         for name in dict.fromkeys(name for row in [*due.values(), more] for name in row):
-            experiment.define_metric(name, step_metric="epoch", summary=best_of(name))
+            experiment.define_metric(name, step_metric="epoch", summary=best_mode(name))
         for epoch, row in due.items():
             if epoch not in self.epochs:
                 experiment.log({"epoch": epoch, **row, **(more if epoch == until else {})})
@@ -183,7 +183,7 @@ class WandbRun(WandbLogger):
         # W&B finds the best of what this process has logged; that of the whole run is what counts.
         experiment.summary.update(best_values(due))
         if until is None:
-            experiment.summary.update(test_scores(self.run.directory))
+            experiment.summary.update(final_test_metrics(self.run.directory))
         elif self.mode == "offline" and time.monotonic() - self.part_started > self.part_seconds:
             self._end_part(Interrupted.exit_code)
             self._experiment = self._begin()
@@ -212,14 +212,14 @@ class WandbRun(WandbLogger):
         self.mode = "offline"
         warnings.warn(f"W&B is offline: {reason}; scripts/sync_wandb.py uploads the record later", stacklevel=2)
 
-    def _harmless(self, action: Callable[[], Any]) -> None:
+    def _safely(self, action: Callable[[], Any]) -> None:
         """Do something with W&B; where that fails, say so once and leave W&B alone from then on."""
-        if self.is_over:
+        if self.is_disabled:
             return
         try:
-            in_time(action, LIMIT)
+            with_timeout(action, LIMIT)
         except Exception as error:
-            self.is_over = True
+            self.is_disabled = True
             reason = f"{type(error).__name__}: {one_line(error)}"
             told = f"W&B gave up ({reason}); the run goes on without it, and scripts/sync_wandb.py uploads the rest"
             warnings.warn(told, stacklevel=2)
@@ -231,4 +231,4 @@ def _let_go() -> None:
     import wandb
 
     with suppress(Exception):
-        in_time(lambda: wandb.teardown(exit_code=1), LIMIT)
+        with_timeout(lambda: wandb.teardown(exit_code=1), LIMIT)

@@ -72,7 +72,7 @@ def parts(directory: Path) -> list[Part]:
     return [Part(file) for file in sorted(files, key=lambda file: file.parent.name.removeprefix("offline-"))]
 
 
-def recorded(some: Iterable[Part]) -> tuple[set[int], set[str]]:
+def recorded_epochs_and_media(some: Iterable[Part]) -> tuple[set[int], set[str]]:
     """Return the epochs that some parts hold, and the names of the pictures and tables."""
     rows = [row for part in some for row in part.history]
     epochs = {int(str(row["epoch"])) for row in rows if "epoch" in row}

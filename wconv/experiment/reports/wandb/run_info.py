@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from wconv.experiment.common.files import write_whole
+from wconv.experiment.common.files import write_atomically
 from wconv.experiment.runs.identity import relevant_settings
 from wconv.experiment.runs.provenance import provenance
 from wconv.experiment.runs.run import Run
@@ -14,19 +14,19 @@ from wconv.experiment.reports.wandb.private import run_id
 LARGEST = 2048  # pixels, of a picture
 
 
-def identifier(path: Path) -> str:
+def wandb_run_id(path: Path) -> str:
     """Return the W&B id of a run, which is drawn once: W&B never takes an id again, even of a run it deleted."""
     if not path.exists() or not path.read_text().strip():
-        write_whole(path, f"{run_id()}\n".encode())
+        write_atomically(path, f"{run_id()}\n".encode())
     return path.read_text().strip()
 
 
-def shown_config(run: Run) -> dict[str, Any]:
+def wandb_config(run: Run) -> dict[str, Any]:
     """Return the configuration as it is nested on the command line, without folders, and with what data it is about."""
-    return {**relevant_settings(run.plain_config), "data": run.data, "config_hash": run.hash, **provenance()}
+    return {**relevant_settings(run.resolved_config), "data": run.data, "config_hash": run.hash, **provenance()}
 
 
-def smaller(picture: Image.Image) -> Image.Image:
+def shrink_image(picture: Image.Image) -> Image.Image:
     """Return a picture of at most 2048 pixels each way."""
     small = picture.copy()
     small.thumbnail((LARGEST, LARGEST))

@@ -2,7 +2,7 @@
 
 import os
 
-from wconv.experiment.common.timeout import in_time
+from wconv.experiment.common.timeout import with_timeout
 from wconv.experiment.reports.wandb.private import has_key
 
 PATIENCE = 5.0  # seconds, for name look-up, connection and answer together
@@ -16,7 +16,7 @@ def mode(configured: str) -> str:
     return chosen if chosen in MODES else configured
 
 
-def obstacle() -> str:
+def unreachable_reason() -> str:
     """Return why nothing can be uploaded from here; empty where it can."""
     import wandb
 
@@ -34,7 +34,7 @@ def _answers(url: str) -> bool:
     import requests
 
     try:
-        in_time(lambda: requests.head(url, timeout=PATIENCE, allow_redirects=False), PATIENCE)
+        with_timeout(lambda: requests.head(url, timeout=PATIENCE, allow_redirects=False), PATIENCE)
     except (requests.RequestException, TimeoutError):
         return False
     return True

@@ -21,7 +21,7 @@ TIMEOUT = 540.0  # seconds for a batch
 
 
 @dataclass
-class Found:
+class PendingUploads:
     """What there is to upload below a folder.
 
     Attributes:
@@ -35,13 +35,13 @@ class Found:
     open: list[Part] = field(default_factory=list)
 
 
-def find(root: Path) -> Found:
+def find(root: Path) -> PendingUploads:
     """Look through a folder of runs, or a run folder.
 
     Raises:
         ValueError: there is no such folder, or no W&B record in it.
     """
-    found = Found()
+    found = PendingUploads()
     for directory in _run_folders(root):
         found.runs += 1
         waiting = [part for part in parts(directory) if not part.is_uploaded]

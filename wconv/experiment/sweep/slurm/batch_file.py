@@ -21,7 +21,7 @@ def _runs_at_once(sweep: Sweep, count: int) -> int:
     return max(1, min(int(sweep.settings.resources["runs_at_once"]), count))  # what has no run shall not be paid
 
 
-def fill(sweep: Sweep, folder: Path, count: int, root: Path) -> str:
+def fill_template(sweep: Sweep, folder: Path, count: int, root: Path) -> str:
     """Return the batch file of a launch.
 
     Args:

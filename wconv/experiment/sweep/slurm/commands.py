@@ -75,7 +75,12 @@ def call(*command: str, stdin: str | None = None) -> str:
         raise ValueError(f"there is no {command[0]} here: this machine has no SLURM; --local N runs a sweep without")
     try:
         done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, env=outside_of_jobs(), timeout=PATIENCE_SECONDS
+            command,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=environment_outside_job(),
+            timeout=PATIENCE_SECONDS,
         )
     except subprocess.TimeoutExpired:
         raise ValueError(f"{command[0]} did not answer within {PATIENCE_SECONDS} s; try again later") from None
@@ -84,7 +89,7 @@ def call(*command: str, stdin: str | None = None) -> str:
     return done.stdout + done.stderr
 
 
-def outside_of_jobs() -> dict[str, str]:
+def environment_outside_job() -> dict[str, str]:
     """Return the environment without what a job sets, which a job submitted from a job would inherit."""
     inherited = ("SLURM", "SBATCH", "SRUN", "PMI", "PMIX")
     kept = ("SLURM_CONF",)
@@ -100,7 +105,7 @@ def submit(script: Path, cluster: dict[str, object], resources: dict[str, object
     try:
         return call("sbatch", "--parsable", *options, str(script)).strip()
     except ValueError as error:
-        raise ValueError(explained(str(error), {**cluster, **resources})) from None
+        raise ValueError(explain_refusal(str(error), {**cluster, **resources})) from None
 
 
 def options(cluster: dict[str, object], resources: dict[str, object], **more: object) -> list[str]:
@@ -120,7 +125,7 @@ def options(cluster: dict[str, object], resources: dict[str, object], **more: ob
     return [f"--{name}={value}" for name, value in given.items() if value is not None]
 
 
-def explained(message: str, settings: dict[str, object]) -> str:
+def explain_refusal(message: str, settings: dict[str, object]) -> str:
     """Say which setting SLURM means."""
     shown = {name: "null" if value is None else value for name, value in settings.items()}
     for pattern, sentence in SETTINGS.items():
@@ -200,7 +205,7 @@ def queue() -> dict[tuple[str, int], Queued]:
     return found
 
 
-def fates(jobs: list[str]) -> dict[tuple[str, int], str]:
+def final_states(jobs: list[str]) -> dict[tuple[str, int], str]:
     """Return how tasks ended, where SLURM keeps accounts; the last word on each counts."""
     if not jobs:
         return {}

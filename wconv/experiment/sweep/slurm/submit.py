@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from wconv.experiment.sweep.launches import Launch, launches, new_launch
 from wconv.experiment.sweep.manifest import Row, Sweep
 from wconv.experiment.sweep.slurm import commands as slurm
-from wconv.experiment.sweep.slurm.batch_file import fill, rows_per_task
+from wconv.experiment.sweep.slurm.batch_file import fill_template, rows_per_task
 
 
 def submit(sweep: Sweep, rows: list[Row], root: Path) -> Launch:
@@ -21,7 +21,7 @@ def submit(sweep: Sweep, rows: list[Row], root: Path) -> Launch:
     launch = new_launch(sweep.folder, rows, rows_per_task(sweep, len(rows)))
     try:
         script = launch.folder / "job.sbatch"
-        script.write_text(fill(sweep, launch.folder, len(rows), root))
+        script.write_text(fill_template(sweep, launch.folder, len(rows), root))
         job = slurm.submit(script, sweep.settings.cluster, sweep.settings.resources)
         with (launch.folder / "jobs").open("a") as file:  # the job may be quicker, and have added a link of a chain
             file.write(f"{job.split(';')[0]}\n")
@@ -40,7 +40,7 @@ def ask(sweep: Sweep, rows: list[Row], root: Path) -> None:
     slurm.check_time(sweep.settings.cluster, sweep.settings.resources)
     with TemporaryDirectory() as folder:
         script = Path(folder) / "job.sbatch"
-        script.write_text(fill(sweep, sweep.folder / "launches" / "NEXT", len(rows), root))
+        script.write_text(fill_template(sweep, sweep.folder / "launches" / "NEXT", len(rows), root))
         slurm.submit(script, sweep.settings.cluster, sweep.settings.resources, "--test-only")
 
 
