@@ -13,6 +13,7 @@ from wconv.experiment.command_line.options import parse, usage_error
 from wconv.experiment.command_line.override_paths import with_absolute_paths
 from wconv.experiment.command_line.overrides import LAUNCHER, check_overrides
 from wconv.experiment.command_line.secrets import forbid_secret_interpolation
+from wconv.experiment.command_line.show import text_to_show
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.value_rules import check_values
 
@@ -24,12 +25,14 @@ class CommandLine:
     Attributes:
         arguments: options first, and paths absolute: on a command line they mean the current folder.
         overrides: those of the arguments that are no options.
-        config: the composed configuration of the one run; None where Hydra shows something or runs a grid.
+        config: the composed configuration of the one run; None where something is shown or a grid is run.
+        shown: the text that is asked for in place of a run; empty where Hydra shows something else.
     """
 
     arguments: list[str]
     overrides: list[str]
     config: DictConfig | None
+    shown: str = ""
 
 
 def read(arguments: Sequence[str], configs: Path) -> CommandLine:
@@ -47,8 +50,6 @@ def read(arguments: Sequence[str], configs: Path) -> CommandLine:
     forbid_secret_interpolation()
     overrides = [with_absolute_paths(line, parsed.multirun) for line in parsed.overrides]
     overrides += _cluster_of_launcher(overrides, configs)
-    if not overrides and options and not parsed.package:  # nothing to check, and a help that takes no time
-        return CommandLine(options, [], None)
     with initialize_config_dir(str(configs), version_base="1.3"):
         try:
             lines = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(overrides)
@@ -64,7 +65,8 @@ def read(arguments: Sequence[str], configs: Path) -> CommandLine:
             raise ConfigError(f"{text} (special characters need quotes: \"KEY='VALUE'\")") from error
         if not options:
             check_values(config)
-    return CommandLine(options + overrides, overrides, None if options else config)
+    shown = text_to_show(parsed, config, configs)
+    return CommandLine(options + overrides, overrides, None if options else config, shown)
 
 
 def _cluster_of_launcher(overrides: list[str], configs: Path) -> list[str]:

@@ -45,6 +45,9 @@ def launch(arguments: Sequence[str], train: Train, before_grid: Callable[[list[s
             _check_signals()
             train(line.config, line.overrides)
             return 0
+        if line.shown:
+            print(line.shown, end="")
+            return 0
         if any(word.startswith(f"{LAUNCHER}=") for word in line.overrides):
             print(before_grid(line.arguments, configs), flush=True)
     except Exception as error:

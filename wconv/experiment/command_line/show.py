@@ -1,0 +1,60 @@
+"""What train.py shows in place of a run: its help, and the configuration.
+
+Hydra's own help takes seconds for so many groups, because it reads every one of them twice.
+"""
+
+from argparse import Namespace
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+HELP = """\
+Train a backbone with standard or weighted convolutions, test it, and keep everything in a run folder.
+
+Usage:    python train.py [GROUP=CHOICE ...] [KEY=VALUE ...]
+
+  python train.py model=vgg conv=weighted                       the main job: VGG-16 on CIFAR-100
+  python train.py model=resnet model.depth=20 seed=1            another backbone, another seed
+  python train.py conv=weighted conv.density.k3=[0.9]           another density
+  python train.py -m conv=standard,weighted seed=0,1,2          a grid, one run after the other
+  python train.py experiment=quickstart                         a minute, no download
+  python scripts/sweep.py smoke --local 2                       many runs at once: the sweeps below, no choices
+
+The same command finds the same run folder: a finished run is shown, an unfinished one goes on.
+
+Groups (choose with GROUP=CHOICE):
+
+{groups}
+
+Keys and their values (change with KEY=VALUE, e.g. trainer.max_epochs=10; the keys follow the choices made):
+
+{config}
+Exit codes: 0 done, 1 the run failed, 2 the configuration or the data is wrong, 75 stopped and can go on.
+More options: -m (a grid), --cfg job (the configuration alone), --hydra-help (the rest).
+"""
+
+
+def text_to_show(options: Namespace, config: DictConfig, configs: Path) -> str:
+    """Return the text that --help or --cfg job asks for; nothing where neither does.
+
+    Args:
+        options: of train.py.
+        config: the composed configuration.
+        configs: its folder.
+    """
+    if options.help:
+        return HELP.format(groups=_groups(configs), config=OmegaConf.to_yaml(config, resolve=options.resolve))
+    if options.cfg == "job":
+        part = OmegaConf.select(config, options.package) if options.package else config
+        header = f"# @package {options.package}\n" if options.package else ""
+        return header + OmegaConf.to_yaml(part, resolve=options.resolve)
+    return ""
+
+
+def _groups(configs: Path) -> str:
+    choices = {
+        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
+        for folder in sorted(configs.iterdir())
+        if folder.is_dir() and folder.name != "hydra"
+    }
+    return "\n".join(f"{group}: {', '.join(names)}" for group, names in choices.items())
