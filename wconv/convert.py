@@ -7,8 +7,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
-from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from wconv.density import Density, is_per_axis
@@ -16,6 +14,7 @@ from wconv.functional import weighted
 from wconv.modules import TRAINED, WEIGHTED, Weighted
 from wconv.parametrization import Parametrization
 from wconv.report import leave_report, why_not
+from wconv.torch_private import ConvNd, LazyModuleMixin
 
 KernelSize = int | tuple[int, ...]
 Which = str | Iterable[str] | Callable[[str, nn.Module], bool]
@@ -62,10 +61,10 @@ def convert(
     """
     if preserve not in ("weights", "function"):
         raise ValueError(f"preserve={preserve!r}: expected 'weights' or 'function'")
-    chosen: dict[_ConvNd, KernelSize] = {}
+    chosen: dict[ConvNd, KernelSize] = {}
     reasons: dict[str, str] = {}
     for name, module in model.named_modules():
-        if not isinstance(module, _ConvNd) or isinstance(module, Weighted):
+        if not isinstance(module, ConvNd) or isinstance(module, Weighted):
             continue
         key = _key(module.kernel_size, density)
         if not _matches(name, module, include) or _matches(name, module, exclude):
@@ -157,13 +156,13 @@ def _matches(name: str, module: nn.Module, which: Which) -> bool:
 
 def _try(
     density: Mapping[KernelSize, Density],
-    chosen: Mapping[_ConvNd, KernelSize],
+    chosen: Mapping[ConvNd, KernelSize],
     trainable: bool,
     parametrization: Parametrization | None,
     preserve: str,
 ) -> None:
     """Make one layer of each kind without memory, so that what is wrong is said before anything is changed."""
-    kinds: dict[tuple[type[_ConvNd], tuple[int, ...]], KernelSize] = {
+    kinds: dict[tuple[type[ConvNd], tuple[int, ...]], KernelSize] = {
         (type(layer), layer.kernel_size): key for layer, key in chosen.items()
     }
     for key in density.keys() - set(chosen.values()):  # what no layer has is checked all the same
@@ -187,7 +186,7 @@ def _axes(density: Density) -> int:
     return len(density) if is_per_axis(density) else 2
 
 
-def _share(chosen: Mapping[_ConvNd, KernelSize]) -> None:
+def _share(chosen: Mapping[ConvNd, KernelSize]) -> None:
     """Let all layers of a kernel size have one parameter."""
     first: dict[KernelSize, Weighted] = {}
     for layer, key in chosen.items():
@@ -195,7 +194,7 @@ def _share(chosen: Mapping[_ConvNd, KernelSize]) -> None:
         layer.density_coefficients = first.setdefault(key, layer).density_coefficients
 
 
-def _divide(chosen: Iterable[_ConvNd]) -> None:
+def _divide(chosen: Iterable[ConvNd]) -> None:
     """Divide the weights by Phi; a parameter that several layers tie stays tied."""
     divided: dict[Tensor, nn.Parameter] = {}
     for layer in chosen:

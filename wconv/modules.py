@@ -10,21 +10,22 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
 from wconv.density import Density, axis_coefficients, check_phi, density_function, is_per_axis
-from wconv.functional import weighted
+from wconv.functional import check_fits
 from wconv.parametrization import Parametrization
+from wconv.torch_private import ConvNd, is_transient
 
 TRAINED = "density_coefficients"
 
 
-class Weighted(_ConvNd):
+class Weighted(ConvNd):
     """A convolution whose kernel is multiplied, tap by tap, by a symmetric density; base of the layers below.
 
-    The parameters are those of the plain layer, under the same names. The density is a buffer that is left out of the
-    state_dict, so a checkpoint of either layer loads into the other. A trained density is a parameter besides, whose
-    key may be missing from what is loaded.
+    The parameters are those of the plain layer, under the same names. The density is neither a parameter nor a buffer,
+    so a checkpoint of either layer loads into the other, and whatever fills a model that was made without memory cannot
+    leave the density out: Phi is made from its exact values for the device and dtype that the weights have when they are
+    used. A trained density is a parameter, whose key may be missing from what is loaded.
 
     Args:
         in_channels: as in `torch.nn.Conv2d`, like all that follow up to `dtype`.
@@ -52,7 +53,7 @@ class Weighted(_ConvNd):
         ValueError: the kernel is even, or the density does not fit it.
     """
 
-    plain: ClassVar[type[_ConvNd]]
+    plain: ClassVar[type[ConvNd]]
     density_coefficients: nn.Parameter | None
     _phi: Tensor
     _start: Tensor | None
@@ -111,17 +112,11 @@ class Weighted(_ConvNd):
                 start = start if parametrization is None else parametrization.free(start)
                 parameter = nn.Parameter(start.to(self.weight.device, self.weight.dtype))
         self._fixed = fixed
-        # What the buffer is made from whenever the layer moves: rounded once, and never lost with the buffer's memory.
-        self._exact = exact
+        self._exact = exact  # in float64 on the CPU, so that Phi is rounded once, whatever dtypes the layer has had
         self._start = start  # of the trained parameter, for the same reason
         self._parametrization = parametrization if trainable else None
         self.register_parameter(TRAINED, parameter)
-        self.register_buffer("_phi", None, persistent=False)
-        self.reset_density()
-
-    def reset_density(self) -> None:
-        """Make the buffer again, with the device and dtype of the weights."""
-        self._phi = self._exact.to(device=self.weight.device, dtype=self.weight.dtype)
+        self._phi = self._rounded(self.weight)
 
     def reset_parameters(self) -> None:
         """Draw weights and bias as the plain layer does, and start a trained density again."""
@@ -138,9 +133,7 @@ class Weighted(_ConvNd):
     @property
     def density(self) -> Tensor:
         """Phi, of the shape of the kernel; a trained one carries gradients."""
-        if self.density_coefficients is None:
-            return self._phi
-        return density_function(self._axes(self.density_coefficients))
+        return self._density_for(self.weight)
 
     @property
     def coefficients(self) -> tuple[tuple[float, ...], ...] | None:
@@ -157,8 +150,32 @@ class Weighted(_ConvNd):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return conv(input, W * Phi) + b."""
-        output: Tensor = self._conv_forward(input, weighted(self.weight, self.density), self.bias)
+        weight = self.weight
+        output: Tensor = self._conv_forward(input, weight * self._density_for(weight), self.bias)
         return output
+
+    def _density_for(self, weight: Tensor) -> Tensor:
+        """Return Phi with the device and dtype of a kernel."""
+        if self.density_coefficients is not None:
+            return density_function(self._axes(self.density_coefficients))
+        phi = self._phi
+        if phi.device != weight.device or phi.dtype != weight.dtype:
+            phi = self._rounded(weight)
+            if not (torch.compiler.is_compiling() or is_transient(phi)):
+                self._phi = phi
+        check_fits(phi, weight)
+        return phi
+
+    def _rounded(self, weight: Tensor) -> Tensor:
+        """Return Phi from its exact values; a copy, which training can use even if inference mode makes it."""
+        if not (weight.is_floating_point() or weight.is_complex()):
+            raise ValueError(
+                f"weights of {weight.dtype} have no room for a density, which is no whole number: fold first"
+            )
+        if torch.compiler.is_compiling() or not torch.is_inference_mode_enabled():
+            return self._exact.to(weight.device, weight.dtype, copy=True)
+        with torch.inference_mode(False):
+            return self._exact.to(weight.device, weight.dtype, copy=True)
 
     def extra_repr(self) -> str:
         """Add the density to what the plain layer prints."""
@@ -173,10 +190,11 @@ class Weighted(_ConvNd):
         )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Move or cast the layer; the density is rounded from its exact value, and filled again after `to_empty`."""
+        """Move or cast the layer, and Phi with it; a trained density starts again after `to_empty`."""
         was_meta = self.density_coefficients is not None and self.density_coefficients.is_meta
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.reset_density()
+        if self.density_coefficients is None:
+            self._density_for(self.weight)
         if was_meta:
             self._restart_density()
         return self
@@ -189,7 +207,6 @@ class Weighted(_ConvNd):
                 trained = self._start.to(state_dict[f"{prefix}weight"].device, trained.dtype)  # where assign=True leads
             state_dict = {**state_dict, f"{prefix}{TRAINED}": trained}
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-        self.reset_density()  # with assign=True the weights may have come to another device or dtype
 
 
 class WeightedConv1d(Weighted, nn.Conv1d):
@@ -211,6 +228,6 @@ class WeightedConv3d(Weighted, nn.Conv3d):
 
 
 # The weighted layer of each plain one.
-WEIGHTED: dict[type[_ConvNd], type[Weighted]] = {
+WEIGHTED: dict[type[ConvNd], type[Weighted]] = {
     kind.plain: kind for kind in (WeightedConv1d, WeightedConv2d, WeightedConv3d)
 }

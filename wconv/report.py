@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.conv import _ConvNd
 
 from wconv.modules import WEIGHTED, Weighted
+from wconv.torch_private import ConvNd
 
 REPORT = "_wconv_report"
 
@@ -73,12 +73,12 @@ def summary(model: nn.Module) -> Summary:
             trained = module.density_coefficients is not None
             note = "Phi given tap by tap" if module.coefficients is None else ""
             layers.append(Layer(name, module.kernel_size, module.coefficients, trained, note))
-        elif isinstance(module, _ConvNd):
+        elif isinstance(module, ConvNd):
             layers.append(Layer(name, module.kernel_size, None, False, reasons.get(name) or why_not(module)))
     return Summary(layers, unused)
 
 
-def why_not(module: _ConvNd) -> str:
+def why_not(module: ConvNd) -> str:
     """Say why a layer is not weighted, as far as the layer alone tells."""
     if type(module) in WEIGHTED:
         return "not converted"
