@@ -122,7 +122,7 @@ def fold(model: nn.Module) -> nn.Module:
             product = weighted(weight.detach(), phi)
             folded[weight] = phi, nn.Parameter(product, requires_grad=weight.requires_grad)
         layer.weight = folded[weight][1]
-        for attribute in (TRAINED, "_phi", "_exact", "_fixed", "_start", "_parametrization"):
+        for attribute in (TRAINED, "_phi", "_exact", "_fixed", "_start", "_parametrization", "_one_for_all"):
             delattr(layer, attribute)
         layer.__class__ = layer.plain  # type: ignore[assignment]
     return model

@@ -64,7 +64,8 @@ def density_function(coefficients: Sequence[Coefficients | Tensor]) -> Tensor:
     """
     phi: Tensor | None = None
     for half in coefficients:
-        vector = half if isinstance(half, Tensor) else torch.tensor(half, dtype=torch.float64, device="cpu")
+        # What is no sequence of numbers is a tensor, or what stands for one while torch.fx traces.
+        vector: Any = torch.tensor(half, dtype=torch.float64, device="cpu") if isinstance(half, Sequence) else half
         alpha = torch.cat([vector, vector.new_ones(1), vector.flip(0)])
         phi = alpha if phi is None else phi.unsqueeze(-1) * alpha
     return torch.ones((), dtype=torch.float64) if phi is None else phi

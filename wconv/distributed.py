@@ -10,7 +10,7 @@ from torch import Tensor
 
 def is_distributed(tensor: object) -> bool:
     """Tell a `DTensor` from a plain tensor."""
-    return hasattr(tensor, "device_mesh")
+    return isinstance(tensor, Tensor) and hasattr(tensor, "device_mesh")
 
 
 def is_sharded(tensor: Tensor) -> bool:

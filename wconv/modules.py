@@ -6,12 +6,14 @@ Source: Cammarasana & Patanè, arXiv 2505.24558.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import accumulate, pairwise
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from wconv.density import Density, axis_coefficients, check_phi, density_function, is_per_axis
+from wconv.distributed import replicated_like
 from wconv.functional import check_fits
 from wconv.parametrization import Parametrization
 from wconv.torch_private import ConvNd, is_transient
@@ -24,8 +26,8 @@ class Weighted(ConvNd):
 
     The parameters are those of the plain layer, under the same names. The density is neither a parameter nor a buffer,
     so a checkpoint of either layer loads into the other, and whatever fills a model that was made without memory cannot
-    leave the density out: Phi is made from its exact values for the device and dtype that the weights have when they are
-    used. A trained density is a parameter, whose key may be missing from what is loaded.
+    leave the density out: Phi is made from its exact values for the device and dtype that the weights have when they
+    are used. A trained density is a parameter, whose key may be missing from what is loaded.
 
     Args:
         in_channels: as in `torch.nn.Conv2d`, like all that follow up to `dtype`.
@@ -57,6 +59,7 @@ class Weighted(ConvNd):
     density_coefficients: nn.Parameter | None
     _phi: Tensor
     _start: Tensor | None
+    __jit_unused_properties__: ClassVar[list[str]] = ["density", "coefficients"]
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class Weighted(ConvNd):
             ValueError: the density does not fit the kernel, or cannot be trained.
         """
         start = parameter = None
+        one_for_all = not is_per_axis(density) and len(set(self.kernel_size)) == 1
         if isinstance(density, Tensor):
             if trainable:
                 raise ValueError("a density given tap by tap cannot be trained; give coefficients")
@@ -104,7 +108,6 @@ class Weighted(ConvNd):
             fixed = axis_coefficients(density, self.kernel_size)
             exact = density_function(fixed)
             if trainable:
-                one_for_all = not is_per_axis(density) and len(set(self.kernel_size)) == 1
                 numbers = [value for axis in (fixed[:1] if one_for_all else fixed) for value in axis]
                 if not numbers:
                     raise ValueError("a kernel of one tap has no coefficient to train")
@@ -115,6 +118,7 @@ class Weighted(ConvNd):
         self._exact = exact  # in float64 on the CPU, so that Phi is rounded once, whatever dtypes the layer has had
         self._start = start  # of the trained parameter, for the same reason
         self._parametrization = parametrization if trainable else None
+        self._one_for_all = one_for_all
         self.register_parameter(TRAINED, parameter)
         self._phi = self._rounded(self.weight)
 
@@ -146,36 +150,68 @@ class Weighted(ConvNd):
         """Split the trained vector into its axes; a short one serves all of them."""
         values = free if self._parametrization is None else self._parametrization.coefficients(free)
         halves = [size // 2 for size in self.kernel_size]
-        return list(torch.split(values, halves)) if sum(halves) == len(values) else [values] * len(halves)
+        if self._one_for_all:
+            return [values] * len(halves)
+        ends = list(accumulate(halves, initial=0))
+        return [values[start:end] for start, end in pairwise(ends)]
+
+    def plain_kernel(self) -> Tensor:
+        """Return what Phi multiplies: W, unless a subclass computes a kernel from it."""
+        return self.weight
 
     def forward(self, input: Tensor) -> Tensor:
         """Return conv(input, W * Phi) + b."""
-        weight = self.weight
-        output: Tensor = self._conv_forward(input, weight * self._density_for(weight), self.bias)
-        return output
+        kernel = self.plain_kernel()
+        if torch.jit.is_scripting():
+            phi = self._phi
+            if phi.device != kernel.device or phi.dtype != kernel.dtype:
+                phi = self._exact.to(kernel)
+        else:
+            phi = self._density_for(kernel)
+        return self._conv_forward(input, kernel * phi, self.bias)
 
-    def _density_for(self, weight: Tensor) -> Tensor:
-        """Return Phi with the device and dtype of a kernel."""
+    def _density_for(self, kernel: Tensor) -> Tensor:
+        """Return Phi with the device and dtype of a kernel, and spread over processes as that is."""
         if self.density_coefficients is not None:
-            return density_function(self._axes(self.density_coefficients))
+            phi = density_function(self._axes(self.density_coefficients)).to(kernel.dtype)
+        else:
+            phi = self._kept(kernel)
+        return replicated_like(phi, kernel)
+
+    def _kept(self, kernel: Tensor) -> Tensor:
+        """Return the fixed Phi, made anew if the kernel has come to another device or dtype."""
         phi = self._phi
-        if phi.device != weight.device or phi.dtype != weight.dtype:
-            phi = self._rounded(weight)
+        if not isinstance(kernel, Tensor):  # torch.fx traces with stand-ins: look at the parameter itself
+            kernel = self._parameters.get("weight", phi)
+        if phi.device != kernel.device or phi.dtype != kernel.dtype:
+            phi = self._rounded(kernel)
             if not (torch.compiler.is_compiling() or is_transient(phi)):
                 self._phi = phi
-        check_fits(phi, weight)
+        if not torch.jit.is_tracing():  # type: ignore[no-untyped-call]  # sizes are tensors there
+            check_fits(phi, kernel)
         return phi
 
-    def _rounded(self, weight: Tensor) -> Tensor:
+    def _rounded(self, kernel: Tensor) -> Tensor:
         """Return Phi from its exact values; a copy, which training can use even if inference mode makes it."""
-        if not (weight.is_floating_point() or weight.is_complex()):
-            raise ValueError(
-                f"weights of {weight.dtype} have no room for a density, which is no whole number: fold first"
-            )
+        if not (kernel.is_floating_point() or kernel.is_complex()):
+            raise ValueError(f"weights of {kernel.dtype} cannot be multiplied with a density: fold first, then convert")
         if torch.compiler.is_compiling() or not torch.is_inference_mode_enabled():
-            return self._exact.to(weight.device, weight.dtype, copy=True)
+            return self._exact.to(kernel.device, kernel.dtype, copy=True)
         with torch.inference_mode(False):
-            return self._exact.to(weight.device, weight.dtype, copy=True)
+            return self._exact.to(kernel.device, kernel.dtype, copy=True)
+
+    def __prepare_scriptable__(self) -> Any:
+        """Answer `torch.jit.script`.
+
+        Raises:
+            ValueError: the density is trained.
+        """
+        if self.density_coefficients is not None:
+            raise ValueError(
+                "TorchScript takes fixed densities, and this layer trains its own: wconv.fold(model) first"
+            )
+        self._density_for(self.weight)
+        return self
 
     def extra_repr(self) -> str:
         """Add the density to what the plain layer prints."""

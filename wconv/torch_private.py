@@ -1,7 +1,7 @@
 """What the library takes from PyTorch that PyTorch does not document; a test says what is assumed of each.
 
-Beside these, `wconv.modules` overrides three methods that `torch.nn.Module` calls: `_apply`, `_load_from_state_dict` and
-`_conv_forward` (the last is called, and overridden for other classes).
+Beside these, `wconv.modules` overrides what `torch.nn.Module` calls (`_apply`, `_load_from_state_dict`), calls
+`_conv_forward`, and gives TorchScript `__prepare_scriptable__` and `__jit_unused_properties__`.
 """
 
 from torch import Tensor

@@ -1,6 +1,7 @@
 """Weights that arrive by other ways than `load_state_dict`: the density is there, and right, whatever the way."""
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -109,7 +110,12 @@ def test_what_fake_tensors_make_is_not_kept():
     assert torch.equal(module(batch), expected(module, batch))
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+INDUCTOR = pytest.param(
+    "inductor", marks=pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+)
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", INDUCTOR])
 def test_a_compiled_model_takes_weights_of_another_dtype(backend):
     module = layer()
     compiled = torch.compile(module, backend=backend, fullgraph=True)
