@@ -1,7 +1,7 @@
 """Weighted convolution (Cammarasana & Patanè, arXiv 2505.24558) for PyTorch."""
 
 from wconv import families
-from wconv.convert import convert, fold
+from wconv.convert import convert, fold, is_folded
 from wconv.equivalence import standard_twin
 from wconv.functional import weighted_conv1d, weighted_conv2d, weighted_conv3d
 from wconv.modules import WeightedConv1d, WeightedConv2d, WeightedConv3d
@@ -21,6 +21,7 @@ __all__ = [
     "density_parameters",
     "families",
     "fold",
+    "is_folded",
     "load_reference_state_dict",
     "param_groups",
     "standard_twin",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from wconv.density import Density, axis_coefficients, check_phi, density_function, is_per_axis
-from wconv.distributed import replicated_like
+from wconv.distributed import is_fully_sharded, is_sharded, replicated_like, spread_like, whole, with_base
 from wconv.functional import check_fits
 from wconv.parametrization import Parametrization
 from wconv.torch_private import ConvNd, is_transient
@@ -59,7 +59,7 @@ class Weighted(ConvNd):
     density_coefficients: nn.Parameter | None
     _phi: Tensor
     _start: Tensor | None
-    __jit_unused_properties__: ClassVar[list[str]] = ["density", "coefficients"]
+    __jit_unused_properties__: ClassVar[list[str]] = ["density", "coefficients", "has_sharded_density"]
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Weighted(ConvNd):
         assert self.density_coefficients is not None
         assert self._start is not None
         with torch.no_grad():
-            self.density_coefficients.copy_(self._start)
+            self.density_coefficients.copy_(spread_like(self._start, self.density_coefficients))
 
     @property
     def density(self) -> Tensor:
@@ -141,10 +141,15 @@ class Weighted(ConvNd):
 
     @property
     def coefficients(self) -> tuple[tuple[float, ...], ...] | None:
-        """The coefficients as they are now."""
+        """The coefficients as they are now; all processes have to ask for them, if they are sharded."""
         if self.density_coefficients is None or self.density_coefficients.is_meta:
             return self._fixed
-        return tuple(tuple(axis.tolist()) for axis in self._axes(self.density_coefficients.detach()))
+        return tuple(tuple(axis.tolist()) for axis in self._axes(whole(self.density_coefficients.detach())))
+
+    @property
+    def has_sharded_density(self) -> bool:
+        """Whether this process would have to ask others for the density; what prints a layer must not."""
+        return self.density_coefficients is not None and is_sharded(self.density_coefficients)
 
     def _axes(self, free: Tensor) -> list[Tensor]:
         """Split the trained vector into its axes; a short one serves all of them."""
@@ -173,7 +178,7 @@ class Weighted(ConvNd):
     def _density_for(self, kernel: Tensor) -> Tensor:
         """Return Phi with the device and dtype of a kernel, and spread over processes as that is."""
         if self.density_coefficients is not None:
-            phi = density_function(self._axes(self.density_coefficients)).to(kernel.dtype)
+            phi = density_function(self._axes(whole(self.density_coefficients))).to(kernel.dtype)
         else:
             phi = self._kept(kernel)
         return replicated_like(phi, kernel)
@@ -213,10 +218,22 @@ class Weighted(ConvNd):
         self._density_for(self.weight)
         return self
 
+    def become_plain(self, weight: nn.Parameter) -> None:
+        """Turn, in place, into the layer without a density; the last step of `wconv.fold`."""
+        self.weight = weight
+        for attribute in (TRAINED, "_phi", "_exact", "_fixed", "_start", "_parametrization", "_one_for_all"):
+            delattr(self, attribute)
+        kind: Any = self.plain
+        if is_fully_sharded(type(self)) and not is_fully_sharded(kind):
+            kind = with_base(type(self), kind)
+        self.__class__ = kind
+
     def extra_repr(self) -> str:
         """Add the density to what the plain layer prints."""
         text: str = super().extra_repr()  # type: ignore[no-untyped-call]
-        if self.coefficients is None:
+        if self.has_sharded_density:
+            shown = "sharded"
+        elif self.coefficients is None:
             shown = "given tap by tap"
         else:
             axes = [[round(value, 4) for value in axis] for axis in self.coefficients]
@@ -240,7 +257,8 @@ class Weighted(ConvNd):
         if self.density_coefficients is not None and f"{prefix}{TRAINED}" not in state_dict:
             trained = self.density_coefficients.detach()
             if trained.is_meta and self._start is not None and f"{prefix}weight" in state_dict:
-                trained = self._start.to(state_dict[f"{prefix}weight"].device, trained.dtype)  # where assign=True leads
+                weight = state_dict[f"{prefix}weight"]  # where assign=True leads
+                trained = spread_like(self._start.to(weight.device, trained.dtype), trained)
             state_dict = {**state_dict, f"{prefix}{TRAINED}": trained}
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
