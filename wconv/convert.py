@@ -20,6 +20,8 @@ from wconv.subclasses import weighted_class
 from wconv.torch_private import ConvNd, LazyModuleMixin, forget_parameter
 
 KernelSize = int | tuple[int, ...]
+_LEFT_OUT = "all such convolutions are weighted already, or left out by include or exclude"
+_ALONE = "all such convolutions are of classes that are left alone"
 Which = str | Iterable[str] | Callable[[str, nn.Module], bool]
 
 
@@ -85,16 +87,16 @@ def convert(
         key = _key(kernel_size, density)
         kind = classes.get(kind_of(module)) or weighted_class(kind_of(module))
         if isinstance(module, Weighted):
-            unused[key] = "all such convolutions are weighted already, or left out by include or exclude"
+            unused[key] = _LEFT_OUT
         elif not _matches(name, module, include) or _matches(name, module, exclude):
             reasons[name] = "left out by include or exclude"
-            unused[key] = "all such convolutions are weighted already, or left out by include or exclude"
+            unused[key] = _LEFT_OUT
         elif key is None:
             reasons[name] = "no density for this kernel size"
         elif kind is None or not isinstance(module, ConvNd):
             reasons[name] = why_not(module)
             foreign[type(module).__name__] += 1
-            unused[key] = "all such convolutions are of classes that are left alone"
+            unused[key] = _ALONE
         else:
             _refuse_computed(name, module, bool(trainable))
             chosen[module], becomes[module] = key, kind
@@ -109,8 +111,9 @@ def convert(
     if preserve == "function":
         _divide(chosen)
     messages = {key: f"density for kernel size {key}: {unused[key]}" for key in density if key not in chosen.values()}
-    for message in messages.values():
-        warnings.warn(message, stacklevel=2)
+    for key, message in messages.items():
+        if unused[key] != _ALONE:  # which has a warning of its own
+            warnings.warn(message, stacklevel=2)
     if foreign:
         warnings.warn(_left_alone(foreign), stacklevel=2)
     leave_report(model, reasons, messages)
