@@ -218,6 +218,14 @@ class Weighted(ConvNd):
         self._density_for(self.weight)
         return self
 
+    def fuse(self) -> nn.Module:
+        """Answer tools that merge layers and ask each whether it can (timm's `reparameterize_model`).
+
+        Raises:
+            ValueError: always; others around it have read W, not W * Phi.
+        """
+        raise ValueError("a weighted convolution cannot be merged with others as it is: wconv.fold(model) first")
+
     def become_plain(self, weight: nn.Parameter) -> None:
         """Turn, in place, into the layer without a density; the last step of `wconv.fold`."""
         self.weight = weight
@@ -266,19 +274,19 @@ class Weighted(ConvNd):
 class WeightedConv1d(Weighted, nn.Conv1d):
     """Convolve (N, C, L) or (C, L) with W * Phi; arguments as of `Weighted`, kernels as of `torch.nn.Conv1d`."""
 
-    plain = nn.Conv1d
+    plain: ClassVar[type[ConvNd]] = nn.Conv1d
 
 
 class WeightedConv2d(Weighted, nn.Conv2d):
     """Convolve (N, C, H, W) or (C, H, W) with W * Phi; arguments as of `Weighted`, kernels as of `torch.nn.Conv2d`."""
 
-    plain = nn.Conv2d
+    plain: ClassVar[type[ConvNd]] = nn.Conv2d
 
 
 class WeightedConv3d(Weighted, nn.Conv3d):
     """Convolve (N, C, D, H, W) or (C, D, H, W) with W * Phi; as `Weighted`, kernels as of `torch.nn.Conv3d`."""
 
-    plain = nn.Conv3d
+    plain: ClassVar[type[ConvNd]] = nn.Conv3d
 
 
 # The weighted layer of each plain one.
