@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Literal
 
@@ -136,7 +136,7 @@ def fold(model: nn.Module) -> nn.Module:
     for name, layer in layers.items():
         if (computed := _computed(layer)) is not None:
             raise ValueError(f"layer {name!r} is parametrized ({computed}): remove the parametrization, then fold")
-        if "forward" in vars(layer):
+        if _has_foreign_forward(layer):
             raise ValueError(f"layer {name!r} has a forward of its own (a hook of accelerate?): remove it, then fold")
     reshard(model)
     products = [weighted(layer.plain_kernel().detach(), layer.density.detach()) for layer in layers.values()]
@@ -161,6 +161,15 @@ def _key(kernel_size: tuple[int, ...], density: Mapping[KernelSize, Density]) ->
     """Return the key that means a kernel: its shape, or the one size that all of its axes have."""
     keys: list[KernelSize] = [kernel_size, *(kernel_size[:1] if len(set(kernel_size)) == 1 else ())]
     return next((key for key in keys if key in density), None)
+
+
+def _has_foreign_forward(module: nn.Module) -> bool:
+    """Tell whether a layer computes by something that was put on it; what hooks leave behind is its own again."""
+    forward = vars(module).get("forward")
+    if forward is not None and getattr(forward, "__func__", None) is type(module).forward:
+        del module.forward
+        forward = None
+    return forward is not None
 
 
 def _checked(subclasses: Mapping[type[nn.Module], type[Weighted]]) -> Mapping[type[nn.Module], type[Weighted]]:
@@ -194,7 +203,7 @@ def _refuse_computed(name: str, module: ConvNd, trainable: bool) -> None:
             f"layer {name!r} is parametrized ({computed}), and its weight or class is not its own: "
             "convert first and register the parametrization then, or exclude the layer"
         )
-    if "forward" in vars(module):
+    if _has_foreign_forward(module):
         raise ValueError(
             f"layer {name!r} has a forward of its own, put there by a hook (of accelerate?), that knows of no density: "
             "convert first, then add the hook"
@@ -232,7 +241,7 @@ def _try(
         (becomes[layer], layer.kernel_size): key for layer, key in chosen.items()
     }
     for key in density.keys() - set(chosen.values()):  # what no layer has is checked all the same
-        sizes = (key,) * _axes(density[key]) if isinstance(key, int) else key
+        sizes = (key,) * _axes(density[key], key) if isinstance(key, int) else key
         if not (isinstance(sizes, tuple) and len(sizes) in (1, 2, 3) and all(isinstance(size, int) for size in sizes)):
             raise ValueError(f"density key {key!r}: expected a kernel size such as 3 or (3, 5)")
         kinds[list(WEIGHTED.values())[len(sizes) - 1], sizes] = key
@@ -247,10 +256,13 @@ def _try(
             )
 
 
-def _axes(density: Density) -> int:
+def _axes(density: Density, key: int) -> int:
     """Return for how many axes a density is meant; one list serves any number, and is tried on two."""
     if isinstance(density, Tensor):
         return density.dim()
+    if not isinstance(density, Sequence):  # an array: Phi, one row an axis, or one row for all
+        sizes = tuple(density.shape)
+        return len(sizes) if set(sizes) == {key} else sizes[0] if len(sizes) > 1 else 2
     return len(density) if is_per_axis(density) else 2
 
 

@@ -5,6 +5,7 @@
 Source: Cammarasana & Patanè, arXiv 2505.24558.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from itertools import accumulate, pairwise
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wconv.density import Density, axis_coefficients, check_phi, density_function, is_per_axis
+from wconv.density import Density, axis_coefficients, check_phi, density_function, is_per_axis, spelled_out
 from wconv.distributed import is_fully_sharded, is_sharded, replicated_like, spread_like, whole, with_base
 from wconv.functional import check_fits
 from wconv.parametrization import Parametrization
@@ -30,20 +31,10 @@ class Weighted(ConvNd):
     are used. A trained density is a parameter, whose key may be missing from what is loaded.
 
     Args:
-        in_channels: as in `torch.nn.Conv2d`, like all that follow up to `dtype`.
-        out_channels: see there.
-        kernel_size: see there; odd on each axis.
-        stride: see there.
-        padding: see there.
-        dilation: see there.
-        groups: see there.
-        bias: see there.
-        padding_mode: see there.
-        device: see there.
-        dtype: see there.
+        in_channels: as in `torch.nn.Conv2d`, like all that follow up to `dtype`; the kernel is odd on each axis.
         density: coefficients from the outermost tap inwards, without the centre, which is 1: one list for all axes
             (`[0.7]` for 3x3), or one an axis (`([0.7], [0.2, 0.8])` for 3x5); or Phi itself, a tensor of the shape of
-            the kernel. None means ones.
+            the kernel. Tuples and arrays of NumPy are taken like lists, or like the tensor. None means ones.
         trainable_density: train the coefficients along with the weights.
         parametrization: where trained coefficients may go: `Positive()`, `Bounded(low, high)`, or None for anywhere.
 
@@ -99,6 +90,7 @@ class Weighted(ConvNd):
             ValueError: the density does not fit the kernel, or cannot be trained.
         """
         start = parameter = None
+        density = spelled_out(density, self.kernel_size)
         one_for_all = not is_per_axis(density) and len(set(self.kernel_size)) == 1
         if isinstance(density, Tensor):
             if trainable:
@@ -125,11 +117,13 @@ class Weighted(ConvNd):
     def reset_parameters(self) -> None:
         """Draw weights and bias as the plain layer does, and start a trained density again."""
         super().reset_parameters()
-        if getattr(self, "_start", None) is not None:  # not yet there while the plain layer is made
-            self._restart_density()
+        if hasattr(self, "_start"):  # not yet there while the plain layer is made
+            self.reset_density()
 
-    def _restart_density(self) -> None:
-        assert self.density_coefficients is not None
+    def reset_density(self) -> None:
+        """Start a trained density again; a fixed one is always what it was."""
+        if self.density_coefficients is None:
+            return
         assert self._start is not None
         with torch.no_grad():
             self.density_coefficients.copy_(spread_like(self._start, self.density_coefficients))
@@ -257,11 +251,21 @@ class Weighted(ConvNd):
         if self.density_coefficients is None:
             self._density_for(self.weight)
         if was_meta:
-            self._restart_density()
+            self.reset_density()
         return self
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Load, and let a checkpoint of the plain layer leave a trained density where it is."""
+        """Load, and let a checkpoint of the plain layer leave a trained density where it is.
+
+        Warns:
+            UserWarning: the checkpoint has a trained density, and this layer a fixed one.
+        """
+        if self.density_coefficients is None and f"{prefix}{TRAINED}" in state_dict:
+            warnings.warn(
+                f"'{prefix}{TRAINED}' of the checkpoint is a trained density; this layer has a fixed one, and it is "
+                "passed over: convert the model with trainable=True before it is loaded",
+                stacklevel=2,
+            )
         if self.density_coefficients is not None and f"{prefix}{TRAINED}" not in state_dict:
             trained = self.density_coefficients.detach()
             if trained.is_meta and self._start is not None and f"{prefix}weight" in state_dict:

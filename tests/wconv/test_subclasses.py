@@ -183,12 +183,16 @@ def test_a_class_that_cannot_be_meant_is_refused(becomes):
 def test_a_forward_that_was_put_on_a_layer_is_refused():
     """Hooks of accelerate do that; the old forward would go on without a density."""
     model = nn.Sequential(nn.Conv2d(2, 2, 3))
-    model[0].forward = model[0].forward
+    old = model[0].forward
+    model[0].forward = lambda input: old(input)
     with pytest.raises(ValueError, match=r"layer '0' has a forward of its own.*convert first"):
         wconv.convert(model, {3: [0.7]})
-    del model[0].forward
+    model[0].forward = old  # as accelerate does when it takes its hook off
+    plain = model(images())
     wconv.convert(model, {3: [0.7]})
-    model[0].forward = model[0].forward
+    assert not torch.equal(model(images()), plain)
+    old = model[0].forward
+    model[0].forward = lambda input: old(input)
     with pytest.raises(ValueError, match=r"layer '0' has a forward of its own.*then fold"):
         wconv.fold(model)
     assert isinstance(model[0], Weighted)
