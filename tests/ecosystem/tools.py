@@ -273,15 +273,16 @@ def _safetensors(model: nn.Module) -> Tensor:
 
 def _accelerate_empty(model: nn.Module) -> Tensor:
     import accelerate
-    from safetensors.torch import save_model
 
     with accelerate.init_empty_weights(include_buffers=True):
         empty = Network()
         if not wconv.is_folded(model):
             wconv.convert(empty, {3: [0.7]})
-    return through_file(
-        save_model, lambda file: accelerate.load_checkpoint_and_dispatch(empty.eval(), str(file), {"": "cpu"}), model
-    )(images())
+
+    def load(file: Path) -> nn.Module:
+        return accelerate.load_checkpoint_and_dispatch(empty.eval(), str(file), {"": "cpu"})
+
+    return through_file(torch.save, load, model.state_dict())(images())
 
 
 def _accelerate_offload(model: nn.Module) -> Tensor:
