@@ -8,6 +8,7 @@ import wconv
 from wconv import Positive, WeightedConv1d, WeightedConv2d, WeightedConv3d
 from wconv.reference import load_reference_state_dict
 
+pytestmark = pytest.mark.filterwarnings("ignore:loaded as fixed densities")
 CONVOLVE = {1: nn.functional.conv1d, 2: nn.functional.conv2d, 3: nn.functional.conv3d}
 PLAIN = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 WEIGHTED = {1: WeightedConv1d, 2: WeightedConv2d, 3: WeightedConv3d}
@@ -240,7 +241,6 @@ NESTINGS = {
 
 @pytest.mark.parametrize("nesting", NESTINGS)
 @pytest.mark.parametrize("key", ["Phi", "den"])
-@pytest.mark.filterwarnings("ignore:loaded as fixed densities")
 def test_prefixes_and_nestings(nesting, key):
     theirs, model = reference(key), plain()
     load_reference_state_dict(model, NESTINGS[nesting](theirs.state_dict()))
