@@ -165,8 +165,12 @@ class Weighted(ConvNd):
             phi = self._phi
             if phi.device != kernel.device or phi.dtype != kernel.dtype:
                 phi = self._exact.to(kernel)
+        elif torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+            phi = self._density_for(kernel).type_as(kernel)  # recorded, so that what is traced can be moved
         else:
             phi = self._density_for(kernel)
+            if isinstance(kernel, Tensor):  # torch.fx traces with stand-ins
+                check_fits(phi, kernel)
         return self._conv_forward(input, kernel * phi, self.bias)
 
     def _density_for(self, kernel: Tensor) -> Tensor:
@@ -180,14 +184,12 @@ class Weighted(ConvNd):
     def _kept(self, kernel: Tensor) -> Tensor:
         """Return the fixed Phi, made anew if the kernel has come to another device or dtype."""
         phi = self._phi
-        if not isinstance(kernel, Tensor):  # torch.fx traces with stand-ins: look at the parameter itself
+        if not isinstance(kernel, Tensor):  # a stand-in: look at the parameter itself
             kernel = self._parameters.get("weight", phi)
         if phi.device != kernel.device or phi.dtype != kernel.dtype:
             phi = self._rounded(kernel)
             if not (torch.compiler.is_compiling() or is_transient(phi)):
                 self._phi = phi
-        if not torch.jit.is_tracing():  # type: ignore[no-untyped-call]  # sizes are tensors there
-            check_fits(phi, kernel)
         return phi
 
     def _rounded(self, kernel: Tensor) -> Tensor:
@@ -255,11 +257,7 @@ class Weighted(ConvNd):
         return self
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Load, and let a checkpoint of the plain layer leave a trained density where it is.
-
-        Warns:
-            UserWarning: the checkpoint has a trained density, and this layer a fixed one.
-        """
+        """Load, and let a checkpoint of the plain layer leave a trained density where it is."""
         if self.density_coefficients is None and f"{prefix}{TRAINED}" in state_dict:
             warnings.warn(
                 f"'{prefix}{TRAINED}' of the checkpoint is a trained density; this layer has a fixed one, and it is "

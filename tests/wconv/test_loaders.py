@@ -160,6 +160,18 @@ def test_a_kernel_of_another_shape_is_refused():
         module(images())
 
 
+def test_weights_that_are_away_while_the_layer_moves():
+    """DeepSpeed and FSDP1 leave an empty or a flat parameter where a part of the model is not at work."""
+    module = layer()
+    weight = module.weight.detach().double()
+    for elsewhere in (torch.empty(0), torch.empty(7)):
+        module.weight.data = elsewhere
+        module.to(torch.float64)
+        assert torch.equal(module.density, PHI)
+    module.weight.data = weight
+    assert torch.equal(module(images(torch.float64)), expected(module, images(torch.float64)))
+
+
 def test_integers_are_refused_where_phi_would_be_rounded_to_nothing():
     module = layer()
     module.weight = nn.Parameter(torch.ones(4, 3, 3, 3, dtype=torch.int64), requires_grad=False)

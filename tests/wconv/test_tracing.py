@@ -135,3 +135,31 @@ def test_traces_of_torchscript_are_silent_and_right(kind, recwarn):
     traced = torch.jit.trace(model, images())
     assert torch.equal(traced(images()[:2]), model(images()[:2]))
     assert not [warning for warning in recwarn if warning.category is torch.jit.TracerWarning]
+
+
+@pytest.mark.parametrize("capture", [torch.jit.trace, lambda model, batch: torch.fx.symbolic_trace(model)])
+@kinds
+def test_what_was_traced_moves_to_other_devices_and_dtypes(capture, kind):
+    expected = network(**kind).double()(images().double())
+    captured = capture(network(**kind), images()).double()
+    torch.testing.assert_close(captured(images().double()), expected, rtol=1e-6, atol=1e-6)
+    assert captured.to("meta")(images().double().to("meta")).is_meta
+
+
+def test_what_was_exported_moves_by_the_pass_of_pytorch():
+    from torch.export.passes import move_to_device_pass
+
+    program = move_to_device_pass(torch.export.export(network(), (images(),)), "meta")
+    assert program.module()(images().to("meta")).is_meta
+
+
+def test_training_with_simulated_quantisation_by_fx():
+    from torch.ao.quantization import get_default_qat_qconfig_mapping
+    from torch.ao.quantization.quantize_fx import convert_fx, prepare_qat_fx
+
+    model = nn.Sequential(*network(), nn.BatchNorm2d(4), nn.ReLU()).train()
+    prepared = prepare_qat_fx(model, get_default_qat_qconfig_mapping("x86"), (images(),))
+    for _ in range(30):  # so that batch norm knows the images
+        prepared(images()).sum().backward()
+    expected = prepared.eval()(images())
+    assert (convert_fx(prepared)(images()) - expected).abs().max() < 0.1 * expected.abs().max()
