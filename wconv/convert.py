@@ -184,9 +184,10 @@ def _checked(subclasses: Mapping[type[nn.Module], type[Weighted]]) -> Mapping[ty
 
 def _left_alone(foreign: Counter[str]) -> str:
     names = ", ".join(f"{name} ({count})" for name, count in foreign.most_common())
+    several = "convolutions have" if foreign.total() > 1 else "convolution has"
     return (
-        f"{foreign.total()} convolutions have a kernel size with a density and are left alone, since their classes do "
-        f"not convolve as those of torch.nn: {names}. Exclude them, or say how to convert them with subclasses="
+        f"{foreign.total()} {several} a kernel size with a density and are left alone, since their classes convolve in "
+        f"their own way: {names}. Exclude them, or say how to convert them with subclasses="
     )
 
 

@@ -7,6 +7,7 @@ Source: Cammarasana & Patanè, arXiv 2505.24558.
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from itertools import accumulate, pairwise
 from typing import Any, ClassVar
 
@@ -196,10 +197,15 @@ class Weighted(ConvNd):
         """Return Phi from its exact values; a copy, which training can use even if inference mode makes it."""
         if not (kernel.is_floating_point() or kernel.is_complex()):
             raise ValueError(f"weights of {kernel.dtype} cannot be multiplied with a density: fold first, then convert")
-        if torch.compiler.is_compiling() or not torch.is_inference_mode_enabled():
+        inference = torch.is_inference_mode_enabled() and not torch.compiler.is_compiling()
+        with torch.inference_mode(False) if inference else nullcontext():
             return self._exact.to(kernel.device, kernel.dtype, copy=True)
-        with torch.inference_mode(False):
-            return self._exact.to(kernel.device, kernel.dtype, copy=True)
+
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """Take a parameter, and make Phi for new weights at once: compiled code would make it at each call."""
+        super().register_parameter(name, param)
+        if name == "weight" and param is not None and param.is_floating_point() and hasattr(self, "_phi"):
+            self._kept(param)
 
     def __prepare_scriptable__(self) -> Any:
         """Answer `torch.jit.script`.
@@ -208,9 +214,7 @@ class Weighted(ConvNd):
             ValueError: the density is trained.
         """
         if self.density_coefficients is not None:
-            raise ValueError(
-                "TorchScript takes fixed densities, and this layer trains its own: wconv.fold(model) first"
-            )
+            raise ValueError("TorchScript takes fixed densities, and this one is trained: wconv.fold(model) first")
         self._density_for(self.weight)
         return self
 
@@ -242,9 +246,8 @@ class Weighted(ConvNd):
         else:
             axes = [[round(value, 4) for value in axis] for axis in self.coefficients]
             shown = str(axes[0] if all(axis == axes[0] for axis in axes) else axes)
-        return f"{text}, density={shown}" + (
-            ", trainable_density=True" if self.density_coefficients is not None else ""
-        )
+        trained = ", trainable_density=True" if self.density_coefficients is not None else ""
+        return f"{text}, density={shown}{trained}"
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         """Move or cast the layer, and Phi with it; a trained density starts again after `to_empty`."""

@@ -172,6 +172,17 @@ def test_weights_that_are_away_while_the_layer_moves():
     assert torch.equal(module(images(torch.float64)), expected(module, images(torch.float64)))
 
 
+def test_compiled_code_finds_phi_after_the_weights_have_come():
+    with torch.device("meta"):
+        module = layer()
+    by_setattr(module, layer().double())
+    graphs = []
+    batch = images(torch.float64)
+    compiled = torch.compile(module, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
+    assert torch.equal(compiled(batch), expected(module, batch))
+    assert "to(" not in graphs[0].code
+
+
 def test_integers_are_refused_where_phi_would_be_rounded_to_nothing():
     module = layer()
     module.weight = nn.Parameter(torch.ones(4, 3, 3, 3, dtype=torch.int64), requires_grad=False)

@@ -124,9 +124,8 @@ def test_one_warning_counts_and_names_what_is_left_alone():
         wconv.convert(model, {3: [0.7], 5: [0.2, 0.8], 7: [0.1, 0.2, 0.3]}, exclude="4")
     assert [str(warning.message) for warning in caught] == [
         "density for kernel size 7: the model has no such convolution",
-        "5 convolutions have a kernel size with a density and are left alone, since their classes do not convolve as "
-        "those of torch.nn: Flipped (3), Shifted (1), Cosine (1). Exclude them, or say how to convert them with "
-        "subclasses=",
+        "5 convolutions have a kernel size with a density and are left alone, since their classes convolve in their "
+        "own way: Flipped (3), Shifted (1), Cosine (1). Exclude them, or say how to convert them with subclasses=",
     ]
     assert all(warning.filename == __file__ for warning in caught)
     notes = {layer.name: (layer.kernel_size, layer.note) for layer in wconv.summary(model)}
