@@ -198,3 +198,9 @@ def test_a_replica_of_data_parallel_has_its_density():
     replica._parameters = {"density_coefficients": None}
     replica.weight, replica.bias = module.weight.detach().double(), module.bias.detach().double()
     assert torch.equal(replica(images(torch.float64)), expected(replica, images(torch.float64)))
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_skip_init_leaves_the_weights_out_and_not_the_density(trainable):
+    module = torch.nn.utils.skip_init(WeightedConv2d, 3, 4, 3, density=[0.7], trainable_density=trainable)
+    torch.testing.assert_close(module.density.detach(), PHI.float())
