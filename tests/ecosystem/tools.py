@@ -5,10 +5,8 @@ of the same network folded. `scripts/ecosystem.py` writes the table from it, and
 import contextlib
 import copy
 import io
-import tempfile
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,83 +15,10 @@ import torch
 from torch import Tensor, nn
 
 import wconv
+from tests.ecosystem.common import Network, Tool, images, network, through_file
+from tests.ecosystem.torch_tools import TORCH_TOOLS
 
 AS_IS, FOLD, REFUSED = "works as is", "fold first", "refused"
-
-
-@dataclass(frozen=True)
-class Tool:
-    """What is done with a network.
-
-    Attributes:
-        package: that the tool comes from.
-        name: for the table.
-        use: returns what has to be the same for a weighted network and its folded copy.
-        trained: whether the density of the network is trained.
-        tolerance: of the comparison, relative to the largest number.
-    """
-
-    package: str
-    name: str
-    use: Callable[[nn.Module], Any]
-    trained: bool = False
-    tolerance: float = 1e-4
-
-
-class Network(nn.Module):
-    """Convolution, batch norm, convolution; and something linear, for tools that look for that."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.norm, self.relu = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()
-        self.last, self.linear = nn.Conv2d(8, 8, 3), nn.Linear(8, 4)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return four numbers an image."""
-        features: Tensor = self.last(self.relu(self.norm(self.conv(images))))
-        output: Tensor = self.linear(features.mean((2, 3)))
-        return output
-
-
-def network(trained: bool = False) -> nn.Module:
-    """Return a weighted network whose batch norm has seen something."""
-    torch.manual_seed(0)
-    model = wconv.convert(Network(), {3: [0.7]}, trainable=trained)
-    model(3 * images() + 1)
-    return model.eval()
-
-
-def images() -> Tensor:
-    """Return two images."""
-    return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
-
-
-def through_file(save: Callable[[Any, Any], Any], load: Callable[[Any], Any], thing: Any) -> Any:
-    """Return what a file holds of a thing."""
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "file"
-        save(thing, file)
-        return load(file)
-
-
-def _state_dict(model: nn.Module) -> Tensor:
-    other = copy.deepcopy(model)
-    for parameter in other.parameters():
-        nn.init.zeros_(parameter)
-    other.load_state_dict(through_file(torch.save, torch.load, model.state_dict()))
-    return other(images())
-
-
-def _whole(model: nn.Module) -> Tensor:
-    return through_file(torch.save, lambda file: torch.load(file, weights_only=False), model)(images())
-
-
-def _inductor(model: nn.Module) -> Tensor:
-    return torch.compile(model, fullgraph=True)(images())
-
-
-def _export(model: nn.Module) -> Tensor:
-    return torch.export.export(model, (images(),)).module()(images())
 
 
 def _onnx(model: nn.Module) -> Tensor:
@@ -107,94 +32,6 @@ def _onnx(model: nn.Module) -> Tensor:
             lambda model, file: torch.onnx.export(model, (images(),), file, dynamo=True, verbose=False), load, model
         )
     return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: images().numpy()})[0])
-
-
-def _script(model: nn.Module) -> Tensor:
-    return torch.jit.script(model)(images())
-
-
-def _trace(model: nn.Module) -> Tensor:
-    return torch.jit.trace(model, images())(images())
-
-
-def _fx(model: nn.Module) -> Tensor:
-    return torch.fx.symbolic_trace(model)(images())
-
-
-def _prune(model: nn.Module) -> Tensor:
-    from torch.nn.utils import prune
-
-    prune.custom_from_mask(model.last, "weight", torch.arange(576).view(8, 8, 3, 3) % 3 > 0)
-    return model(images())
-
-
-def _weight_norm(model: nn.Module) -> Tensor:
-    torch.nn.utils.parametrizations.weight_norm(model.last)
-    return model(images())
-
-
-def _fuse_conv_bn(model: nn.Module) -> Tensor:
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-    model.conv, model.norm = fuse_conv_bn_eval(model.conv, model.norm), nn.Identity()
-    return model(images())
-
-
-def _fx_fuse(model: nn.Module) -> Tensor:
-    from torch.fx.experimental.optimization import fuse
-
-    return fuse(model)(images())
-
-
-def _own_fusion(model: nn.Module) -> Tensor:
-    """Merge convolution and batch norm as many repositories do: a new layer from `conv.weight`."""
-    conv, norm = model.conv, model.norm
-    fused = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, padding=conv.padding)
-    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-    fused.weight = nn.Parameter(conv.weight * scale[:, None, None, None])
-    fused.bias = nn.Parameter((conv.bias - norm.running_mean) * scale + norm.bias)
-    model.conv, model.norm = fused, nn.Identity()
-    return model(images())
-
-
-def _fuse_modules(model: nn.Module) -> Tensor:
-    return torch.ao.quantization.fuse_modules(model, [["conv", "norm", "relu"]])(images())
-
-
-def _quantize_fx(model: nn.Module) -> Tensor:
-    from torch.ao.quantization import get_default_qconfig_mapping
-    from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
-
-    prepared = prepare_fx(model, get_default_qconfig_mapping("x86"), (images(),))
-    prepared(images())
-    return convert_fx(prepared)(images())
-
-
-def _quantize_dynamic(model: nn.Module) -> Tensor:
-    return torch.ao.quantization.quantize_dynamic(model, {nn.Linear})(images())
-
-
-def _flops(model: nn.Module) -> Tensor:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter:
-        model(images())
-    return torch.tensor(float(counter.get_total_flops()))
-
-
-def _average(model: nn.Module) -> Tensor:
-    average = torch.optim.swa_utils.AveragedModel(model, use_buffers=True)
-    average.update_parameters(model)
-    return average(images())
-
-
-def _gradients_of_samples(model: nn.Module) -> Any:
-    parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
-
-    def loss(parameters: dict[str, Tensor], image: Tensor) -> Tensor:
-        return torch.func.functional_call(model, parameters, (image[None],)).square().sum()
-
-    return torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(parameters, images())["linear.weight"]
 
 
 def _torchvision_features(model: nn.Module) -> Tensor:
@@ -333,25 +170,7 @@ def _ptflops(backend: str) -> Callable[[nn.Module], Tensor]:
 
 
 TOOLS = [
-    Tool("torch", "`state_dict`, `torch.save`, `torch.load`", _state_dict),
-    Tool("torch", "`torch.save` of a whole model, pickle, deepcopy", _whole),
-    Tool("torch", "`torch.compile` (inductor)", _inductor),
-    Tool("torch", "`torch.export`", _export),
-    Tool("torch", "`torch.jit.script`, fixed density", _script),
-    Tool("torch", "`torch.jit.script`, trained density", _script, trained=True),
-    Tool("torch", "`torch.jit.trace`", _trace),
-    Tool("torch", "`torch.fx.symbolic_trace`", _fx),
-    Tool("torch", "`torch.func`: `functional_call`, `grad`, `vmap`", _gradients_of_samples),
-    Tool("torch", "`torch.nn.utils.prune`, after `convert`", _prune),
-    Tool("torch", "`parametrizations.weight_norm`, after `convert`", _weight_norm),
-    Tool("torch", "`swa_utils.AveragedModel`", _average),
-    Tool("torch", "`FlopCounterMode`", _flops),
-    Tool("torch", "`fuse_conv_bn_eval`", _fuse_conv_bn),
-    Tool("torch", "`fx.experimental.optimization.fuse`", _fx_fuse),
-    Tool("torch", "`ao.quantization.fuse_modules`", _fuse_modules),
-    Tool("torch", "`ao.quantization.quantize_dynamic`", _quantize_dynamic),
-    Tool("torch", "`ao.quantization.quantize_fx`", _quantize_fx, tolerance=0.05),
-    Tool("torch", "a fusion written by hand, from `conv.weight`", _own_fusion),
+    *TORCH_TOOLS,
     Tool("torchvision", "`create_feature_extractor`", _torchvision_features),
     Tool("onnx", "`torch.onnx.export`, run by onnxruntime", _onnx),
     Tool("safetensors", "`save_model`, `load_model`", _safetensors),
