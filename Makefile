@@ -3,6 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+ECOSYSTEM := $(VENV)/.ecosystem
 
 .PHONY: install quickstart test test-all lint format
 install: $(INSTALLED)
@@ -10,6 +11,11 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt -e ".[experiment,dev]"
+	@touch $@
+
+# Other people's tools, which tests/ecosystem tries.
+$(ECOSYSTEM): $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt -e ".[ecosystem]"
 	@touch $@
 
 # The main jobs on drawn images: standard against weighted, and a picture denoised; see README.md.
@@ -24,10 +30,10 @@ quickstart: install
 # One thread a test: what they compute is small, and two workers then share the cores evenly.
 test test-all: export OMP_NUM_THREADS = 1
 test: install
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults and not slurm and not browser"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults and not slurm and not browser and not ecosystem"
 
 # with_cluster.sh starts a SLURM of one node, where it is installed.
-test-all: install
+test-all: install $(ECOSYSTEM)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slurm"
 	tests/slurm/with_cluster.sh $(BIN)/python -m pytest -n 2 tests/slurm
 

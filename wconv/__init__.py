@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wconv import families
-    from wconv.conversion import convert, fold
+    from wconv.conversion import convert, fold, is_folded
     from wconv.equivalence import standard_twin
     from wconv.functional import weighted_conv1d, weighted_conv2d, weighted_conv3d
     from wconv.modules import WeightedConv1d, WeightedConv2d, WeightedConv3d
@@ -29,6 +29,7 @@ __all__ = [
     "density_parameters",
     "families",
     "fold",
+    "is_folded",
     "load_reference_state_dict",
     "param_groups",
     "standard_twin",
@@ -38,7 +39,7 @@ __all__ = [
     "weighted_conv3d",
 ]
 _MODULES = {
-    "conversion": ("convert", "fold"),
+    "conversion": ("convert", "fold", "is_folded"),
     "equivalence": ("standard_twin",),
     "functional": ("weighted_conv1d", "weighted_conv2d", "weighted_conv3d"),
     "modules": ("WeightedConv1d", "WeightedConv2d", "WeightedConv3d"),

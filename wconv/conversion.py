@@ -1,23 +1,27 @@
 """Make the convolutions of any model weighted ones, and plain again."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
-from torch.nn.modules.lazy import LazyModuleMixin
-from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
+from torch.nn.utils.parametrize import is_parametrized
 
 from wconv.density import Density, is_per_axis
+from wconv.distributed import is_distributed, is_fully_sharded, reshard, set_value
 from wconv.functional import weighted
 from wconv.modules import TRAINED, WEIGHTED, Weighted
 from wconv.parametrization import Parametrization
-from wconv.report import leave_report, why_not
+from wconv.report import kernel_size_of, kind_of, leave_report, why_not
+from wconv.subclasses import weighted_class
+from wconv.torch_private import ConvNd, LazyModuleMixin, forget_parameter
 
 KernelSize = int | tuple[int, ...]
+_LEFT_OUT = "all such convolutions are weighted already, or left out by include or exclude"
+_ALONE = "all such convolutions are of classes that are left alone"
 Which = str | Iterable[str] | Callable[[str, nn.Module], bool]
 
 
@@ -30,15 +34,20 @@ def convert(
     trainable: bool | Literal["shared"] = False,
     parametrization: Parametrization | None = None,
     preserve: Literal["weights", "function"] = "weights",
+    subclasses: Mapping[type[nn.Module], type[Weighted]] | None = None,
 ) -> nn.Module:
     """Make, in place, every convolution whose kernel size has a density a weighted one.
 
     A layer stays the same object with another class: its parameters, hooks, device, dtype and mode are as they were,
     it stays shared where it was, and an optimiser made before still trains it. No random number is drawn.
 
+    What reads `layer.weight` from then on sees W, and not the kernel W * Phi that is applied: tools that merge, fuse or
+    quantise weights by themselves take the model after `wconv.fold`. docs/ecosystem.md has a table of tools.
+
     Args:
-        model: any module, also a single convolution. Only layers that are exactly `torch.nn.Conv1d`, `Conv2d` or
-            `Conv3d` are converted; subclasses are left alone, and `wconv.summary` says so.
+        model: any module, also a single convolution. Converted are `torch.nn.Conv1d`, `Conv2d`, `Conv3d` and classes
+            that convolve as these do (they override neither `forward` nor `_conv_forward`); others are left alone, and
+            a warning and `wconv.summary` say so.
         density: density by kernel size: `{3: [0.7]}` for kernels of 3, 3x3 and 3x3x3, or
             `{(3, 5): ([0.7], [0.2, 0.8])}`.
         include: names of the layers to convert, with wildcards ("features.*"), one or several; or a function of name
@@ -49,54 +58,65 @@ def convert(
         parametrization: as in `wconv.WeightedConv2d`.
         preserve: "weights" keeps W, and the function changes; "function" divides W by Phi (in new parameters: make the
             optimiser after that).
+        subclasses: the weighted class for each class that convolves in its own way: a subclass of it and of
+            `wconv.WeightedConv2d`, as docs/ecosystem.md shows. `wconv.timm_layers.SUBCLASSES` holds those of timm.
 
     Returns:
         The same model.
 
     Raises:
-        ValueError: a density does not fit its kernel size, or cannot be divided by; or a layer that should be
-            converted is parametrized or lazy. Nothing is changed then.
+        ValueError: a density does not fit its kernel size, or cannot be divided by; a class in `subclasses` is no
+            weighted one; or a layer that should be converted is parametrized, lazy, sharded (and its density trained),
+            or has a `forward` of its own. Nothing is changed then.
 
     Warns:
-        UserWarning: a key matches no layer.
+        UserWarning: no layer is converted with a key; or layers with a key are left alone because of their classes.
     """
     if preserve not in ("weights", "function"):
         raise ValueError(f"preserve={preserve!r}: expected 'weights' or 'function'")
-    chosen: dict[_ConvNd, KernelSize] = {}
+    classes = _checked(subclasses or {})
+    chosen: dict[ConvNd, KernelSize] = {}
+    becomes: dict[ConvNd, type[Weighted]] = {}
     reasons: dict[str, str] = {}
+    unused: dict[KernelSize | None, str] = dict.fromkeys(density, "the model has no such convolution")
+    foreign: Counter[str] = Counter()
     for name, module in model.named_modules():
-        if not isinstance(module, _ConvNd) or isinstance(module, Weighted):
+        kernel_size = kernel_size_of(module)
+        if kernel_size is None:
             continue
-        key = _key(module.kernel_size, density)
-        if not _matches(name, module, include) or _matches(name, module, exclude):
+        key = _key(kernel_size, density)
+        kind = classes.get(kind_of(module)) or weighted_class(kind_of(module))
+        if isinstance(module, Weighted):
+            unused[key] = _LEFT_OUT
+        elif not _matches(name, module, include) or _matches(name, module, exclude):
             reasons[name] = "left out by include or exclude"
+            unused[key] = _LEFT_OUT
         elif key is None:
             reasons[name] = "no density for this kernel size"
-        elif _kind(module) not in WEIGHTED:
+        elif kind is None or not isinstance(module, ConvNd):
             reasons[name] = why_not(module)
-        elif isinstance(module, LazyModuleMixin):
-            raise ValueError(f"layer {name!r} is lazy and has no kernel yet: pass a batch through the model first")
-        elif (computed := _computed(module)) is not None:
-            raise ValueError(
-                f"layer {name!r} is parametrized ({computed}), and its weight or class is not its own: "
-                "convert first and register the parametrization then, or exclude the layer"
-            )
+            foreign[type(module).__name__] += 1
+            unused[key] = _ALONE
         else:
-            chosen[module] = key
-    _try(density, chosen, bool(trainable), parametrization, preserve)
+            _refuse_computed(name, module, bool(trainable))
+            chosen[module], becomes[module] = key, kind
+    _try(density, chosen, becomes, bool(trainable), parametrization, preserve)
 
     for layer, key in chosen.items():
-        layer.__class__ = WEIGHTED[type(layer)]
+        layer.__class__ = becomes[layer]
         assert isinstance(layer, Weighted)
         layer.set_density(density[key], bool(trainable), parametrization)
     if trainable == "shared":
         _share(chosen)
     if preserve == "function":
         _divide(chosen)
-    unused = [key for key in density if key not in chosen.values()]
-    for key in unused:
-        warnings.warn(f"density for kernel size {key}: the model has no such convolution", stacklevel=2)
-    leave_report(model, reasons, unused)
+    messages = {key: f"density for kernel size {key}: {unused[key]}" for key in density if key not in chosen.values()}
+    for key, message in messages.items():
+        if unused[key] != _ALONE:  # which has a warning of its own
+            warnings.warn(message, stacklevel=2)
+    if foreign:
+        warnings.warn(_left_alone(foreign), stacklevel=2)
+    leave_report(model, reasons, messages)
     return model
 
 
@@ -110,23 +130,31 @@ def fold(model: nn.Module) -> nn.Module:
         The same model.
 
     Raises:
-        ValueError: a weighted layer is parametrized. Nothing is changed then.
+        ValueError: a weighted layer is parametrized, or has a `forward` of its own. Nothing is changed then.
     """
     layers = {name: module for name, module in model.named_modules() if isinstance(module, Weighted)}
     for name, layer in layers.items():
         if (computed := _computed(layer)) is not None:
             raise ValueError(f"layer {name!r} is parametrized ({computed}): remove the parametrization, then fold")
+        if _has_foreign_forward(layer):
+            raise ValueError(f"layer {name!r} has a forward of its own (a hook of accelerate?): remove it, then fold")
+    reshard(model)
+    products = [weighted(layer.plain_kernel().detach(), layer.density.detach()) for layer in layers.values()]
     folded: dict[Tensor, tuple[Tensor, nn.Parameter]] = {}  # weights tied under one density stay tied
-    for layer in layers.values():
-        weight, phi = layer.weight, layer.density.detach()
-        if weight not in folded or not torch.equal(folded[weight][0], phi):
-            product = weighted(weight.detach(), phi)
-            folded[weight] = phi, nn.Parameter(product, requires_grad=weight.requires_grad)
-        layer.weight = folded[weight][1]
-        for attribute in (TRAINED, "_phi", "_exact", "_fixed", "_start", "_parametrization"):
-            delattr(layer, attribute)
-        layer.__class__ = layer.plain  # type: ignore[assignment]
+    for layer, product in zip(layers.values(), products, strict=True):
+        weight = layer.weight
+        assert isinstance(weight, nn.Parameter)
+        if weight not in folded or not torch.equal(folded[weight][0], product):
+            folded[weight] = product, set_value(weight, product)
+        layer.become_plain(folded[weight][1])
+    if any(is_fully_sharded(type(module)) for module in model.modules()):
+        forget_parameter(model, set(layers.values()), TRAINED)
     return model
+
+
+def is_folded(model: nn.Module) -> bool:
+    """Tell whether every convolution applies the very weights that it shows, so that any tool may read them."""
+    return not any(isinstance(module, Weighted) for module in model.modules())
 
 
 def _key(kernel_size: tuple[int, ...], density: Mapping[KernelSize, Density]) -> KernelSize | None:
@@ -135,11 +163,57 @@ def _key(kernel_size: tuple[int, ...], density: Mapping[KernelSize, Density]) ->
     return next((key for key in keys if key in density), None)
 
 
-def _kind(module: nn.Module) -> type[nn.Module]:
-    """Return the class that a layer has, or will have, of itself."""
+def _has_foreign_forward(module: nn.Module) -> bool:
+    """Tell whether a layer computes by something that was put on it; what hooks leave behind is its own again."""
+    forward = vars(module).get("forward")
+    if forward is not None and getattr(forward, "__func__", None) is type(module).forward:
+        del module.forward
+        forward = None
+    return forward is not None
+
+
+def _checked(subclasses: Mapping[type[nn.Module], type[Weighted]]) -> Mapping[type[nn.Module], type[Weighted]]:
+    for kind, becomes in subclasses.items():
+        if not issubclass(becomes, Weighted) or not issubclass(becomes, kind):
+            raise ValueError(
+                f"subclasses[{kind.__name__}] is {becomes.__name__}: expected a class below both {kind.__name__} and a "
+                "weighted convolution such as wconv.WeightedConv2d"
+            )
+    return subclasses
+
+
+def _left_alone(foreign: Counter[str]) -> str:
+    names = ", ".join(f"{name} ({count})" for name, count in foreign.most_common())
+    several = "convolutions have" if foreign.total() > 1 else "convolution has"
+    return (
+        f"{foreign.total()} {several} a kernel size with a density and are left alone, since their classes convolve in "
+        f"their own way: {names}. Exclude them, or say how to convert them with subclasses="
+    )
+
+
+def _refuse_computed(name: str, module: ConvNd, trainable: bool) -> None:
+    """Refuse a layer that would not compute with the density it is given.
+
+    Raises:
+        ValueError: it is lazy, parametrized, has a forward of its own, or its trained density would not be sharded.
+    """
     if isinstance(module, LazyModuleMixin):
-        return module.cls_to_become or type(module)
-    return type_before_parametrizations(module)
+        raise ValueError(f"layer {name!r} is lazy and has no kernel yet: pass a batch through the model first")
+    if (computed := _computed(module)) is not None:
+        raise ValueError(
+            f"layer {name!r} is parametrized ({computed}), and its weight or class is not its own: "
+            "convert first and register the parametrization then, or exclude the layer"
+        )
+    if _has_foreign_forward(module):
+        raise ValueError(
+            f"layer {name!r} has a forward of its own, put there by a hook (of accelerate?), that knows of no density: "
+            "convert first, then add the hook"
+        )
+    if trainable and is_distributed(module.weight):
+        raise ValueError(
+            f"layer {name!r} is sharded, and a density that is trained has to be, too: "
+            "convert first, then fully_shard or distribute"
+        )
 
 
 def _computed(module: nn.Module) -> str | None:
@@ -157,37 +231,43 @@ def _matches(name: str, module: nn.Module, which: Which) -> bool:
 
 def _try(
     density: Mapping[KernelSize, Density],
-    chosen: Mapping[_ConvNd, KernelSize],
+    chosen: Mapping[ConvNd, KernelSize],
+    becomes: Mapping[ConvNd, type[Weighted]],
     trainable: bool,
     parametrization: Parametrization | None,
     preserve: str,
 ) -> None:
     """Make one layer of each kind without memory, so that what is wrong is said before anything is changed."""
-    kinds: dict[tuple[type[_ConvNd], tuple[int, ...]], KernelSize] = {
-        (type(layer), layer.kernel_size): key for layer, key in chosen.items()
+    kinds: dict[tuple[type[Weighted], tuple[int, ...]], KernelSize] = {
+        (becomes[layer], layer.kernel_size): key for layer, key in chosen.items()
     }
     for key in density.keys() - set(chosen.values()):  # what no layer has is checked all the same
-        sizes = (key,) * _axes(density[key]) if isinstance(key, int) else key
+        sizes = (key,) * _axes(density[key], key) if isinstance(key, int) else key
         if not (isinstance(sizes, tuple) and len(sizes) in (1, 2, 3) and all(isinstance(size, int) for size in sizes)):
             raise ValueError(f"density key {key!r}: expected a kernel size such as 3 or (3, 5)")
-        kinds[list(WEIGHTED)[len(sizes) - 1], sizes] = key
+        kinds[list(WEIGHTED.values())[len(sizes) - 1], sizes] = key
     for (kind, kernel_size), key in kinds.items():
-        layer = WEIGHTED[kind](1, 1, kernel_size, device="meta")
+        layer = list(WEIGHTED.values())[len(kernel_size) - 1](1, 1, kernel_size, device="meta")
         layer.set_density(density[key], trainable, parametrization)
+        if preserve == "function" and kind.plain_kernel is not Weighted.plain_kernel:
+            raise ValueError(f"{kind.__name__} computes its kernel from the weights: the function cannot be preserved")
         if preserve == "function" and (layer._exact == 0).any():
             raise ValueError(
                 f"density {density[key]} of kernel size {key} has a zero: the function cannot be preserved"
             )
 
 
-def _axes(density: Density) -> int:
+def _axes(density: Density, key: int) -> int:
     """Return for how many axes a density is meant; one list serves any number, and is tried on two."""
     if isinstance(density, Tensor):
         return density.dim()
+    if not isinstance(density, Sequence):  # an array: Phi, one row an axis, or one row for all
+        sizes = tuple(density.shape)
+        return len(sizes) if set(sizes) == {key} else sizes[0] if len(sizes) > 1 else 2
     return len(density) if is_per_axis(density) else 2
 
 
-def _share(chosen: Mapping[_ConvNd, KernelSize]) -> None:
+def _share(chosen: Mapping[ConvNd, KernelSize]) -> None:
     """Let all layers of a kernel size have one parameter."""
     first: dict[KernelSize, Weighted] = {}
     for layer, key in chosen.items():
@@ -195,7 +275,7 @@ def _share(chosen: Mapping[_ConvNd, KernelSize]) -> None:
         layer.density_coefficients = first.setdefault(key, layer).density_coefficients
 
 
-def _divide(chosen: Iterable[_ConvNd]) -> None:
+def _divide(chosen: Iterable[ConvNd]) -> None:
     """Divide the weights by Phi; a parameter that several layers tie stays tied."""
     divided: dict[Tensor, nn.Parameter] = {}
     for layer in chosen:

@@ -12,13 +12,27 @@ Source: Cammarasana & Patanè, arXiv 2505.24558.
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+
+class Array(Protocol):
+    """An array of NumPy, or of a library that has the same methods."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the axes."""
+        ...
+
+    def tolist(self) -> Any:
+        """Return numbers, or nested lists of them."""
+        ...
+
+
 Coefficients = Sequence[float]
-Density = Coefficients | Sequence[Coefficients] | Tensor
+Density = Coefficients | Sequence[Coefficients] | Tensor | Array
 
 
 def axis_coefficients(
@@ -64,10 +78,33 @@ def density_function(coefficients: Sequence[Coefficients | Tensor]) -> Tensor:
     """
     phi: Tensor | None = None
     for half in coefficients:
-        vector = half if isinstance(half, Tensor) else torch.tensor(half, dtype=torch.float64, device="cpu")
+        # What is no sequence of numbers is a tensor, or what stands for one while torch.fx traces.
+        vector: Any = torch.tensor(half, dtype=torch.float64, device="cpu") if isinstance(half, Sequence) else half
         alpha = torch.cat([vector, vector.new_ones(1), vector.flip(0)])
         phi = alpha if phi is None else phi.unsqueeze(-1) * alpha
     return torch.ones((), dtype=torch.float64) if phi is None else phi
+
+
+def spelled_out(
+    density: Density | None, kernel_size: Sequence[int]
+) -> Coefficients | Sequence[Coefficients] | Tensor | None:
+    """Return a density that is or holds arrays as lists, or as a tensor if it is given tap by tap.
+
+    Args:
+        density: as for a layer. A tensor is Phi; an array is Phi if it has the shape of the kernel, else coefficients.
+        kernel_size: number of taps of each axis.
+    """
+    if density is None or isinstance(density, (Tensor, str)):
+        return density
+    if isinstance(density, Sequence):
+        listed: list[Any] = [entry.tolist() if hasattr(entry, "tolist") else entry for entry in density]
+        return listed
+    if not hasattr(density, "tolist"):
+        return density  # type: ignore[return-value]  # axis_coefficients says what is wrong
+    if tuple(density.shape) == tuple(kernel_size):
+        return torch.tensor(density.tolist(), dtype=torch.float64, device="cpu")
+    listed = density.tolist()
+    return listed
 
 
 def check_odd(kernel_size: Sequence[int]) -> None:

@@ -12,6 +12,14 @@ PUBLISHED: dict[str, dict[int, list[float]]] = {
     "v2 trainable": {7: [0.27, 0.17, 0.54]},  # v2, start of the trained density
 }
 
+# By kernel size: for each coefficient, outermost first, the lowest and the highest value that the authors suggest to
+# search (README of v2).
+RANGES: dict[int, list[tuple[float, float]]] = {
+    3: [(0.5, 1.5)],
+    5: [(0.05, 1.0), (0.5, 1.5)],
+    7: [(0.05, 0.5), (0.15, 1.0), (0.25, 1.5)],
+}
+
 
 def published(name: str, kernel_size: int) -> list[float]:
     """Return coefficients that the authors published.

@@ -20,14 +20,23 @@ def weighted(weight: Tensor, density: Tensor) -> Tensor:
         The product, in the dtype and memory format of W. Autograd keeps Phi for it, and nothing of the size of W.
 
     Raises:
-        ValueError: Phi is not of the kernel's shape; it would be broadcast to another density than the one meant.
+        ValueError: Phi is not of the kernel's shape.
+    """
+    check_fits(density, weight)
+    return weight * density
+
+
+def check_fits(density: Tensor, weight: Tensor) -> None:
+    """Refuse a Phi that would be broadcast to another density than the one meant.
+
+    Raises:
+        ValueError: it is not of the kernel's shape.
     """
     if density.shape != weight.shape[2:]:
         raise ValueError(
             f"density of shape {tuple(density.shape)} does not fit a kernel of {tuple(weight.shape[2:])}: "
             "expected Phi tap by tap"
         )
-    return weight * density
 
 
 def weighted_conv1d(

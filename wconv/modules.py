@@ -5,42 +5,37 @@
 Source: Cammarasana & Patanè, arXiv 2505.24558.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from itertools import accumulate, pairwise
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
-from wconv.density import Density, axis_coefficients, check_phi, density_function, is_per_axis
-from wconv.functional import weighted
+from wconv.density import Density, axis_coefficients, check_phi, density_function, is_per_axis, spelled_out
+from wconv.distributed import is_fully_sharded, is_sharded, replicated_like, spread_like, whole, with_base
+from wconv.functional import check_fits
 from wconv.parametrization import Parametrization
+from wconv.torch_private import ConvNd, is_transient
 
 TRAINED = "density_coefficients"
 
 
-class Weighted(_ConvNd):
+class Weighted(ConvNd):
     """A convolution whose kernel is multiplied, tap by tap, by a symmetric density; base of the layers below.
 
-    The parameters are those of the plain layer, under the same names. The density is a buffer that is left out of the
-    state_dict, so a checkpoint of either layer loads into the other. A trained density is a parameter besides, whose
-    key may be missing from what is loaded.
+    The parameters are those of the plain layer, under the same names. The density is neither a parameter nor a buffer,
+    so a checkpoint of either layer loads into the other, and whatever fills a model that was made without memory cannot
+    leave the density out: Phi is made from its exact values for the device and dtype that the weights have when they
+    are used. A trained density is a parameter, whose key may be missing from what is loaded.
 
     Args:
-        in_channels: as in `torch.nn.Conv2d`, like all that follow up to `dtype`.
-        out_channels: see there.
-        kernel_size: see there; odd on each axis.
-        stride: see there.
-        padding: see there.
-        dilation: see there.
-        groups: see there.
-        bias: see there.
-        padding_mode: see there.
-        device: see there.
-        dtype: see there.
+        in_channels: as in `torch.nn.Conv2d`, like all that follow up to `dtype`; the kernel is odd on each axis.
         density: coefficients from the outermost tap inwards, without the centre, which is 1: one list for all axes
             (`[0.7]` for 3x3), or one an axis (`([0.7], [0.2, 0.8])` for 3x5); or Phi itself, a tensor of the shape of
-            the kernel. None means ones.
+            the kernel. Tuples and arrays of NumPy are taken like lists, or like the tensor. None means ones.
         trainable_density: train the coefficients along with the weights.
         parametrization: where trained coefficients may go: `Positive()`, `Bounded(low, high)`, or None for anywhere.
 
@@ -52,10 +47,11 @@ class Weighted(_ConvNd):
         ValueError: the kernel is even, or the density does not fit it.
     """
 
-    plain: ClassVar[type[_ConvNd]]
+    plain: ClassVar[type[ConvNd]]
     density_coefficients: nn.Parameter | None
     _phi: Tensor
     _start: Tensor | None
+    __jit_unused_properties__: ClassVar[list[str]] = ["density", "coefficients", "has_sharded_density"]
 
     def __init__(
         self,
@@ -95,6 +91,8 @@ class Weighted(_ConvNd):
             ValueError: the density does not fit the kernel, or cannot be trained.
         """
         start = parameter = None
+        density = spelled_out(density, self.kernel_size)
+        one_for_all = not is_per_axis(density) and len(set(self.kernel_size)) == 1
         if isinstance(density, Tensor):
             if trainable:
                 raise ValueError("a density given tap by tap cannot be trained; give coefficients")
@@ -103,7 +101,6 @@ class Weighted(_ConvNd):
             fixed = axis_coefficients(density, self.kernel_size)
             exact = density_function(fixed)
             if trainable:
-                one_for_all = not is_per_axis(density) and len(set(self.kernel_size)) == 1
                 numbers = [value for axis in (fixed[:1] if one_for_all else fixed) for value in axis]
                 if not numbers:
                     raise ValueError("a kernel of one tap has no coefficient to train")
@@ -111,106 +108,193 @@ class Weighted(_ConvNd):
                 start = start if parametrization is None else parametrization.free(start)
                 parameter = nn.Parameter(start.to(self.weight.device, self.weight.dtype))
         self._fixed = fixed
-        # What the buffer is made from whenever the layer moves: rounded once, and never lost with the buffer's memory.
-        self._exact = exact
+        self._exact = exact  # in float64 on the CPU, so that Phi is rounded once, whatever dtypes the layer has had
         self._start = start  # of the trained parameter, for the same reason
         self._parametrization = parametrization if trainable else None
+        self._one_for_all = one_for_all
         self.register_parameter(TRAINED, parameter)
-        self.register_buffer("_phi", None, persistent=False)
-        self.reset_density()
-
-    def reset_density(self) -> None:
-        """Make the buffer again, with the device and dtype of the weights."""
-        self._phi = self._exact.to(device=self.weight.device, dtype=self.weight.dtype)
+        self._phi = self._rounded(self.weight)
 
     def reset_parameters(self) -> None:
         """Draw weights and bias as the plain layer does, and start a trained density again."""
         super().reset_parameters()
-        if getattr(self, "_start", None) is not None:  # not yet there while the plain layer is made
-            self._restart_density()
+        if hasattr(self, "_start"):  # not yet there while the plain layer is made
+            self.reset_density()
 
-    def _restart_density(self) -> None:
-        assert self.density_coefficients is not None
+    def reset_density(self) -> None:
+        """Start a trained density again; a fixed one is always what it was."""
+        if self.density_coefficients is None:
+            return
         assert self._start is not None
         with torch.no_grad():
-            self.density_coefficients.copy_(self._start)
+            self.density_coefficients.copy_(spread_like(self._start, self.density_coefficients))
 
     @property
     def density(self) -> Tensor:
         """Phi, of the shape of the kernel; a trained one carries gradients."""
-        if self.density_coefficients is None:
-            return self._phi
-        return density_function(self._axes(self.density_coefficients))
+        return self._density_for(self.weight)
 
     @property
     def coefficients(self) -> tuple[tuple[float, ...], ...] | None:
-        """The coefficients as they are now."""
+        """The coefficients as they are now; all processes have to ask for them, if they are sharded."""
         if self.density_coefficients is None or self.density_coefficients.is_meta:
             return self._fixed
-        return tuple(tuple(axis.tolist()) for axis in self._axes(self.density_coefficients.detach()))
+        return tuple(tuple(axis.tolist()) for axis in self._axes(whole(self.density_coefficients.detach())))
+
+    @property
+    def has_sharded_density(self) -> bool:
+        """Whether this process would have to ask others for the density; what prints a layer must not."""
+        return self.density_coefficients is not None and is_sharded(self.density_coefficients)
 
     def _axes(self, free: Tensor) -> list[Tensor]:
         """Split the trained vector into its axes; a short one serves all of them."""
         values = free if self._parametrization is None else self._parametrization.coefficients(free)
         halves = [size // 2 for size in self.kernel_size]
-        return list(torch.split(values, halves)) if sum(halves) == len(values) else [values] * len(halves)
+        if self._one_for_all:
+            return [values] * len(halves)
+        ends = list(accumulate(halves, initial=0))
+        return [values[start:end] for start, end in pairwise(ends)]
+
+    def plain_kernel(self) -> Tensor:
+        """Return what Phi multiplies: W, unless a subclass computes a kernel from it."""
+        return self.weight
 
     def forward(self, input: Tensor) -> Tensor:
         """Return conv(input, W * Phi) + b."""
-        output: Tensor = self._conv_forward(input, weighted(self.weight, self.density), self.bias)
-        return output
+        kernel = self.plain_kernel()
+        if torch.jit.is_scripting():
+            phi = self._phi
+            if phi.device != kernel.device or phi.dtype != kernel.dtype:
+                phi = self._exact.to(kernel)
+        elif torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+            phi = self._density_for(kernel).type_as(kernel)  # recorded, so that what is traced can be moved
+        else:
+            phi = self._density_for(kernel)
+            if isinstance(kernel, Tensor):  # torch.fx traces with stand-ins
+                check_fits(phi, kernel)
+        return self._conv_forward(input, kernel * phi, self.bias)
+
+    def _density_for(self, kernel: Tensor) -> Tensor:
+        """Return Phi with the device and dtype of a kernel, and spread over processes as that is."""
+        if self.density_coefficients is not None:
+            phi = density_function(self._axes(whole(self.density_coefficients))).to(kernel.dtype)
+        else:
+            phi = self._kept(kernel)
+        return replicated_like(phi, kernel)
+
+    def _kept(self, kernel: Tensor) -> Tensor:
+        """Return the fixed Phi, made anew if the kernel has come to another device or dtype."""
+        phi = self._phi
+        if not isinstance(kernel, Tensor):  # a stand-in: look at the parameter itself
+            kernel = self._parameters.get("weight", phi)
+        if phi.device != kernel.device or phi.dtype != kernel.dtype:
+            phi = self._rounded(kernel)
+            if not (torch.compiler.is_compiling() or is_transient(phi)):
+                self._phi = phi
+        return phi
+
+    def _rounded(self, kernel: Tensor) -> Tensor:
+        """Return Phi from its exact values; a copy, which training can use even if inference mode makes it."""
+        if not (kernel.is_floating_point() or kernel.is_complex()):
+            raise ValueError(f"weights of {kernel.dtype} cannot be multiplied with a density: fold first, then convert")
+        inference = torch.is_inference_mode_enabled() and not torch.compiler.is_compiling()
+        with torch.inference_mode(False) if inference else nullcontext():
+            return self._exact.to(kernel.device, kernel.dtype, copy=True)
+
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """Take a parameter, and make Phi for new weights at once: compiled code would make it at each call."""
+        super().register_parameter(name, param)
+        if name == "weight" and param is not None and param.is_floating_point() and hasattr(self, "_phi"):
+            self._kept(param)
+
+    def __prepare_scriptable__(self) -> Any:
+        """Answer `torch.jit.script`.
+
+        Raises:
+            ValueError: the density is trained.
+        """
+        if self.density_coefficients is not None:
+            raise ValueError("TorchScript takes fixed densities, and this one is trained: wconv.fold(model) first")
+        self._density_for(self.weight)
+        return self
+
+    def fuse(self) -> nn.Module:
+        """Answer tools that merge layers and ask each whether it can (timm's `reparameterize_model`).
+
+        Raises:
+            ValueError: always; others around it have read W, not W * Phi.
+        """
+        raise ValueError("a weighted convolution cannot be merged with others as it is: wconv.fold(model) first")
+
+    def become_plain(self, weight: nn.Parameter) -> None:
+        """Turn, in place, into the layer without a density; the last step of `wconv.fold`."""
+        self.weight = weight
+        for attribute in (TRAINED, "_phi", "_exact", "_fixed", "_start", "_parametrization", "_one_for_all"):
+            delattr(self, attribute)
+        kind: Any = self.plain
+        if is_fully_sharded(type(self)) and not is_fully_sharded(kind):
+            kind = with_base(type(self), kind)
+        self.__class__ = kind
 
     def extra_repr(self) -> str:
         """Add the density to what the plain layer prints."""
         text: str = super().extra_repr()  # type: ignore[no-untyped-call]
-        if self.coefficients is None:
+        if self.has_sharded_density:
+            shown = "sharded"
+        elif self.coefficients is None:
             shown = "given tap by tap"
         else:
             axes = [[round(value, 4) for value in axis] for axis in self.coefficients]
             shown = str(axes[0] if all(axis == axes[0] for axis in axes) else axes)
-        return f"{text}, density={shown}" + (
-            ", trainable_density=True" if self.density_coefficients is not None else ""
-        )
+        trained = ", trainable_density=True" if self.density_coefficients is not None else ""
+        return f"{text}, density={shown}{trained}"
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Move or cast the layer; the density is rounded from its exact value, and filled again after `to_empty`."""
+        """Move or cast the layer, and Phi with it; a trained density starts again after `to_empty`."""
         was_meta = self.density_coefficients is not None and self.density_coefficients.is_meta
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.reset_density()
+        if self.density_coefficients is None:
+            self._density_for(self.weight)
         if was_meta:
-            self._restart_density()
+            self.reset_density()
         return self
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Load, and let a checkpoint of the plain layer leave a trained density where it is."""
+        if self.density_coefficients is None and f"{prefix}{TRAINED}" in state_dict:
+            warnings.warn(
+                f"'{prefix}{TRAINED}' of the checkpoint is a trained density; this layer has a fixed one, and it is "
+                "passed over: convert the model with trainable=True before it is loaded",
+                stacklevel=2,
+            )
         if self.density_coefficients is not None and f"{prefix}{TRAINED}" not in state_dict:
             trained = self.density_coefficients.detach()
             if trained.is_meta and self._start is not None and f"{prefix}weight" in state_dict:
-                trained = self._start.to(state_dict[f"{prefix}weight"].device, trained.dtype)  # where assign=True leads
+                weight = state_dict[f"{prefix}weight"]  # where assign=True leads
+                trained = spread_like(self._start.to(weight.device, trained.dtype), trained)
             state_dict = {**state_dict, f"{prefix}{TRAINED}": trained}
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-        self.reset_density()  # with assign=True the weights may have come to another device or dtype
 
 
 class WeightedConv1d(Weighted, nn.Conv1d):
     """Convolve (N, C, L) or (C, L) with W * Phi; arguments as of `Weighted`, kernels as of `torch.nn.Conv1d`."""
 
-    plain = nn.Conv1d
+    plain: ClassVar[type[ConvNd]] = nn.Conv1d
 
 
 class WeightedConv2d(Weighted, nn.Conv2d):
     """Convolve (N, C, H, W) or (C, H, W) with W * Phi; arguments as of `Weighted`, kernels as of `torch.nn.Conv2d`."""
 
-    plain = nn.Conv2d
+    plain: ClassVar[type[ConvNd]] = nn.Conv2d
 
 
 class WeightedConv3d(Weighted, nn.Conv3d):
     """Convolve (N, C, D, H, W) or (C, D, H, W) with W * Phi; as `Weighted`, kernels as of `torch.nn.Conv3d`."""
 
-    plain = nn.Conv3d
+    plain: ClassVar[type[ConvNd]] = nn.Conv3d
 
 
 # The weighted layer of each plain one.
-WEIGHTED: dict[type[_ConvNd], type[Weighted]] = {
+WEIGHTED: dict[type[ConvNd], type[Weighted]] = {
     kind.plain: kind for kind in (WeightedConv1d, WeightedConv2d, WeightedConv3d)
 }

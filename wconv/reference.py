@@ -5,11 +5,14 @@ weights, under a name that differs between versions. Only the names are known he
 checked, and what cannot be meant is refused.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from wconv.checkpoints import fitted, unwrapped
 from wconv.density import Coefficients, axis_coefficients, check_phi, density_function
 from wconv.modules import TRAINED, WEIGHTED, Weighted
 
@@ -17,7 +20,7 @@ from wconv.modules import TRAINED, WEIGHTED, Weighted
 _Read = tuple[Coefficients, ...] | Tensor
 
 
-def load_reference_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+def load_reference_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
     """Load a checkpoint of the authors' layers, densities included, in place.
 
     For each convolution the checkpoint may hold, beside `weight` and `bias`,
@@ -33,24 +36,36 @@ def load_reference_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]
 
     Args:
         model: of the layers of the checkpoint, `torch.nn.Conv1d`, `Conv2d`, `Conv3d` or weighted.
-        state_dict: as `torch.load` gives it.
+        state_dict: as `torch.load` gives it: a state_dict, or a dictionary that has it under a usual name such as
+            `state_dict`, `model` or `params`. Prefixes that all keys have (`module.`, `model.`) are passed over.
 
     Raises:
         ValueError: keys are unknown or missing, a tensor has another shape than the model's, or a density cannot be
             read. Nothing is changed then.
+
+    Warns:
+        UserWarning: `den`, which the authors' trainable layer trains, was loaded into layers of fixed density.
     """
-    rest = dict(state_dict)
+    rest = fitted(unwrapped(state_dict), model)
+    fixed: list[str] = []
     densities: dict[nn.Module, _Read] = {}
     for name, layer in model.named_modules(remove_duplicate=False):
         if not isinstance(layer, Weighted) and type(layer) not in WEIGHTED:
             continue
         prefix = f"{name}." if name else ""
+        trains = isinstance(layer, Weighted) and layer.density_coefficients is not None
+        if prefix + TRAINED in rest and not trains:
+            raise ValueError(
+                f"layer {name!r}: the checkpoint trains its density ({TRAINED}), and this layer does not: convert the "
+                "model with trainable=True, and the parametrization that it had, first"
+            )
         found = {key: rest.pop(prefix + key) for key in _READERS if prefix + key in rest}
         try:
             read = [_READERS[key](tensor, layer.kernel_size) for key, tensor in found.items()]
             if read:
                 densities[layer] = _agreed(read, list(found))
-                if isinstance(layer, Weighted) and layer.density_coefficients is not None:
+                fixed += [prefix + "den"] if "den" in found and found["den"].numel() and not trains else []
+                if isinstance(layer, Weighted) and trains:
                     rest[prefix + TRAINED] = _free(layer, densities.pop(layer))
         except ValueError as error:
             raise ValueError(f"layer {name!r}: {error}") from None
@@ -63,6 +78,12 @@ def load_reference_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]
         assert isinstance(layer, Weighted)
         layer.set_density(density)
     model.load_state_dict(rest, strict=True)
+    if fixed:
+        warnings.warn(
+            f"loaded as fixed densities, which are not trained: {', '.join(fixed)}. To train them on, convert the "
+            "model with trainable=True before it is loaded",
+            stacklevel=2,
+        )
 
 
 def _read_den(den: Tensor, kernel_size: tuple[int, ...]) -> _Read:

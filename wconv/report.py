@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.conv import _ConvNd
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import type_before_parametrizations
 
-from wconv.modules import WEIGHTED, Weighted
+from wconv.modules import Weighted
+from wconv.subclasses import weighted_class
+from wconv.torch_private import ConvNd, LazyModuleMixin
 
 REPORT = "_wconv_report"
 
@@ -19,9 +22,10 @@ class Layer:
     Attributes:
         name: dotted name inside the model; empty for the model itself.
         kernel_size: taps an axis.
-        density: coefficients an axis, or None where the layer is not weighted or Phi was given tap by tap.
+        density: coefficients an axis, or None where the layer is not weighted, Phi was given tap by tap, or a trained
+            one is sharded.
         trainable: whether the density is trained.
-        note: why the layer is not weighted; empty where it is.
+        note: why there is no density to show; empty where there is one.
     """
 
     name: str
@@ -36,12 +40,13 @@ class Summary(Sequence[Layer]):
 
     Attributes:
         layers: one entry a convolution.
-        unused: keys of the last conversion that matched no layer.
+        unused: keys of the last conversion that no layer was converted with.
     """
 
-    def __init__(self, layers: Iterable[Layer], unused: Iterable[Any] = ()) -> None:
+    def __init__(self, layers: Iterable[Layer], unused: Mapping[Any, str] | None = None) -> None:
         self.layers = list(layers)
-        self.unused = list(unused)
+        self.unused = list(unused or ())
+        self._messages = list((unused or {}).values())
 
     def __len__(self) -> int:
         """Return the number of convolutions."""
@@ -60,34 +65,59 @@ class Summary(Sequence[Layer]):
             rows.append((layer.name or "(model)", sizes, density, "yes" if layer.trainable else "-", layer.note))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        lines += [f"density for kernel size {key}: the model has no such convolution" for key in self.unused]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._messages])
 
 
 def summary(model: nn.Module) -> Summary:
     """List every convolution of a model: its density, or why it has none."""
-    reasons, unused = getattr(model, REPORT, ({}, []))
+    reasons, unused = getattr(model, REPORT, ({}, {}))
     layers = []
     for name, module in model.named_modules():
         if isinstance(module, Weighted):
             trained = module.density_coefficients is not None
-            note = "Phi given tap by tap" if module.coefficients is None else ""
-            layers.append(Layer(name, module.kernel_size, module.coefficients, trained, note))
-        elif isinstance(module, _ConvNd):
-            layers.append(Layer(name, module.kernel_size, None, False, reasons.get(name) or why_not(module)))
+            density = None if module.has_sharded_density else module.coefficients
+            note = "sharded over processes" if module.has_sharded_density else "Phi given tap by tap"
+            layers.append(Layer(name, module.kernel_size, density, trained, note if density is None else ""))
+        elif (kernel_size := kernel_size_of(module)) is not None:
+            layers.append(Layer(name, kernel_size, None, False, reasons.get(name) or why_not(module)))
     return Summary(layers, unused)
 
 
-def why_not(module: _ConvNd) -> str:
+def kernel_size_of(module: nn.Module) -> tuple[int, ...] | None:
+    """Return the taps an axis of a convolution, or None of anything else.
+
+    Beside those of `torch.nn`, a convolution is what has a weight of its own and either says its kernel size, or calls
+    itself one and has axes beside the channels.
+    """
+    if isinstance(module, ConvNd):
+        return module.kernel_size
+    weight, size = module._parameters.get("weight"), getattr(module, "kernel_size", None)
+    if weight is None or is_lazy(weight):
+        return None
+    if isinstance(size, int):
+        return (size,) * max(weight.dim() - 2, 1)
+    if isinstance(size, Sequence) and size and all(isinstance(taps, int) for taps in size):
+        return tuple(size)
+    return tuple(weight.shape[2:]) or None if "conv" in type(module).__name__.lower() else None
+
+
+def kind_of(module: nn.Module) -> type[nn.Module]:
+    """Return the class that a layer has, or will have, of itself."""
+    if isinstance(module, LazyModuleMixin):
+        return module.cls_to_become or type(module)
+    return type_before_parametrizations(module)
+
+
+def why_not(module: nn.Module) -> str:
     """Say why a layer is not weighted, as far as the layer alone tells."""
-    if type(module) in WEIGHTED:
+    if weighted_class(kind_of(module)) is not None:
         return "not converted"
     return f"{type(module).__name__} is a class of its own and left alone"
 
 
-def leave_report(model: nn.Module, reasons: Mapping[str, str], unused: Sequence[Any]) -> None:
+def leave_report(model: nn.Module, reasons: Mapping[str, str], unused: Mapping[Any, str]) -> None:
     """Keep for `summary` what only the conversion knew."""
-    setattr(model, REPORT, (dict(reasons), list(unused)))
+    setattr(model, REPORT, (dict(reasons), dict(unused)))
 
 
 def _text(density: tuple[tuple[float, ...], ...]) -> str:

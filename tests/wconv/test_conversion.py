@@ -17,7 +17,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is 
 
 
 class Special(nn.Conv2d):
-    """A class of somebody else."""
+    """A class of somebody else that convolves in its own way."""
+
+    def forward(self, input):
+        return super().forward(input.flip(-1))
 
 
 def network() -> nn.ModuleDict:
@@ -190,7 +193,9 @@ def test_subclasses_and_transposed_layers_are_reported_in_any_state():
         Special(3, 3, 3), nn.ConvTranspose2d(3, 3, 3), nn.LazyConvTranspose2d(3, 3),
         norm(nn.ConvTranspose2d(3, 3, 3)), norm(Special(3, 3, 3)), nn.Conv2d(3, 3, 3),
     )  # fmt: skip
-    assert weighted_names(wconv.convert(model, {3: [0.7]})) == ["5"]
+    with pytest.warns(UserWarning, match="5 convolutions .* are left alone") as caught:
+        assert weighted_names(wconv.convert(model, {3: [0.7]})) == ["5"]
+    assert len(caught) == 1
     notes = [layer.note.split(" is a class of its own")[0] for layer in wconv.summary(model)]
     kinds = ["Special", "ConvTranspose2d", "LazyConvTranspose2d", "ParametrizedConvTranspose2d", "ParametrizedSpecial"]
     assert notes == [*kinds, ""]

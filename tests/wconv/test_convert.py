@@ -64,16 +64,6 @@ def test_a_shared_layer_stays_shared():
     assert model["a"][0] is model["a"][1] is model["b"][0]
 
 
-def test_subclasses_are_left_alone():
-    class Special(nn.Conv2d):
-        pass
-
-    model = nn.Sequential(Special(3, 3, 3), nn.Conv2d(3, 3, 3))
-    wconv.convert(model, {3: [0.7]})
-    assert type(model[0]) is Special
-    assert isinstance(model[1], WeightedConv2d)
-
-
 def test_a_key_without_a_layer_warns():
     with pytest.warns(UserWarning, match="kernel size 7"):
         wconv.convert(network(), {3: [0.7], 7: [0.25, 0.15, 0.55]})

@@ -61,11 +61,15 @@ def test_compiles_as_one_graph(backend, trainable):
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile's own backend needs a C++ compiler")
-def test_compiles_with_inductor_and_keeps_the_keys():
-    model = network()
-    expected, keys = model(images()), list(model.state_dict())
+@both
+def test_compiles_with_inductor_and_keeps_the_keys(trainable):
+    model = network(trainable)
+    other, keys = copy.deepcopy(model), list(model.state_dict())
     model.compile(fullgraph=True)
-    assert_close(model(images()), expected)
+    for module in (model, other):
+        module(images()).square().sum().backward()
+    assert_close(model(images()), other(images()))
+    assert_close(gradients(model), gradients(other))
     assert list(model.state_dict()) == keys
 
 

@@ -8,6 +8,7 @@ import wconv
 from wconv import Positive, WeightedConv1d, WeightedConv2d, WeightedConv3d
 from wconv.reference import load_reference_state_dict
 
+pytestmark = pytest.mark.filterwarnings("ignore:loaded as fixed densities")
 CONVOLVE = {1: nn.functional.conv1d, 2: nn.functional.conv2d, 3: nn.functional.conv3d}
 PLAIN = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 WEIGHTED = {1: WeightedConv1d, 2: WeightedConv2d, 3: WeightedConv3d}
@@ -218,3 +219,64 @@ def test_a_radial_phi_cannot_be_trained():
     radial = torch.tensor([[0.3, 0.7, 0.3], [0.7, 1.0, 0.7], [0.3, 0.7, 0.3]])
     with pytest.raises(ValueError, match="cannot be the start of a trained density"):
         load_reference_state_dict(layer, {"weight": layer.weight.detach(), "Phi": radial})
+
+
+def with_prefix(prefix, state):
+    return {prefix + key: entry for key, entry in state.items()}
+
+
+NESTINGS = {
+    "as it is": lambda s: s,
+    "DataParallel": lambda s: with_prefix("module.", s),
+    "compiled": lambda s: with_prefix("_orig_mod.", s),
+    "compiled and parallel": lambda s: with_prefix("module._orig_mod.", s),
+    "a part compiled": lambda s: {key.replace("0.", "0._orig_mod.", 1): entry for key, entry in s.items()},
+    "Lightning": lambda s: {"epoch": 3, "state_dict": with_prefix("model.", s), "optimizer_states": [{}]},
+    "a longer prefix": lambda s: {"model": with_prefix("backbone.net.", s)},
+    "BasicSR": lambda s: {"params": {key: 0 * entry for key, entry in s.items()}, "params_ema": s},
+    "twice": lambda s: {"model": {"state_dict": with_prefix("module.", s)}, "args": None},
+    "a common name": lambda s: {"model_state_dict": s, "loss": 0.1},
+}
+
+
+@pytest.mark.parametrize("nesting", NESTINGS)
+@pytest.mark.parametrize("key", ["Phi", "den"])
+def test_prefixes_and_nestings(nesting, key):
+    theirs, model = reference(key), plain()
+    load_reference_state_dict(model, NESTINGS[nesting](theirs.state_dict()))
+    assert torch.equal(model.eval()(images()), theirs.eval()(images()))
+
+
+@pytest.mark.parametrize("nesting", NESTINGS)
+def test_a_model_that_is_wrapped_itself_and_one_that_is_a_layer(nesting):
+    theirs, model = reference(), nn.DataParallel(plain())
+    load_reference_state_dict(model, NESTINGS[nesting](theirs.state_dict()))
+    assert torch.equal(model.module(images()), theirs(images()))
+    theirs, layer = Reference((2, 2), [0.7]), nn.Conv2d(2, 2, 3, bias=False)
+    load_reference_state_dict(layer, NESTINGS[nesting](theirs.state_dict()))
+    assert torch.equal(layer.weight, theirs.weight)
+
+
+def test_what_cannot_be_found_is_named_as_it_stands_in_the_checkpoint():
+    state = with_prefix("module.", reference().state_dict())
+    with pytest.raises(ValueError, match=r"unknown: module\.9\.weight"):
+        load_reference_state_dict(plain(), {**state, "module.9.weight": torch.ones(1)})
+    with pytest.raises(ValueError, match=r"missing: 0\.weight"):
+        load_reference_state_dict(plain(), {"model": {}, "epoch": 1})
+
+
+def test_what_became_of_a_trained_density_in_fixed_layers():
+    with pytest.warns(UserWarning, match=r"loaded as fixed densities, .*: 0\.den, 2\.den\. To train them on") as caught:
+        load_reference_state_dict(plain(), reference("den").state_dict())
+    assert [warning.filename for warning in caught] == [__file__]
+    with pytest.warns(UserWarning, match="0.den"):
+        load_reference_state_dict(wconv.convert(plain(), {3: [0.5], 5: [0.2, 0.2]}), reference("den").state_dict())
+
+
+def test_our_own_trained_density_is_not_taken_for_a_fixed_one():
+    trained = wconv.convert(plain(), {3: [0.5]}, trainable=True, parametrization=Positive())
+    model = wconv.convert(plain(), {3: [0.5]})
+    with pytest.raises(ValueError, match=r"layer '0': the checkpoint trains its density .* trainable=True"):
+        load_reference_state_dict(model, trained.state_dict())
+    with pytest.warns(UserWarning, match=r"'0\.density_coefficients'.*passed over"):
+        model.load_state_dict(trained.state_dict(), strict=False)

@@ -1,0 +1,63 @@
+"""Find the entries of a model in the wrappings that checkpoints come in: nested dictionaries, prefixes, wrappers."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+# Where programs put the state_dict in what they save, what is better for inference first.
+_NESTS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "net", "network", "module")
+_WRAPPERS = ("_orig_mod", "module")  # torch.compile, (Distributed)DataParallel
+
+
+def unwrapped(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the state_dict in a checkpoint.
+
+    Args:
+        checkpoint: a state_dict, or a dictionary that has it under `params_ema`, `params`, `state_dict`,
+            `model_state_dict`, `model`, `net`, `network` or `module`, at any depth; the first of these is taken.
+    """
+    while not any(isinstance(entry, Tensor) for entry in checkpoint.values()):
+        nest = next((nest for nest in _NESTS if isinstance(checkpoint.get(nest), Mapping)), None)
+        if nest is None:
+            break
+        checkpoint = checkpoint[nest]
+    return checkpoint
+
+
+def fitted(state_dict: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
+    """Return a state_dict under the names that a model has for its entries.
+
+    Prefixes that all keys have are taken off as far as more keys fit then; what `torch.compile` and `DataParallel` put
+    into names is passed over on both sides. A key that is not understood stays as it is.
+    """
+    names = {_bare(name): name for name, _ in model.named_modules(remove_duplicate=False)}
+    bare = {key: _bare(key) for key in state_dict}
+    prefix = max(
+        _prefixes(bare.values()), key=lambda prefix: _fits(bare.values(), prefix, names)
+    )  # the shortest of equals
+    renamed = {}
+    for key, entry in state_dict.items():
+        path, _, leaf = bare[key].removeprefix(prefix).rpartition(".")
+        new = ".".join(filter(None, (names[path], leaf))) if path in names else key
+        renamed[new if new not in renamed else key] = entry
+    return renamed
+
+
+def _bare(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
+
+
+def _prefixes(keys: Iterable[str]) -> list[str]:
+    """Return the prefixes that all keys have, from none to the longest."""
+    paths = [key.split(".")[:-1] for key in keys]
+    shared = [""]
+    for parts in zip(*paths, strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(f"{shared[-1]}{parts[0]}.")
+    return shared
+
+
+def _fits(keys: Iterable[str], prefix: str, names: Mapping[str, str]) -> int:
+    return sum(key.removeprefix(prefix).rpartition(".")[0] in names for key in keys)

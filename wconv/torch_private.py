@@ -1,0 +1,31 @@
+"""What the library takes from PyTorch that PyTorch does not document; a test says what is assumed of each.
+
+Beside these, `wconv.modules` overrides what `torch.nn.Module` calls (`_apply`, `_load_from_state_dict`), calls
+`_conv_forward`, and gives TorchScript `__prepare_scriptable__` and `__jit_unused_properties__`.
+"""
+
+from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.nn.modules.conv import _ConvNd as ConvNd
+from torch.nn.modules.lazy import LazyModuleMixin
+
+__all__ = ["ConvNd", "LazyModuleMixin", "forget_parameter", "is_transient"]
+
+
+def is_transient(tensor: Tensor) -> bool:
+    """Tell a tensor that lives no longer than a transform (`torch.func`) or a trace (fake tensors) from one to keep."""
+    return type(tensor) is not Tensor or is_functorch_wrapped_tensor(tensor)
+
+
+def forget_parameter(model: nn.Module, owners: set[nn.Module], name: str) -> None:
+    """Take parameters that were removed from their modules out of the groups of FSDP2, which would put them back."""
+    from torch.distributed.fsdp._fully_shard._fsdp_state import _get_module_fsdp_state
+
+    for module in model.modules():
+        state = _get_module_fsdp_state(module)
+        for group in state._fsdp_param_groups if state is not None else ():
+            group.fsdp_params = [
+                parameter
+                for parameter in group.fsdp_params
+                if parameter._module_info.module not in owners or parameter._module_info.param_name != name
+            ]
