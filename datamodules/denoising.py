@@ -12,8 +12,8 @@ from datamodules.batching.packed_images import PackedImages
 from datamodules.batching.patches import (
     EvaluationImage,
     EvaluationImages,
-    PatchSampler,
     Patches,
+    PatchSampler,
     RandomPatches,
     apply_symmetry,
 )

@@ -11,7 +11,7 @@ from datamodules.files.decode import open_image
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.common.files import write_atomically
-from wconv.experiment.common.library_output import quiet_libraries, format_warnings_as_one_line
+from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.inference.load import load_denoiser
 from wconv.experiment.reports.panels import encode_png, panels

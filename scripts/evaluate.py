@@ -10,7 +10,7 @@ from datamodules.image_folder import ImageFolder, list_images
 from models.dncnn import DnCNN
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
-from wconv.experiment.common.library_output import quiet_libraries, format_warnings_as_one_line
+from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.inference.evaluate import evaluate, markdown, means, record
 from wconv.experiment.inference.load import Denoiser, load_denoiser, read_weights

@@ -16,8 +16,8 @@ from datamodules.batching.patches import (
     PatchDraw,
     PatchSampler,
     RandomPatches,
-    pad_by_reflection,
     apply_symmetry,
+    pad_by_reflection,
 )
 
 SYMMETRIES = torch.arange(8)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from wconv.experiment.common.text import escape_spreadsheet_formula, escape_control_characters
+from wconv.experiment.common.text import escape_control_characters, escape_spreadsheet_formula
 from wconv.experiment.inference.evaluate import markdown as evaluated
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.curves import draw_comparison, draw_run

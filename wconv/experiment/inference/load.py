@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from wconv.experiment.common.checkout import CONFIG_NAME, CONFIGS, ROOT
 from wconv.experiment.common.directory_keys import is_directory_key
 from wconv.experiment.common.exceptions import ConfigError
-from wconv.experiment.common.text import one_line, escape_control_characters
+from wconv.experiment.common.text import escape_control_characters, one_line
 from wconv.experiment.common.value_rules import check_values
 from wconv.experiment.runs.checkpoint_io import verify
 from wconv.experiment.runs.run_files import check_folder, read_config

@@ -69,7 +69,8 @@ def _output_dir(spec: SweepFile, more: list[str], root: Path) -> Path:
     folder = os.path.abspath(chosen)
     if found := UNREADABLE.search(folder):
         raise ValueError(
-            f"{OUTPUT_DIR_KEY}={folder!r}: the runs could not read a folder with {found[0]!r} in its name; choose another"
+            f"{OUTPUT_DIR_KEY}={folder!r}: the runs could not read a folder with {found[0]!r} in its name; "
+            "choose another"
         )
     return Path(folder)
 
@@ -87,7 +88,8 @@ def _resolved(value: str) -> str:
 
     if OTHER.search(value):
         raise ValueError(
-            f"{OUTPUT_DIR_KEY}={value}: a sweep has one folder, in whose name only ${{oc.env:NAME}} can stand for something"
+            f"{OUTPUT_DIR_KEY}={value}: a sweep has one folder, in whose name only ${{oc.env:NAME}} can stand for "
+            "something"
         )
     forbid_secret_interpolation()
     try:

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from PIL import Image
 
 from wconv.experiment.common.files import write_atomically
-from wconv.experiment.reports.panels import DIFFERENCE_GAIN, encode_png, difference, panels
+from wconv.experiment.reports.panels import DIFFERENCE_GAIN, difference, encode_png, panels
 from wconv.experiment.tasks.denoising import Denoising
 from wconv.experiment.tasks.image_quality import psnr
 
