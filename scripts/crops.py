@@ -53,7 +53,7 @@ def draw(options: argparse.Namespace) -> bytes:
         raise ConfigError("some of the runs are for grey images and some for colour; name runs of one kind")
     image, _ = open_image(options.image, denoisers[0].channels)
     clean = pil_to_tensor(image).unsqueeze(0) / 255
-    noisy = GaussianNoise(options.sigma).test(clean, 0, 0)
+    noisy = GaussianNoise(options.sigma).add_test_noise(clean, 0, 0)
     shown = {"clean": clean, f"noisy {psnr(noisy, clean):.2f} dB": noisy}
     for denoiser in denoisers:
         device = next(denoiser.model.parameters()).device

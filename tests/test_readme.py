@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wconv.experiment.command_line.arguments import read
+from wconv.experiment.command_line.arguments import parse_command_line
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.tables import markdown
 from wconv.experiment.runs.saved_runs import find_runs
@@ -36,7 +36,7 @@ COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if "
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_are_understood(line):
     words = shlex.split(line, comments=True)
-    assert read(words[words.index("train.py") + 1 :], ROOT / "configs").arguments
+    assert parse_command_line(words[words.index("train.py") + 1 :], ROOT / "configs").arguments
 
 
 def test_there_are_commands_and_tables_to_test():

@@ -89,9 +89,9 @@ def test_what_killed_processes_left_half_written_is_removed(train):
 def test_a_run_that_was_moved_knows_its_best_epoch(train, tmp_path):
     """Stopped in the last of four epochs, of which the first was made the best by hand; then the folder moves."""
     worse = iter([0.9, 0.5, 0.4])
-    original = ClassificationMetrics.collect
+    original = ClassificationMetrics.compute_and_reset
 
-    def collect(self, prefix):
+    def compute_and_reset(self, prefix):
         scores = original(self, prefix)
         if prefix == "val":
             value = next(worse, None)
@@ -102,7 +102,7 @@ def test_a_run_that_was_moved_knows_its_best_epoch(train, tmp_path):
 
     options = ("trainer.max_epochs=4",)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ClassificationMetrics, "collect", collect)
+        patch.setattr(ClassificationMetrics, "compute_and_reset", compute_and_reset)
         assert train(*options, f"paths.output_dir={tmp_path / 'here'}").code == 75
     (tmp_path / "here").rename(tmp_path / "there")
     content = results(train(*options, f"paths.output_dir={tmp_path / 'there'}").directory)

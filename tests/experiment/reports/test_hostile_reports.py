@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from wconv.experiment.common.text import escape_control_characters, escape_spreadsheet_formula
-from wconv.experiment.inference.evaluate import markdown as evaluated
+from wconv.experiment.inference.evaluate import to_markdown as evaluated
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.curves import draw_comparison, draw_run
 from wconv.experiment.reports.tables import csv, markdown

@@ -60,9 +60,9 @@ def test_core_hours_follow_from_runs_of_the_same_work_on_the_same_device(some, t
     work = [(workload(config(model)), [row for row in some.rows if row.model == model]) for model in ("vgg", "resnet")]
     vgg, resnet = estimates(some, work, [tmp_path / "runs", tmp_path / "runs"])
     assert (vgg.hours, vgg.core_hours) == (1.0, 16.0)  # 360 s an epoch, two runs, a GPU as 8 cores
-    assert vgg.sentence == "vgg: 2 runs of 1.00 h, 16.0 core-hours (from 2 finished runs on NVIDIA A100)"
+    assert vgg.description == "vgg: 2 runs of 1.00 h, 16.0 core-hours (from 2 finished runs on NVIDIA A100)"
     assert math.isnan(resnet.core_hours)
-    assert "resnet: 2 runs, unknown" in resnet.sentence
+    assert "resnet: 2 runs, unknown" in resnet.description
     assert "is enough for the longest job, about 1.00 h" in compare_with_walltime(some, [vgg, resnet], 1)
     assert "about 5.00 h: it will save and go on 2 times" in compare_with_walltime(some, [vgg, resnet], 5)
     assert "unknown whether it is enough" in compare_with_walltime(some, [resnet], 1)

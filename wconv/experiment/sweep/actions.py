@@ -43,7 +43,7 @@ def run(options: Namespace, root: Path) -> int:
     except OSError as error:
         message = f"{error.filename or 'a file'} cannot be used ({error.strerror or error}); see paths.output_dir"
     except Exception as error:
-        if not hasattr(error, "exit_code"):  # a Stop, whose module takes seconds to import
+        if not hasattr(error, "exit_code"):  # a RunError, whose module takes seconds to import
             raise
         message = str(error)
     print(f"sweep: {message}", file=sys.stderr)

@@ -85,7 +85,7 @@ def _slurm(sweep: Sweep, root: Path) -> Iterator[str]:
     if sweep.settings.cluster["name"] == "local" and shutil.which("sbatch") is None:
         yield "there is none here; --local N runs the sweep without"
         return
-    submit.ask(sweep, sweep.rows, root)
+    submit.ask_slurm(sweep, sweep.rows, root)
     shown = {f"cluster.{name}": sweep.settings.cluster[name] for name in ("account", "partition", "qos")}
     yield "sbatch would take it: " + ", ".join(f"{key}={value or 'default'}" for key, value in shown.items())
 
@@ -99,7 +99,7 @@ def _cost(sweep: Sweep, root: Path) -> Iterator[str]:
     work = by_workload(rows, root)
     found = estimates(sweep, work, [sweep.folder.parents[1], *sorted((root / "runs").glob("*/")), root / "runs"])
     for one in found:
-        yield one.sentence
+        yield one.description
     per_job = rows_per_task(sweep, len(rows)) / int(sweep.settings.resources["runs_at_once"])
     yield compare_with_walltime(sweep, found, per_job)
 

@@ -39,7 +39,7 @@ class Estimate:
     devices: tuple[str, ...]
 
     @property
-    def sentence(self) -> str:
+    def description(self) -> str:
         """The estimate in words."""
         if math.isnan(self.hours):
             return (

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.runs.run import Run
-from wconv.experiment.tasks.instantiate import make
+from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.training.image_results import PANELS
 
 CHECKPOINTS = 4  # the best, the last, the one before it, and the one that is being written
@@ -33,7 +33,7 @@ def check(config: DictConfig, run: Run, data: Any) -> None:
     """
     device = _check_device(config.trainer)
     with torch.device("meta"):  # counts without taking memory
-        model: nn.Module = make(config.model, **data.model_arguments)
+        model: nn.Module = instantiate_group(config.model, **data.model_arguments)
     weights = _size([*model.parameters(), *model.buffers()])
     state = _optimizer_state(config, model)
     gradients = _size(model.parameters())
@@ -77,7 +77,7 @@ def _check_devices(wanted: Any, there: int) -> None:
 def _optimizer_state(config: DictConfig, model: nn.Module) -> int:
     """Return the bytes of what the optimiser remembers: found by a step that computes nothing."""
     try:
-        optimizer = make(config.optimizer)(model.parameters())
+        optimizer = instantiate_group(config.optimizer)(model.parameters())
         for parameter in model.parameters():
             parameter.grad = torch.empty_like(parameter)
         optimizer.step()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from wconv.experiment.common.exceptions import Stop
+from wconv.experiment.common.exceptions import RunError
 from wconv.experiment.runs.checkpoint_io import AtomicCheckpointIO
 from wconv.experiment.runs.run import Run
 from wconv.experiment.training.metrics_csv import MetricsCSV
@@ -29,7 +29,7 @@ def best_checkpoint(run: Run, files: AtomicCheckpointIO) -> Path | None:
     """Return the checkpoint to test; None (the weights as they are) for a run without validation.
 
     Raises:
-        Stop: it is damaged.
+        RunError: it is damaged.
     """
     path = run.checkpoints / "best.ckpt"
     if not path.exists():
@@ -37,5 +37,5 @@ def best_checkpoint(run: Run, files: AtomicCheckpointIO) -> Path | None:
     try:
         files.read(path)
     except ValueError as error:
-        raise Stop(f"{path}, the best epoch of this run, {error}; start over with force=true") from error
+        raise RunError(f"{path}, the best epoch of this run, {error}; start over with force=true") from error
     return path

@@ -34,7 +34,7 @@ def job_setup(modules: list[str], environment: dict[str, object]) -> str:
     return "\n".join(lines).replace("${", "$''{")
 
 
-def ask(arguments: list[str], configs: Path) -> str:
+def check_grid_submission(arguments: list[str], configs: Path) -> str:
     """Let SLURM judge the jobs of a grid.
 
     Args:
@@ -62,7 +62,7 @@ def ask(arguments: list[str], configs: Path) -> str:
             raise ConfigError(f"the runs of a grid are one array and share {key}: name one value, or make two grids")
     with initialize_config_dir(str(configs), version_base="1.3"):
         config = compose(CONFIG_NAME, [str(line.input_line) for line in lines], return_hydra_config=True)
-    _check_fit(config)
+    _check_single_process(config)
     cluster, resources = (OmegaConf.to_container(config[group]) for group in ("cluster", "resources"))
     assert isinstance(cluster, dict)
     assert isinstance(resources, dict)
@@ -82,7 +82,7 @@ def ask(arguments: list[str], configs: Path) -> str:
     )
 
 
-def _check_fit(config: DictConfig) -> None:
+def _check_single_process(config: DictConfig) -> None:
     """Refuse what submitit would do otherwise than asked.
 
     Raises:
