@@ -8,7 +8,7 @@ import pytest
 
 from wconv.experiment.command_line.arguments import parse_command_line
 from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.tables import markdown
+from wconv.experiment.reports.tables import to_markdown
 from wconv.experiment.runs.saved_runs import find_runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +52,7 @@ def test_links_lead_somewhere(links):
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
 def test_a_committed_table_is_made_again_from_its_runs(path):
-    assert markdown(Comparison(find_runs([path.parent / "runs"]))) + "\n" == path.read_text()
+    assert to_markdown(Comparison(find_runs([path.parent / "runs"]))) + "\n" == path.read_text()
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)

@@ -97,12 +97,12 @@ def test_a_run_leaves_what_the_design_promises(model, channels, denoise):
         assert content["metrics"][f"test/{name}"] == pytest.approx(rows[name].mean(), rel=1e-6)
     assert content["metrics"]["test/noisy_psnr"] == pytest.approx(20 * math.log10(255 / 25), abs=0.1)
 
-    pictures = sorted(path for path in (directory / "images").glob("*.png") if path.name != "curves.png")
-    assert len(pictures) == 8
-    for path in pictures:
-        with Image.open(path) as picture:
-            assert picture.width == 4 * 48 + 3 * 4
-            assert 48 + 20 < picture.height < 48 + 60
+    panels = sorted(path for path in (directory / "images").glob("*.png") if path.name != "curves.png")
+    assert len(panels) == 8
+    for path in panels:
+        with Image.open(path) as panel:
+            assert panel.width == 4 * 48 + 3 * 4
+            assert 48 + 20 < panel.height < 48 + 60
 
 
 def test_all_arms_start_from_the_same_weights_and_meet_the_same_noise(denoise):
@@ -281,5 +281,5 @@ def test_two_processes_measure_every_image_once(tmp_path):
     assert rows["position"].tolist() == [0, 1, 2, 3, 4]
     assert outcome.results["metrics"]["test/psnr"] == pytest.approx(rows["psnr"].mean(), rel=1e-6)
     assert outcome.results["steps"] == 2 * 64 // 16
-    pictures = {path.stem for path in (outcome.directory / "images").glob("dead_leaves-*.png")}
-    assert pictures == {f"dead_leaves-test{position:04d}" for position in range(5)}
+    panels = {path.stem for path in (outcome.directory / "images").glob("dead_leaves-*.png")}
+    assert panels == {f"dead_leaves-test{position:04d}" for position in range(5)}

@@ -67,9 +67,9 @@ def test_where_no_server_answers_a_run_is_recorded_and_uploaded_later_once(progr
     assert shown.facts["tags"] == ["denoising", "dncnn", "synthetic_images", "sigma=25"]
     assert shown.summary["test/psnr"] == metrics(done.directory)["test/psnr"]
     assert shown.summary["val/psnr"] == {"max": metrics(done.directory)["val/psnr"]}
-    (pictures,) = [row["test/dead_leaves"] for row in shown.history if "test/dead_leaves" in row]
-    assert pictures["count"] == 8
-    assert pictures["captions"][0] == "test0000"
+    (panels,) = [row["test/dead_leaves"] for row in shown.history if "test/dead_leaves" in row]
+    assert panels["count"] == 8
+    assert panels["captions"][0] == "test0000"
     assert len([name for name in shown.files if name.startswith("media/images/test/dead_leaves")]) == 8
     (table,) = [row["test/images"] for row in shown.history if "test/images" in row]
     assert (table["nrows"], table["ncols"]) == (10, len(pd.read_csv(done.directory / "images.csv").columns))

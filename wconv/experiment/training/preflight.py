@@ -17,7 +17,7 @@ from wconv.experiment.training.image_results import PANELS
 
 CHECKPOINTS = 4  # the best, the last, the one before it, and the one that is being written
 TABLES = 2**20  # bytes of metrics, results and curves
-BYTES_PER_PIXEL = 3 * 4  # of a picture of a test image: clean, noisy, denoised and their difference, in colour
+BYTES_PER_PIXEL = 3 * 4  # of the panel of a test image: clean, noisy, denoised and their difference, in colour
 
 
 def check(config: DictConfig, run: Run, data: Any) -> None:

@@ -47,10 +47,10 @@ def write_completed_results(run: Run, trainer: pl.Trainer, task: Task) -> None:
 
 @rank_zero_only
 def draw_curves(run: Run) -> None:
-    """Draw the curves of a finished run where there is no picture of them yet."""
-    picture = run.directory / "images" / "curves.png"
-    if not picture.exists() and (saved := read_run(run.directory)).status == "completed":
-        draw_run(saved, picture)
+    """Draw the curves of a finished run where there is no figure of them yet."""
+    figure = run.directory / "images" / "curves.png"
+    if not figure.exists() and (saved := read_run(run.directory)).status == "completed":
+        draw_run(saved, figure)
 
 
 @rank_zero_only

@@ -79,14 +79,14 @@ class WandbRunLogger(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log pictures and tables, each once in a run; the numbers of an epoch come together (see `record`)."""
+        """Log images and tables, each once in a run; the numbers of an epoch come together (see `record`)."""
         media = {name: value for name, value in metrics.items() if not isinstance(value, int | float)}
         if media:
             self._safely(lambda: self._log_media(media))
 
     @rank_zero_only
     def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
-        """Log pictures, made smaller where they are very large: the run folder has all pixels."""
+        """Log images, made smaller where they are very large: the run folder has all pixels."""
         self._safely(lambda: super(WandbRunLogger, self).log_image(key, [shrink_image(image) for image in images], **kwargs))
 
     @rank_zero_only

@@ -73,7 +73,7 @@ def parts(directory: Path) -> list[Part]:
 
 
 def recorded_epochs_and_media(some: Iterable[Part]) -> tuple[set[int], set[str]]:
-    """Return the epochs that some parts hold, and the names of the pictures and tables."""
+    """Return the epochs that some parts hold, and the names of the images and tables."""
     rows = [row for part in some for row in part.history]
     epochs = {int(str(row["epoch"])) for row in rows if "epoch" in row}
     media = {name.removesuffix("._type") for row in rows for name in row if name.endswith("._type")}
