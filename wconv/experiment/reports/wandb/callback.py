@@ -7,8 +7,8 @@ from typing import Any
 import pytorch_lightning as pl
 
 from wconv.experiment.common.exceptions import Interrupted
-from wconv.experiment.runs.run import Run
 from wconv.experiment.reports.wandb.logger import WandbRunLogger
+from wconv.experiment.runs.run import Run
 
 
 class WandbEpochCallback(pl.Callback):

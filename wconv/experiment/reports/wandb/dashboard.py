@@ -8,8 +8,8 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
 from wconv.experiment.common.checkout import CONFIGS
-from wconv.experiment.runs import arm_styles
 from wconv.experiment.common.metrics import PRIMARY, TASKS, best_mode, title
+from wconv.experiment.runs import arm_styles
 
 # Test sets that come with the project; a folder of images is a set named by the folder.
 SETS = ("DIV2K_valid_HR", "dead_leaves", "bsd68", "set12")

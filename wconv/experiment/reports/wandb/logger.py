@@ -16,15 +16,15 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import DummyLogger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from wconv.experiment.reports.wandb import server
 from wconv.experiment.common.exceptions import ConfigError, Interrupted
-from wconv.experiment.common.timeout import with_timeout
 from wconv.experiment.common.metrics import best_mode
-from wconv.experiment.runs.run import Run
 from wconv.experiment.common.text import one_line
-from wconv.experiment.reports.wandb.run_info import wandb_run_id, wandb_config, shrink_image, tags
-from wconv.experiment.reports.wandb.parts import Part, parts, recorded_epochs_and_media
+from wconv.experiment.common.timeout import with_timeout
+from wconv.experiment.reports.wandb import server
 from wconv.experiment.reports.wandb.epoch_rows import best_values, epoch_rows, final_test_metrics
+from wconv.experiment.reports.wandb.parts import Part, parts, recorded_epochs_and_media
+from wconv.experiment.reports.wandb.run_info import shrink_image, tags, wandb_config, wandb_run_id
+from wconv.experiment.runs.run import Run
 
 PATIENCE = 20.0  # seconds, for a server that stopped answering: at the start, and again at the end
 LIMIT = 60.0  # seconds, for whatever W&B is asked to do: it must not hang a run
@@ -87,7 +87,9 @@ class WandbRunLogger(WandbLogger):
     @rank_zero_only
     def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
         """Log images, made smaller where they are very large: the run folder has all pixels."""
-        self._safely(lambda: super(WandbRunLogger, self).log_image(key, [shrink_image(image) for image in images], **kwargs))
+        self._safely(
+            lambda: super(WandbRunLogger, self).log_image(key, [shrink_image(image) for image in images], **kwargs)
+        )
 
     @rank_zero_only
     def log_table(self, key: str, *args: Any, **kwargs: Any) -> None:
@@ -160,7 +162,9 @@ class WandbRunLogger(WandbLogger):
         if self.mode == "offline":
             self.epochs, self.media = recorded_epochs_and_media(earlier)
         else:
-            self.epochs, self.media = recorded_epochs_and_media(part for part in earlier if part.is_offline and not part.is_uploaded)
+            self.epochs, self.media = recorded_epochs_and_media(
+                part for part in earlier if part.is_offline and not part.is_uploaded
+            )
             shown = dict(experiment.summary)
             self.epochs |= set(range(int(shown.get("epoch", -1)) + 1))
             self.media |= set(shown)

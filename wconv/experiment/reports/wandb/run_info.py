@@ -6,10 +6,10 @@ from typing import Any
 from PIL import Image
 
 from wconv.experiment.common.files import write_atomically
+from wconv.experiment.reports.wandb.private import run_id
 from wconv.experiment.runs.identity import relevant_settings
 from wconv.experiment.runs.provenance import provenance
 from wconv.experiment.runs.run import Run
-from wconv.experiment.reports.wandb.private import run_id
 
 LARGEST = 2048  # pixels, of an image
 

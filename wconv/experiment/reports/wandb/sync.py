@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wconv.experiment.runs.run_files import read_results
 from wconv.experiment.reports.wandb.parts import Part, parts
+from wconv.experiment.runs.run_files import read_results
 
 STALE = 600.0  # seconds without a sign of life (the system's figures come every 15) after which a part counts as closed
 TIMEOUT = 540.0  # seconds for a batch
