@@ -10,7 +10,7 @@ import yaml
 
 from wconv.experiment.sweep.estimate import compare_with_walltime, estimates, workload
 from wconv.experiment.sweep.manifest import Row, Settings, Sweep
-from wconv.experiment.sweep.slurm.commands import explain_refusal, seconds
+from wconv.experiment.sweep.slurm.commands import explain_refusal, parse_time_limit
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_core_hours_follow_from_runs_of_the_same_work_on_the_same_device(some, t
     [("00:30:00", 1800), ("1-00:00:00", 86400), ("4-00", 345600), ("30", 1800), ("30:30", 1830), ("UNLIMITED", None)],
 )
 def test_times_are_read_as_slurm_writes_them(text, length):
-    assert seconds(text) == length
+    assert parse_time_limit(text) == length
 
 
 def test_a_word_of_slurm_that_nobody_knows_is_passed_on():

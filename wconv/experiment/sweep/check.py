@@ -16,7 +16,7 @@ from wconv.experiment.sweep.manifest import Sweep
 from wconv.experiment.sweep.slurm import commands as slurm
 from wconv.experiment.sweep.slurm import submit
 from wconv.experiment.sweep.slurm.batch_file import rows_per_task
-from wconv.experiment.sweep.state import states
+from wconv.experiment.sweep.state import run_states
 
 IMPORTS = "import train; import torch; print(torch.__version__, torch.cuda.device_count())"
 PROBE_WALLTIME = "00:02:00"
@@ -92,7 +92,7 @@ def _slurm(sweep: Sweep, root: Path) -> Iterator[str]:
 
 def _cost(sweep: Sweep, root: Path) -> Iterator[str]:
     """Estimate core-hours, and compare the walltime."""
-    rows = [state.row for state in states(sweep) if state.kind != "done"]
+    rows = [state.row for state in run_states(sweep) if state.kind != "done"]
     if not rows:
         yield "nothing is left to run"
         return

@@ -19,7 +19,7 @@ from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.common.value_rules import check_values
 from wconv.experiment.runs.run import Run
 from wconv.experiment.sweep.estimate import workload
-from wconv.experiment.sweep.manifest import SETTINGS, UNKNOWN, Row, Settings
+from wconv.experiment.sweep.manifest import SHARED_KEYS, UNKNOWN, Row, Settings
 from wconv.experiment.tasks.build_task import check_compatibility
 from wconv.experiment.tasks.instantiate import instantiate_group
 
@@ -103,7 +103,7 @@ def _composed(choices: list[str], configs: Path) -> DictConfig:
 def _settings(config: DictConfig) -> Settings:
     if config.force:
         raise ConfigError("force=true in a sweep would start every run over each time it goes on; remove the folders")
-    key = {name: OmegaConf.select(config, name) for name in SETTINGS}
+    key = {name: OmegaConf.select(config, name) for name in SHARED_KEYS}
     plain = {
         name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for name, value in key.items()
     }

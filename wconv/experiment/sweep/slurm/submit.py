@@ -60,7 +60,7 @@ def cancel(sweep: Sweep) -> list[str]:
         at_work = {job for job, _ in slurm.queue()}
         alive = [job for launch in found for job in launch.jobs if job in at_work and job not in cancelled]
         if alive:
-            slurm.call("scancel", *alive)
+            slurm.run_slurm("scancel", *alive)
             cancelled += alive
         elif not cancelled:
             break
