@@ -21,7 +21,7 @@ Numbers = NDArray[np.int64]
 Draws = Callable[[int, int, int], Numbers]
 
 
-def draw(count: int, size: int, image_seed: int, part: str, channels: int) -> list[Tensor]:
+def draw_images(count: int, size: int, image_seed: int, part: str, channels: int) -> list[Tensor]:
     """Draw images; each depends on its number, and not on how many are drawn.
 
     Args:
