@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from wconv.experiment.reports.wandb.parts import parts
+from wconv.experiment.reports.wandb.parts import list_parts
 
 DEAD = "http://127.0.0.1:9"  # the discard port: nobody answers
 
@@ -93,7 +93,7 @@ def test_a_requeued_offline_run_is_one_run_without_gaps_or_doubles(
     for epoch in (1, 3):
         assert train_with_hook(epoch, wait + KILL, *line).code == -signal.SIGKILL
     directory = next((tmp_path / "runs").glob("classification/*"))
-    assert len(parts(directory)) == 2
+    assert len(list_parts(directory)) == 2
     assert program("scripts/sync_wandb.py", str(tmp_path / "runs"), **online).code == 0
     done = program("train.py", *line)
     assert done.code == 0, done.err
@@ -169,4 +169,4 @@ def test_two_processes_are_one_run_of_wandb(program, arguments, online, server):
     assert server.run.exit_codes == [0], done.err
     assert done.out.count("W&B: ") == 1
     assert server.run.summary["test/psnr"] == metrics(done.directory)["test/psnr"]
-    assert len(parts(done.directory)) == 1
+    assert len(list_parts(done.directory)) == 1

@@ -12,7 +12,7 @@ from wconv.experiment.common.exceptions import Diverged, Interrupted
 from wconv.experiment.common.signals import install_handlers, stop_signal
 from wconv.experiment.runs.checkpoint_io import LAST
 
-CONTINUE, SAVE, LEAVE, FAIL = range(4)  # the worst one of all processes counts
+CONTINUE, SAVE, STOP, FAIL = range(4)  # the worst one of all processes counts
 
 
 class Guard(pl.Callback):
@@ -56,11 +56,11 @@ class Guard(pl.Callback):
         decision = _most_severe(trainer, decision)
         if decision == FAIL:
             self._fail(trainer)
-        if decision in (SAVE, LEAVE) and _can_resume_here(trainer, batch_idx + 1):
+        if decision in (SAVE, STOP) and _can_resume_here(trainer, batch_idx + 1):
             trainer.save_checkpoint(self.path)
             self.saved = time.monotonic()
-            if decision == LEAVE:
-                self._leave(trainer)
+            if decision == STOP:
+                self._stop(trainer)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Any) -> None:
         """Let no weights into a checkpoint that a diverged step has made."""
@@ -70,8 +70,8 @@ class Guard(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave after the checkpoint of the validation, if there was one."""
-        if _most_severe(trainer, self._wish()) == LEAVE and self.saved_step == trainer.global_step:
-            self._leave(trainer)
+        if _most_severe(trainer, self._wish()) == STOP and self.saved_step == trainer.global_step:
+            self._stop(trainer)
         self.saved = time.monotonic()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -83,11 +83,11 @@ class Guard(pl.Callback):
         """Leave; the test is made again."""
         # Several processes have different numbers of batches and cannot decide here: they complete the test.
         if trainer.world_size == 1 and stop_signal():
-            self._leave(trainer)
+            self._stop(trainer)
 
     def _wish(self) -> int:
         if stop_signal():
-            return LEAVE
+            return STOP
         return SAVE if time.monotonic() - self.saved >= self.every_seconds else CONTINUE
 
     def _diverged(self, keep: int) -> bool:
@@ -106,7 +106,7 @@ class Guard(pl.Callback):
             "try a lower optimizer.lr, a longer scheduler.warmup or trainer.gradient_clip_val"
         )
 
-    def _leave(self, trainer: pl.Trainer) -> None:
+    def _stop(self, trainer: pl.Trainer) -> None:
         asked = stop_signal() or "a signal to another process"
         raise Interrupted(
             f"stopped by {asked} at step {trainer.global_step}; the same command goes on from {self.path.parent.parent}"

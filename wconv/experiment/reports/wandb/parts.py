@@ -66,7 +66,7 @@ class Part:
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def parts(directory: Path) -> list[Part]:
+def list_parts(directory: Path) -> list[Part]:
     """Return the parts of a run, the oldest first."""
     files = [path for path in directory.glob("wandb/*run-*/run-*.wandb") if not path.parent.is_symlink()]
     return [Part(file) for file in sorted(files, key=lambda file: file.parent.name.removeprefix("offline-"))]

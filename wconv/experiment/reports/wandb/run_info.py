@@ -33,7 +33,7 @@ def shrink_image(image: Image.Image) -> Image.Image:
     return small
 
 
-def tags(run: Run) -> list[str]:
+def wandb_tags(run: Run) -> list[str]:
     """Return what one filters runs by: task, model, data set and noise level."""
     config = run.config
     names = [config.task.name, config.model.name, config.datamodule.name]
