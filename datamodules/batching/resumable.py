@@ -1,4 +1,4 @@
-"""Training data that goes on where a checkpoint was made, in the middle of an epoch."""
+"""Training data that resumes where a checkpoint was made, in the middle of an epoch."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ class ResumableSampler(Sampler[T]):
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on behind the batches that were handed out in that epoch."""
+        """Resume behind the batches that were handed out in that epoch."""
         self.resume_at = (state["epoch"], state["position"])
 
 
@@ -62,7 +62,7 @@ class ResumableDataModule(pl.LightningDataModule):
     sampler_state: dict[str, int] | None = None
 
     def resumable_dataloader(self, dataset: Dataset[Any], sampler: ResumableSampler[Any]) -> DataLoader[Any]:
-        """Return a loader of batches that goes on where the checkpoint was made, if there is one.
+        """Return a loader of batches that resumes where the checkpoint was made, if there is one.
 
         Its sampler runs in step with the training only as long as no worker processes read ahead, so there are none.
         """

@@ -66,7 +66,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(conv, train, tmp_path,
     directory = next((tmp_path / "other").glob("classification/*"))
     assert results(directory)["status"] == "interrupted"
     resumed = train(*options, f"paths.output_dir={tmp_path / 'other'}")
-    assert "going on from step" in resumed.out
+    assert "resuming from step" in resumed.out
     assert resumed.directory == directory
     assert (directory / "metrics.csv").read_bytes() == (undisturbed.directory / "metrics.csv").read_bytes()
     assert results(directory)["metrics"] == results(undisturbed.directory)["metrics"]
@@ -148,7 +148,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(train):
     done = train()
     assert done.code == 0
     assert f"{last} is damaged" in done.err
-    assert "going on from step 5 " in done.out  # of two epochs of five steps
+    assert "resuming from step 5 " in done.out  # of two epochs of five steps
     assert last.with_name("last.ckpt.damaged").read_bytes() == b"not a checkpoint"
     assert results(directory)["metrics"] == undisturbed
 
@@ -260,7 +260,7 @@ def test_a_checkpoint_is_read_and_hashed_once(train):
     ):
         done = train()
     assert done.code == 0, done.err
-    assert "going on from step" in done.out
+    assert "resuming from step" in done.out
     for calls in (read, hashed):
         names = [Path(call.args[0]).name for call in calls.call_args_list]
         assert [name for name in names if not name.endswith(".part")] == ["last.ckpt", "best.ckpt"]  # .part: written

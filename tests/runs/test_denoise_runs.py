@@ -142,7 +142,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(options, denoise, tmp_
         assert denoise(*elsewhere).code == 75
     resumed = denoise(*elsewhere)
     assert resumed.code == 0, resumed.err
-    assert "going on from step 8" in resumed.out
+    assert "resuming from step 8" in resumed.out
     assert resumed.directory.name == undisturbed.directory.name
     for name in ("metrics.csv", "images.csv"):
         assert (resumed.directory / name).read_bytes() == (undisturbed.directory / name).read_bytes()
@@ -180,7 +180,7 @@ def test_what_changes_the_noise_is_another_run(denoise):
 def test_a_diverged_run_ends_at_once(options, denoise):
     done = denoise(*options)
     assert done.code == 1
-    assert "the loss is infinite or no number (NaN) at step 2; no checkpoint was made before it" in done.err
+    assert "the loss is NaN or infinite at step 2; no checkpoint was made before it" in done.err
 
 
 def test_an_image_that_came_out_as_no_number_does_not_vanish_from_the_mean(denoise, monkeypatch):

@@ -82,7 +82,7 @@ def test_two_ranks_are_requeued_five_times(tmp_path, undisturbed):
     sweep.call("--submit")
     job = sweep.jobs[0]
     for number in range(5):
-        going = rf"{'going on from step' if number else 'epoch 1/'}"
+        going = rf"{'resuming from step' if number else 'epoch 1/'}"
         what = f"start {number}\n{sweep.logs()}"
         wait_until(lambda: len(re.findall(going, sweep.logs())) >= max(1, number), what=what)  # noqa: B023
         run("scancel", "--signal=USR1", "--batch", job)

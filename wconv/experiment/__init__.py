@@ -21,7 +21,7 @@ def run(words: Sequence[str]) -> "Result":
 
     Raises:
         ConfigError: the words, or the data on the disk, are wrong.
-        Interrupted: the run was stopped, or another process holds it; the same words go on.
+        Interrupted: the run was stopped, or another process holds it; the same words resume it.
         RunError: it failed.
     """
     # Here, because PyTorch and Lightning take seconds to import, and the exceptions shall not.

@@ -64,7 +64,7 @@ def test_core_hours_follow_from_runs_of_the_same_work_on_the_same_device(some, t
     assert math.isnan(resnet.core_hours)
     assert "resnet: 2 runs, unknown" in resnet.description
     assert "is enough for the longest job, about 1.00 h" in compare_with_walltime(some, [vgg, resnet], 1)
-    assert "about 5.00 h: it will save and go on 2 times" in compare_with_walltime(some, [vgg, resnet], 5)
+    assert "about 5.00 h: it will save and resume 2 times" in compare_with_walltime(some, [vgg, resnet], 5)
     assert "unknown whether it is enough" in compare_with_walltime(some, [resnet], 1)
 
 

@@ -181,9 +181,9 @@ def test_a_job_that_is_gone_leaves_its_runs_stopped(some, queue):
     submitted(some, "7")
     assert first(some) == ("stopped", "its job ended (CANCELLED) before it began")
     leave(some.rows[0], "running")
-    assert first(some) == ("stopped", "its job ended (CANCELLED); can go on")
+    assert first(some) == ("stopped", "its job ended (CANCELLED); can be resumed")
     leave(some.rows[0], "interrupted")
-    assert first(some) == ("stopped", "can go on")
+    assert first(some) == ("stopped", "can be resumed")
 
 
 def test_fates_are_read_as_sacct_writes_them(monkeypatch):
@@ -208,7 +208,7 @@ def test_a_launch_on_this_machine_is_at_work_while_its_lock_is_held(some):
     leave(some.rows[0], "running")
     with FileLock(launch.folder / LOCK):
         assert first(some)[0] == "running"
-    assert first(some) == ("stopped", "its process is gone; can go on")
+    assert first(some) == ("stopped", "its process is gone; can be resumed")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"status": '])

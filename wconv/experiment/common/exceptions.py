@@ -8,7 +8,7 @@ class RunError(Exception):
 
 
 class Diverged(RunError):
-    """The loss is infinite or no number."""
+    """The loss is NaN or infinite."""
 
 
 class ConfigError(RunError):
@@ -18,7 +18,7 @@ class ConfigError(RunError):
 
 
 class Interrupted(RunError):
-    """The run can go on with the same command: it was stopped, or another process holds it."""
+    """The run can be resumed with the same command: it was stopped, or another process holds it."""
 
     exit_code = 75
 

@@ -54,7 +54,7 @@ def log_failure(folder: Path, name: str = "error.log") -> Iterator[None]:
     except RunError:
         raise
     except (KeyboardInterrupt, SystemExit) as error:
-        raise Interrupted(f"stopped; the same command goes on from {folder}") from error
+        raise Interrupted(f"stopped; the same command resumes from {folder}") from error
     except Exception as error:
         log = folder / name
         with suppress(OSError):  # no room for it
@@ -79,7 +79,7 @@ def failure_message(error: BaseException, log: Path) -> str:
     """
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
-            f"no room is left on the disk of {error.filename or log.parent}; make room, and the same command goes on "
+            f"no room is left on the disk of {error.filename or log.parent}; make room, and the same command resumes "
             "from the last checkpoint"
         )
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

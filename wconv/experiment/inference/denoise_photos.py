@@ -90,7 +90,7 @@ def denoise_pixels(
         step: called with the number of tiles that are done, and of all.
 
     Raises:
-        RuntimeError: memory ran out, or the model returned values that are no numbers.
+        RuntimeError: memory ran out, or the model returned NaN or infinite values.
     """
     levels = np.iinfo(pixels.dtype).max
     noisy = torch.from_numpy(pixels.astype(np.float32)).div_(levels)
@@ -128,7 +128,7 @@ def _restore(denoiser: Denoiser, noisy: Tensor, step: Step | None) -> tuple[Tens
             max_pixels = min(max_pixels, APPROXIMATE_TILE)
     restored, approximate = denoise_tiled(denoiser.model, noisy[None].to(device), max_pixels, step)
     if not bool(torch.isfinite(restored.sum())):
-        raise RuntimeError("the model returned values that are no numbers")
+        raise RuntimeError("the model returned NaN or infinite values")
     return restored[0].cpu(), approximate
 
 

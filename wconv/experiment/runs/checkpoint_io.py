@@ -54,7 +54,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return self._read[path]
 
     def latest_valid(self, folder: Path, repair: bool) -> tuple[Path, dict[str, Any]] | None:
-        """Return the newest checkpoint to go on from, and what it holds.
+        """Return the newest checkpoint to resume from, and what it holds.
 
         Args:
             folder: of the checkpoints.

@@ -115,10 +115,10 @@ def compare_with_walltime(sweep: Sweep, found: list[Estimate], rows_per_job: flo
     walltime = sweep.settings.resources["walltime"]
     limit = (parse_time_limit(str(walltime)) or 0) / 3600
     if math.isnan(longest):
-        return f"resources.walltime={walltime}: unknown whether it is enough; a job that needs more goes on by itself"
+        return f"resources.walltime={walltime}: unknown whether it is enough; a job that needs more resumes by itself"
     if longest <= limit:
         return f"resources.walltime={walltime} is enough for the longest job, about {longest:.2f} h"
     return (
         f"resources.walltime={walltime} is less than the longest job takes, about {longest:.2f} h: "
-        f"it will save and go on {math.ceil(longest / limit) - 1} times"
+        f"it will save and resume {math.ceil(longest / limit) - 1} times"
     )

@@ -102,7 +102,7 @@ def _composed(choices: list[str], configs: Path) -> DictConfig:
 
 def _settings(config: DictConfig) -> Settings:
     if config.force:
-        raise ConfigError("force=true in a sweep would start every run over each time it goes on; remove the folders")
+        raise ConfigError("force=true in a sweep would start every run over each time it resumes; remove the folders")
     key = {name: OmegaConf.select(config, name) for name in SHARED_KEYS}
     plain = {
         name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for name, value in key.items()

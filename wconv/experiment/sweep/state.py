@@ -25,7 +25,7 @@ class State:
 
     Attributes:
         row: the run.
-        kind: done, running, failed, stopped (it can go on) or pending.
+        kind: done, running, failed, stopped (it can be resumed) or pending.
         note: why it failed, stopped or waits.
         queued: whether a job or a process that was started will see to it.
         epoch: how many epochs are complete.
@@ -103,7 +103,7 @@ def _state(row: Row, last: _LastLaunch | None, jobs: set[str] | None) -> State:
         killed = f"killed by signal {code - 128}" if code and code > 128 else f"exit code {code}"
         return _progress(State(row, "failed", str(results.get("error") or words or killed)))
     if status == "interrupted":
-        return _progress(State(row, "stopped", "can go on"))
+        return _progress(State(row, "stopped", "can be resumed"))
     on_cluster = last is not None and bool(last.launch.jobs)
     ending = (
         f"its job ended ({last.final_state})"
@@ -111,7 +111,7 @@ def _state(row: Row, last: _LastLaunch | None, jobs: set[str] | None) -> State:
         else f"its {'job' if on_cluster else 'process'} is gone"
     )
     if status == "running":
-        return _progress(State(row, "stopped", f"{ending}; can go on"))
+        return _progress(State(row, "stopped", f"{ending}; can be resumed"))
     if on_cluster and last is not None:
         if last.final_state in BROKEN:  # before it began: the batch file failed, or its modules
             words = last.launch.last_job_message(last.task_number)

@@ -144,7 +144,7 @@ class Denoising(Task):
         self.rows = []
         self.images = pd.DataFrame([row for rows in gathered for row in rows]).sort_values(["set", "position"])
         measured = [name for name in TASKS["denoising"].metrics if name in self.images]
-        # An image that came out as no number must not vanish from the mean.
+        # An image that came out as NaN must not vanish from the mean.
         scores = {f"{prefix}/{name}": self.images[name].mean(skipna=False) for name in measured}
         by_set = self.images.groupby("set")[measured].mean(skipna=False)
         if len(by_set) > 1:

@@ -77,7 +77,7 @@ class Task(pl.LightningModule):
         checkpoint["metrics"] = gathered
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the sums of this process."""
+        """Resume with the sums of this process."""
         if not self.trainer.training:
             return
         sums = checkpoint["metrics"][self.trainer.global_rank]

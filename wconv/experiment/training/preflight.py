@@ -58,7 +58,7 @@ def _check_device(trainer: DictConfig) -> str:
     if device == "cuda":
         _check_devices(trainer.devices, torch.cuda.device_count())
     if device == "cpu" and precision.startswith("16"):
-        raise ConfigError(f"trainer.precision={precision} is for GPUs; choose bf16-mixed or 32-true on a processor")
+        raise ConfigError(f"trainer.precision={precision} is for GPUs; choose bf16-mixed or 32-true on a CPU")
     if device == "cuda" and precision.startswith("bf16") and not torch.cuda.is_bf16_supported(False):
         raise ConfigError(
             f"trainer.precision={precision}: {torch.cuda.get_device_name()} has no bfloat16; choose 16-mixed or 32-true"
@@ -110,7 +110,7 @@ def _check_folder(run: Run, needed: int) -> None:
         raise ConfigError(
             f"the run folder {run.directory} cannot be written ({error.strerror}); set paths.output_dir"
         ) from error
-    # A run that goes on has some of it on the disk.
+    # A run that resumes has some of it on the disk.
     kept = [path for path in run.directory.rglob("*") if path.is_file()] if folder == run.directory else []
     needed -= sum(path.stat().st_size for path in kept)
     if free < needed:

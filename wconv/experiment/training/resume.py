@@ -11,7 +11,7 @@ from wconv.experiment.training.metrics_csv import MetricsCSV
 
 
 def resume_checkpoint(run: Run, trainer: pl.Trainer, files: AtomicCheckpointIO) -> Path | None:
-    """Return the checkpoint to go on from, if there is one, with the log cut back to it."""
+    """Return the checkpoint to resume from, if there is one, with the log cut back to it."""
     found = files.latest_valid(run.checkpoints, repair=trainer.is_global_zero)
     if found is None:
         return None
@@ -21,7 +21,7 @@ def resume_checkpoint(run: Run, trainer: pl.Trainer, files: AtomicCheckpointIO) 
         if isinstance(logger, MetricsCSV):
             logger.restore_rows(step)
     if trainer.is_global_zero:
-        print(f"going on from step {step} of {run.directory}", flush=True)
+        print(f"resuming from step {step} of {run.directory}", flush=True)
     return path
 
 

@@ -1,7 +1,7 @@
 """logger=wandb: what a run records is shown in W&B, and whatever goes wrong there, the run goes on.
 
 The record mirrors the run folder. A row is one epoch, sent when the epoch is complete and never twice: a process that
-goes on where another was stopped first asks which epochs are there (the server, or the parts on the disk).
+resumes where another was stopped first asks which epochs are there (the server, or the parts on the disk).
 """
 
 import os
