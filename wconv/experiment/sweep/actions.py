@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from wconv.experiment.common.exceptions import RunError
 from wconv.experiment.sweep import local, status_table
 from wconv.experiment.sweep.launches import launches
 from wconv.experiment.sweep.load import load_sweep
@@ -38,14 +39,10 @@ def run_action(options: Namespace, root: Path) -> int:
         without = looks or bool(chosen & {"list", "dry_run"})
         sweep = load_sweep(options.sweep, options.overrides, root, refresh=not looks, without_data=without)
         return _do(chosen, options, sweep, root)
-    except ValueError as error:
+    except (ValueError, RunError) as error:
         message = str(error)
     except OSError as error:
         message = f"{error.filename or 'a file'} cannot be used ({error.strerror or error}); see paths.output_dir"
-    except Exception as error:
-        if not hasattr(error, "exit_code"):  # a RunError, whose module takes seconds to import
-            raise
-        message = str(error)
     print(f"sweep: {message}", file=sys.stderr)
     return 2
 

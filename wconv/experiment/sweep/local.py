@@ -15,13 +15,13 @@ from filelock import FileLock
 from rich.console import Console
 from rich.live import Live
 
+from wconv.experiment.common.exceptions import SEVERITY, Interrupted, worst_exit_code
 from wconv.experiment.sweep import status_table
 from wconv.experiment.sweep.launches import LOCK, Launch, new_launch
 from wconv.experiment.sweep.manifest import Row, Sweep
 from wconv.experiment.sweep.state import State
 
-SEVERITY = (0, 75, 2, 1)  # as in cli.py, which takes seconds to import
-INTERRUPTED = 75
+INTERRUPTED = Interrupted.exit_code
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -91,7 +91,7 @@ class _Workers:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        return INTERRUPTED if self.stopping else max(self.codes, key=SEVERITY.index)
+        return INTERRUPTED if self.stopping else worst_exit_code(self.codes)
 
     def _start(self) -> None:
         for lane in self.lanes:
