@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wconv.experiment.command_line.launch import launch
+from wconv.experiment.command_line.launch import run_command_line
 from wconv.experiment.common.checkout import CONFIGS
 from wconv.experiment.common.signals import deferred_signals
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 def train(config: "DictConfig", typed: Sequence[str]) -> None:
     """Train and test one configuration, and show what came out."""
     from wconv.experiment.training import train as training
-    from wconv.experiment.training.results import show
+    from wconv.experiment.training.results import print_result
 
-    show(training.train(config, typed))
+    print_result(training.train(config, typed))
 
 
 def before_grid(arguments: list[str], configs: Path) -> str:
     """Let SLURM judge the jobs of a grid that goes there; return where to look."""
-    from wconv.experiment.sweep.slurm.launcher import ask
+    from wconv.experiment.sweep.slurm.launcher import check_grid_submission
 
-    return ask(arguments, configs)
+    return check_grid_submission(arguments, configs)
 
 
 def main() -> int:
     """Run what the command line asks for and return the exit code."""
     with deferred_signals():
-        return launch(sys.argv[1:], train, before_grid, CONFIGS)
+        return run_command_line(sys.argv[1:], train, before_grid, CONFIGS)
 
 
 if __name__ == "__main__":

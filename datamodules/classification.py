@@ -19,7 +19,7 @@ class LabelledImageSet(NamedTuple):
     images: Tensor
     labels: Tensor
 
-    def take(self, positions: Tensor) -> "LabelledImageSet":
+    def subset(self, positions: Tensor) -> "LabelledImageSet":
         """Return some of the images."""
         return LabelledImageSet(self.images[positions], self.labels[positions])
 
@@ -91,7 +91,7 @@ class ClassificationDataModule(ResumableDataModule):
         train, val, test, self.classes = self.read()
         if len(self.classes) < 2:
             raise ValueError(f"the data has one class only ({', '.join(self.classes)}); there is nothing to tell apart")
-        train = train.take(draw_subset(train.labels, self.train_subset))
+        train = train.subset(draw_subset(train.labels, self.train_subset))
         if val is not None and self.val_size is not None:
             raise ValueError(
                 f"datamodule.val_size={self.val_size}, but the data set brings validation images of its own; "
@@ -99,7 +99,7 @@ class ClassificationDataModule(ResumableDataModule):
             )
         if val is None:
             kept, held = split_validation(train.labels, self.val_size)
-            train, val = train.take(kept), train.take(held)
+            train, val = train.subset(kept), train.subset(held)
         self.train, self.val, self.test = train, val, test
         self.channels, self.image_size = train.images.shape[1], train.images.shape[2]
         if self.mean is None or self.std is None:
@@ -133,10 +133,10 @@ class ClassificationDataModule(ResumableDataModule):
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Return the batches of the next epoch."""
         rank, world_size = self._share()
-        draws = TrainingSampler(
+        sampler = TrainingSampler(
             len(self.train.labels), self.batch_size, self.seed, self.crop_padding, self.flip, rank, world_size
         )
-        return self.resumable(self._on_device(self.train), draws)
+        return self.resumable_dataloader(self._on_device(self.train), sampler)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Return the validation batches."""
@@ -147,8 +147,8 @@ class ClassificationDataModule(ResumableDataModule):
         return self._evaluation(self.test)
 
     def _evaluation(self, part: LabelledImageSet) -> DataLoader[tuple[Tensor, Tensor]]:
-        draws = EvaluationSampler(len(part.labels), self.batch_size, *self._share())
-        return DataLoader(self._on_device(part), sampler=draws, batch_size=None)
+        sampler = EvaluationSampler(len(part.labels), self.batch_size, *self._share())
+        return DataLoader(self._on_device(part), sampler=sampler, batch_size=None)
 
     def _on_device(self, part: LabelledImageSet) -> LabelledImages:
         assert self.mean is not None

@@ -21,7 +21,7 @@ Numbers = NDArray[np.int64]
 Draws = Callable[[int, int, int], Numbers]
 
 
-def draw(count: int, size: int, image_seed: int, part: str, channels: int) -> list[Tensor]:
+def draw_images(count: int, size: int, image_seed: int, part: str, channels: int) -> list[Tensor]:
     """Draw images; each depends on its number, and not on how many are drawn.
 
     Args:
@@ -41,7 +41,7 @@ def draw(count: int, size: int, image_seed: int, part: str, channels: int) -> li
         raise ValueError(f"datamodule.channels={channels}: choose 3 for colour or 1 for grey")
     images = []
     for index in range(count):
-        fine = _picture(size * FINE, _draws(f"{image_seed}/{part}/{index}"))
+        fine = _draw_image(size * FINE, _draws(f"{image_seed}/{part}/{index}"))
         shifted = [fine[:, row::FINE, column::FINE] for row in range(FINE) for column in range(FINE)]
         image = sum(shifted, start=np.array(FINE**2 // 2)) // FINE**2  # the mean, rounded
         if channels == 1:  # luma of ITU-R 601
@@ -65,7 +65,7 @@ def _draws(key: str) -> Draws:
     return draws
 
 
-def _picture(side: int, draws: Draws) -> Numbers:
+def _draw_image(side: int, draws: Draws) -> Numbers:
     """Draw one picture, (3, side, side), values from 0 to 255."""
     label, y, x, square = _leaves(side, draws)
     count = len(square)

@@ -106,8 +106,8 @@ class DenoisingDataModule(ResumableDataModule):
             )
         if val is None:
             held = self._held_out(len(order))
-            val, order = train.take(order[:held].sort().values), order[held:]
-        self.train, self.val = train.take(order.sort().values), val
+            val, order = train.subset(order[:held].sort().values), order[held:]
+        self.train, self.val = train.subset(order.sort().values), val
         _check_sizes(self.val, "validation")
         small = int((self.train.sizes.min(1).values < self.patch_size).sum())
         if small:
@@ -145,8 +145,8 @@ class DenoisingDataModule(ResumableDataModule):
 
     def train_dataloader(self) -> DataLoader[Patches]:
         """Return the batches of the next epoch."""
-        draws = PatchSampler(len(self.train), self.patches_per_epoch, self.batch_size, self.seed, *self._share())
-        return self.resumable(RandomPatches(self.train, self.patch_size), draws)
+        sampler = PatchSampler(len(self.train), self.patches_per_epoch, self.batch_size, self.seed, *self._share())
+        return self.resumable_dataloader(RandomPatches(self.train, self.patch_size), sampler)
 
     def val_dataloader(self) -> DataLoader[EvaluationImage]:
         """Return the held-out images."""

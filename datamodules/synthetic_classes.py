@@ -46,11 +46,11 @@ class SyntheticClasses(ClassificationDataModule):
 
     def read(self) -> Splits:
         """Draw all images."""
-        train = draw(self.train_images, self.image_seed, "train")
-        return Splits(train, None, draw(self.test_images, self.image_seed, "test"), CLASSES)
+        train = draw_images(self.train_images, self.image_seed, "train")
+        return Splits(train, None, draw_images(self.test_images, self.image_seed, "test"), CLASSES)
 
 
-def draw(count: int, image_seed: int, part: str) -> LabelledImageSet:
+def draw_images(count: int, image_seed: int, part: str) -> LabelledImageSet:
     """Draw images; the classes take turns.
 
     Args:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from datamodules.batching.packed_images import PackedImages
-from datamodules.dead_leaves import VERSION, draw
+from datamodules.dead_leaves import VERSION, draw_images
 from datamodules.denoising import SSIM_WINDOW, DenoisingDataModule
 
 
@@ -46,5 +46,5 @@ class SyntheticImages(DenoisingDataModule):
         return {"dead_leaves": self._draw(self.test_images, "test")}
 
     def _draw(self, count: int, part: str) -> PackedImages:
-        images = draw(count, self.drawn_size, self.image_seed, part, self.channels)
-        return PackedImages.of(images, [f"{part}{position:04d}" for position in range(count)])
+        images = draw_images(count, self.drawn_size, self.image_seed, part, self.channels)
+        return PackedImages.from_tensors(images, [f"{part}{position:04d}" for position in range(count)])

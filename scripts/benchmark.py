@@ -11,7 +11,7 @@ from models.dncnn import DnCNN
 from models.resnet import ResNet
 from models.vgg import VGG
 from wconv.experiment.common.files import write_atomically
-from wconv.experiment.tasks.operator_benchmark import Case, run
+from wconv.experiment.tasks.operator_benchmark import Case, run_benchmark
 
 CASES = [
     Case("VGG-16", lambda: VGG(100), (64, 3, 32, 32)),
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.pairs < 1 or options.threads < 1:
         parser.error("--pairs and --threads take whole numbers from 1")
     torch.set_num_threads(options.threads)
-    table = run(CASES, options.pairs, lambda text: print(text, file=sys.stderr, flush=True))
+    table = run_benchmark(CASES, options.pairs, lambda text: print(text, file=sys.stderr, flush=True))
     facts = f"torch {torch.__version__}, {platform.machine()}, {options.threads} threads, {options.pairs} pairs"
     text = f"{table.to_markdown(index=False)}\n\nMedian of the ratios of pairs (quartiles); {facts}.\n"
     print(text)

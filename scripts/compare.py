@@ -8,7 +8,7 @@ from pathlib import Path
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.tables import csv, markdown
+from wconv.experiment.reports.tables import to_csv, to_markdown
 from wconv.experiment.runs.saved_runs import find_runs
 
 
@@ -26,12 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
         if len(tasks) > 1:
             raise ValueError(f"runs of {' and '.join(tasks)} have no table in common; name the folder of one task")
         comparison = Comparison(runs)
-        text = markdown(comparison)
+        text = to_markdown(comparison)
         print(text)
         if options.markdown:
             write(options.markdown, lambda path: write_atomically(path, f"{text}\n".encode()))
         if options.csv:
-            write(options.csv, lambda path: write_atomically(path, csv(comparison).encode()))
+            write(options.csv, lambda path: write_atomically(path, to_csv(comparison).encode()))
         if options.picture:
             from wconv.experiment.reports.curves import draw_comparison  # here, because it takes a second to import
 

@@ -1,4 +1,4 @@
-"""Look at what several denoisers do to one picture: python scripts/crops.py RUN RUN --image FILE --at 60 40 -o FILE."""
+"""Look at what several denoisers do to one image: python scripts/crops.py RUN RUN --image FILE --at 60 40 -o FILE."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.inference.load import load_denoiser
-from wconv.experiment.reports.panels import encode_png, panels
+from wconv.experiment.reports.panels import encode_png, make_panel
 from wconv.experiment.tasks.image_quality import psnr
 from wconv.experiment.tasks.noise import GaussianNoise
 from wconv.experiment.tasks.tiles import denoise_tiled
@@ -23,21 +23,21 @@ from wconv.experiment.tasks.tiles import denoise_tiled
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog="The PSNR in the picture is that of the whole image, not of the part that is shown."
+        description=__doc__, epilog="The PSNR in the panel is that of the whole image, not of the part that is shown."
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, which train.py prints last")
     parser.add_argument("--image", required=True, type=Path, metavar="FILE", help="a clean image; noise is added to it")
     parser.add_argument("--at", nargs=2, type=int, default=(0, 0), metavar=("LEFT", "TOP"), help="corner of the part")
     parser.add_argument("--size", type=int, default=96, help="height and width of the part (%(default)s)")
     parser.add_argument("--sigma", type=float, default=25.0, help="noise level, of 255 (%(default)s)")
-    parser.add_argument("-o", "--out", required=True, type=Path, metavar="FILE", help="the picture (PNG)")
+    parser.add_argument("-o", "--out", required=True, type=Path, metavar="FILE", help="the panel (PNG)")
     options = parser.parse_args(arguments)
     format_warnings_as_one_line()
     try:
         with quiet_libraries(), configuration_errors():
-            picture = draw(options)
+            panel = draw(options)
             options.out.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(options.out, picture)
+            write_atomically(options.out, panel)
     except ConfigError as error:
         print(f"crops: {escape_control_characters(error)}", file=sys.stderr)
         return error.exit_code
@@ -47,13 +47,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 @torch.inference_mode()
 def draw(options: argparse.Namespace) -> bytes:
-    """Return the picture: the part clean, noisy and denoised by each run, and below it the errors that remain."""
+    """Return the panel: the part clean, noisy and denoised by each run, and below it the errors that remain."""
     denoisers = [load_denoiser(run) for run in options.runs]
     if len({denoiser.channels for denoiser in denoisers}) > 1:
         raise ConfigError("some of the runs are for grey images and some for colour; name runs of one kind")
     image, _ = open_image(options.image, denoisers[0].channels)
     clean = pil_to_tensor(image).unsqueeze(0) / 255
-    noisy = GaussianNoise(options.sigma).test(clean, 0, 0)
+    noisy = GaussianNoise(options.sigma).add_test_noise(clean, 0, 0)
     shown = {"clean": clean, f"noisy {psnr(noisy, clean):.2f} dB": noisy}
     for denoiser in denoisers:
         device = next(denoiser.model.parameters()).device
@@ -64,7 +64,7 @@ def draw(options: argparse.Namespace) -> bytes:
     if min(clean[part].shape[-2:]) < options.size:
         height, width = clean.shape[-2:]
         raise ConfigError(f"--at {left} {top} --size {options.size} is not inside the image of {width}x{height} pixels")
-    return encode_png(panels({title: pixels[part] for title, pixels in shown.items()}, errors_below=True, scale=2))
+    return encode_png(make_panel({title: pixels[part] for title, pixels in shown.items()}, errors_below=True, scale=2))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.inference.evaluate import evaluate, markdown, means, record
+from wconv.experiment.inference.evaluate import evaluate, mean_metrics, to_markdown, update_evaluation
 from wconv.experiment.inference.load import Denoiser, load_denoiser, read_weights
 from wconv.experiment.tasks.denoising import Denoising
-from wconv.experiment.tasks.instantiate import make
+from wconv.experiment.tasks.instantiate import instantiate_group
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,10 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
             with tempfile.TemporaryDirectory() as store_dir:
                 data = _data(denoiser, options.data, store_dir)
                 data.load_test()
-                rows = means(evaluate(denoiser, data, sigmas))
-            print(markdown(rows))
+                rows = mean_metrics(evaluate(denoiser, data, sigmas))
+            print(to_markdown(rows))
             if options.run:
-                record(rows, options.run / "evaluation.json")
+                update_evaluation(rows, options.run / "evaluation.json")
     except ConfigError as error:
         print(f"evaluate: {escape_control_characters(error)}", file=sys.stderr)
         return error.exit_code
@@ -87,7 +87,7 @@ def _data(denoiser: Denoiser, folders: list[Path] | None, store_dir: str) -> Den
     config = denoiser.config.datamodule
     if "store_dir" in config:
         config.store_dir = store_dir
-    return make(config)
+    return instantiate_group(config)
 
 
 if __name__ == "__main__":

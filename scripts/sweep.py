@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cancel", action="store_true", help="end all jobs of the sweep; --submit goes on later")
     options = parser.parse_intermixed_args(arguments)
     try:
-        return actions.run(options, ROOT)
+        return actions.run_action(options, ROOT)
     except KeyboardInterrupt:
         return 75
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from wconv.experiment.reports.wandb.server import unreachable_reason
-from wconv.experiment.reports.wandb.sync import find, upload
+from wconv.experiment.reports.wandb.sync import find_pending, upload
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.batch < 1:
             raise ValueError(f"--batch {options.batch}: expected a whole number from 1")
-        found = find(options.runs)
+        found = find_pending(options.runs)
         waiting = found.closed
         print(f"{found.runs} runs; to upload: {len(waiting)} parts; still being written: {len(found.open)}", flush=True)
         if options.dry_run or not waiting:
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.batch,
         options.entity,
         options.project,
-        tell=lambda count: print(f"uploaded {count} of {len(waiting)}", flush=True),
+        on_progress=lambda count: print(f"uploaded {count} of {len(waiting)}", flush=True),
     )
     if wrong:
         print(f"sync_wandb: {wrong}; the same command goes on", file=sys.stderr)

@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--project", default="wconv", help="whose runs are shown (default: wconv)")
     parser.add_argument("--name", default="standard against weighted", help="of the workspace")
     parser.add_argument("--sweep", help="show the runs of this sweep alone")
-    parser.add_argument("--sets", nargs="+", metavar="SET", help="test sets whose pictures are shown")
+    parser.add_argument("--sets", nargs="+", metavar="SET", help="test sets whose images are shown")
     parser.add_argument(
         "--by", nargs="+", metavar="KEY", help="what tells groups apart (default: model.name conv.name init.name)"
     )

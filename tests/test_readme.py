@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wconv.experiment.command_line.arguments import read
+from wconv.experiment.command_line.arguments import parse_command_line
 from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.tables import markdown
+from wconv.experiment.reports.tables import to_markdown
 from wconv.experiment.runs.saved_runs import find_runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +43,7 @@ COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if "
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_are_understood(line):
     words = shlex.split(line, comments=True)
-    assert read(words[words.index("train.py") + 1 :], ROOT / "configs").arguments
+    assert parse_command_line(words[words.index("train.py") + 1 :], ROOT / "configs").arguments
 
 
 def test_there_are_commands_and_tables_to_test():
@@ -59,7 +59,7 @@ def test_links_lead_somewhere(links):
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
 def test_a_committed_table_is_made_again_from_its_runs(path):
-    assert markdown(Comparison(find_runs([path.parent / "runs"]))) + "\n" == path.read_text()
+    assert to_markdown(Comparison(find_runs([path.parent / "runs"]))) + "\n" == path.read_text()
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)

@@ -1,1 +1,1 @@
-"""How batches are cut from images that lie in memory, and go on where a checkpoint was made."""
+"""How batches are cut from images that lie in memory, and resume where a checkpoint was made."""

@@ -17,7 +17,7 @@ from datamodules.batching.random_streams import seeded_generator
 from datamodules.batching.resumable import ResumableSampler
 
 
-class Draw(NamedTuple):
+class BatchIndices(NamedTuple):
     """What a batch of B is made of.
 
     Attributes:
@@ -31,7 +31,7 @@ class Draw(NamedTuple):
     flip: Tensor | None = None
 
 
-class TrainingSampler(ResumableSampler[Draw]):
+class TrainingSampler(ResumableSampler[BatchIndices]):
     """Shuffled batches with random crops and flips, another draw each epoch.
 
     Args:
@@ -68,7 +68,7 @@ class TrainingSampler(ResumableSampler[Draw]):
         """Return the number of steps of an epoch."""
         return self.count // self.batch_size
 
-    def draw(self, epoch: int) -> Iterator[Draw]:
+    def batches(self, epoch: int) -> Iterator[BatchIndices]:
         """Yield this process's share of every batch of an epoch."""
         order = torch.randperm(self.count, generator=seeded_generator(self.seed, "order", epoch))
         augmentation = seeded_generator(self.seed, "augmentation", epoch)
@@ -76,14 +76,14 @@ class TrainingSampler(ResumableSampler[Draw]):
         mirrored = torch.rand(self.count, generator=augmentation) < 0.5
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             share = slice(start + self.rank, start + self.batch_size, self.world_size)
-            yield Draw(
+            yield BatchIndices(
                 order[share],
                 shift[share] if self.crop_padding else None,
                 mirrored[share] if self.flip else None,
             )
 
 
-class EvaluationSampler(Sampler[Draw]):
+class EvaluationSampler(Sampler[BatchIndices]):
     """Every image once, in order, shared out between the processes without padding."""
 
     def __init__(self, count: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
@@ -94,10 +94,10 @@ class EvaluationSampler(Sampler[Draw]):
         """Return the number of this process's batches."""
         return -(-len(self.share) // self.batch_size)
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[BatchIndices]:
         """Yield this process's batches."""
         for start in range(0, len(self.share), self.batch_size):
-            yield Draw(self.share[start : start + self.batch_size])
+            yield BatchIndices(self.share[start : start + self.batch_size])
 
 
 class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
@@ -124,14 +124,14 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         """Return the number of images."""
         return len(self.labels)
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, batch: BatchIndices) -> tuple[Tensor, Tensor]:
         """Return normalised float32 images (B, C, H, W) and their classes (B,)."""
-        indices = draw.indices.to(self.images.device)
+        indices = batch.indices.to(self.images.device)
         images = self.images[indices]
-        if draw.shift is not None:
-            images = crop(images, draw.shift.to(images.device), self.crop_padding)
-        if draw.flip is not None:
-            images = torch.where(draw.flip.to(images.device).view(-1, 1, 1, 1), images.flip(-1), images)
+        if batch.shift is not None:
+            images = crop(images, batch.shift.to(images.device), self.crop_padding)
+        if batch.flip is not None:
+            images = torch.where(batch.flip.to(images.device).view(-1, 1, 1, 1), images.flip(-1), images)
         return (images.float() / 255 - self.mean) / self.std, self.labels[indices]
 
 

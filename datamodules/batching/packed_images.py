@@ -32,7 +32,7 @@ class PackedImages:
         return cls(pixels, torch.cat([ends.new_zeros(1), ends[:-1]]), sizes, channels, names)
 
     @classmethod
-    def of(cls, images: Sequence[Tensor], names: Sequence[str]) -> "PackedImages":
+    def from_tensors(cls, images: Sequence[Tensor], names: Sequence[str]) -> "PackedImages":
         """Make them of uint8 tensors (C, H, W)."""
         sizes = torch.tensor([image.shape[1:] for image in images])
         pixels = torch.cat([image.flatten() for image in images])
@@ -48,7 +48,7 @@ class PackedImages:
         start = int(self.starts[position])
         return self.pixels[start : start + self.channels * height * width].view(self.channels, height, width)
 
-    def take(self, positions: Tensor) -> "PackedImages":
+    def subset(self, positions: Tensor) -> "PackedImages":
         """Return some of the images; their pixels stay where they are."""
         names = [self.names[position] for position in positions.tolist()]
         return PackedImages(self.pixels, self.starts[positions], self.sizes[positions], self.channels, names)

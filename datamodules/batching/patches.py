@@ -13,17 +13,17 @@ from datamodules.batching.random_streams import seeded_generator
 from datamodules.batching.resumable import ResumableSampler
 
 
-class PatchDraw(NamedTuple):
+class PatchIndices(NamedTuple):
     """What a batch of B patches is made of.
 
     Attributes:
         indices: which images, (B,).
-        place: of each patch, as a part of the room there is for it from the top and from the left, (B, 2) in [0, 1).
+        offset: of each patch, as a part of the room there is for it from the top and from the left, (B, 2) in [0, 1).
         symmetry: which of the eight flips and rotations, (B,): 1 mirrors left to right, 2 top to bottom, 4 transposes.
     """
 
     indices: Tensor
-    place: Tensor
+    offset: Tensor
     symmetry: Tensor
 
 
@@ -50,7 +50,7 @@ class EvaluationImage(NamedTuple):
     name: str
 
 
-class PatchSampler(ResumableSampler[PatchDraw]):
+class PatchSampler(ResumableSampler[PatchIndices]):
     """Random patches, others each epoch: every image is as likely as any other, every place in it too.
 
     Args:
@@ -77,15 +77,15 @@ class PatchSampler(ResumableSampler[PatchDraw]):
         """Return the number of steps of an epoch."""
         return self.patches // self.batch_size
 
-    def draw(self, epoch: int) -> Iterator[PatchDraw]:
+    def batches(self, epoch: int) -> Iterator[PatchIndices]:
         """Yield this process's share of every batch of an epoch."""
         order, augmentation = (seeded_generator(self.seed, name, epoch) for name in ("order", "augmentation"))
         indices = torch.randint(self.images, (self.patches,), generator=order)
-        place = torch.rand(self.patches, 2, generator=order, dtype=torch.float64)
+        offset = torch.rand(self.patches, 2, generator=order, dtype=torch.float64)
         symmetry = torch.randint(8, (self.patches,), generator=augmentation)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             share = slice(start + self.rank, start + self.batch_size, self.world_size)
-            yield PatchDraw(indices[share], place[share], symmetry[share])
+            yield PatchIndices(indices[share], offset[share], symmetry[share])
 
 
 class RandomPatches(Dataset[Patches]):
@@ -100,15 +100,15 @@ class RandomPatches(Dataset[Patches]):
         self.images = images
         self.size = size
 
-    def __getitem__(self, draw: PatchDraw) -> Patches:
+    def __getitem__(self, batch: PatchIndices) -> Patches:
         """Return uint8 patches (B, C, P, P)."""
-        room = (self.images.sizes[draw.indices] - self.size + 1).clamp(min=1)
-        corners = (draw.place * room).long()
-        patches = torch.empty(len(draw.indices), self.images.channels, self.size, self.size, dtype=torch.uint8)
-        for patch, index, (top, left) in zip(patches, draw.indices.tolist(), corners.tolist(), strict=True):
+        room = (self.images.sizes[batch.indices] - self.size + 1).clamp(min=1)
+        corners = (batch.offset * room).long()
+        patches = torch.empty(len(batch.indices), self.images.channels, self.size, self.size, dtype=torch.uint8)
+        for patch, index, (top, left) in zip(patches, batch.indices.tolist(), corners.tolist(), strict=True):
             image = self.images[index]
             patch.copy_(pad_by_reflection(image[:, top : top + self.size, left : left + self.size], self.size))
-        return Patches(patches, draw.symmetry)
+        return Patches(patches, batch.symmetry)
 
 
 class EvaluationImages(Dataset[EvaluationImage]):

@@ -1,4 +1,4 @@
-"""Training data that goes on where a checkpoint was made, in the middle of an epoch."""
+"""Training data that resumes where a checkpoint was made, in the middle of an epoch."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class ResumableSampler(Sampler[T]):
-    """Draws of one epoch after the other, which know how far they are.
+    """The batches of one epoch after the other; it knows how far it is.
 
     What an epoch draws follows from its number, so its number and that of the batch are all there is to keep.
     """
@@ -22,7 +22,7 @@ class ResumableSampler(Sampler[T]):
         self.resume_at: tuple[int, int] | None = None  # an epoch and its first batch that is still to come
 
     @abstractmethod
-    def draw(self, epoch: int) -> Iterator[T]:
+    def batches(self, epoch: int) -> Iterator[T]:
         """Yield all batches of an epoch."""
 
     def __iter__(self) -> Iterator[T]:
@@ -31,7 +31,7 @@ class ResumableSampler(Sampler[T]):
         epoch, first = self.resume_at or (self.epoch, 0)
         first = first if epoch == self.epoch else 0
         self.resume_at = None
-        for position, batch in enumerate(self.draw(self.epoch)):
+        for position, batch in enumerate(self.batches(self.epoch)):
             if position >= first:
                 self.position = position + 1
                 yield batch
@@ -47,7 +47,7 @@ class ResumableSampler(Sampler[T]):
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on behind the batches that were handed out in that epoch."""
+        """Resume behind the batches that were handed out in that epoch."""
         self.resume_at = (state["epoch"], state["position"])
 
 
@@ -58,23 +58,23 @@ class ResumableDataModule(pl.LightningDataModule):
     the optimiser, and ours has to say how many steps there are before.
     """
 
-    draws: ResumableSampler[Any] | None = None
-    place: dict[str, int] | None = None
+    sampler: ResumableSampler[Any] | None = None
+    sampler_state: dict[str, int] | None = None
 
-    def resumable(self, dataset: Dataset[Any], draws: ResumableSampler[Any]) -> DataLoader[Any]:
-        """Return a loader of batches that goes on at the place of the checkpoint, if there is one.
+    def resumable_dataloader(self, dataset: Dataset[Any], sampler: ResumableSampler[Any]) -> DataLoader[Any]:
+        """Return a loader of batches that resumes where the checkpoint was made, if there is one.
 
-        Its draws run in step with the training only as long as no worker processes read ahead, so there are none.
+        Its sampler runs in step with the training only as long as no worker processes read ahead, so there are none.
         """
-        if self.place is not None:
-            draws.load_state_dict(self.place)
-        self.draws, self.place = draws, None
-        return DataLoader(dataset, sampler=draws, batch_size=None)
+        if self.sampler_state is not None:
+            sampler.load_state_dict(self.sampler_state)
+        self.sampler, self.sampler_state = sampler, None
+        return DataLoader(dataset, sampler=sampler, batch_size=None)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place."""
-        return {} if self.draws is None else self.draws.state_dict()
+        """Return the state of the sampler."""
+        return {} if self.sampler is None else self.sampler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Note the place for the loader that is still to be made."""
-        self.place = state
+        """Keep the state for the loader that is still to be made."""
+        self.sampler_state = state

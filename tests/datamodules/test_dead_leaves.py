@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from datamodules import dead_leaves
-from datamodules.dead_leaves import draw
+from datamodules.dead_leaves import draw_images
 
 # What seed 0 gives on every machine, for VERSION 1: whoever has to change it raises VERSION, too.
 CHECKSUM = "a9b647d77717534d6e340fa148ae169596da5a84071f22c0121a98681e6517a9"
@@ -15,29 +15,29 @@ CHECKSUM = "a9b647d77717534d6e340fa148ae169596da5a84071f22c0121a98681e6517a9"
 @pytest.fixture(scope="module")
 def grey():
     """Sixteen grey images, (16, 1, 64, 64)."""
-    return torch.stack(draw(16, 64, 0, "train", 1))
+    return torch.stack(draw_images(16, 64, 0, "train", 1))
 
 
 def test_the_same_images_everywhere():
-    images = [image for size in (24, 41) for image in draw(3, size, 0, "train", 3)]
+    images = [image for size in (24, 41) for image in draw_images(3, size, 0, "train", 3)]
     assert dead_leaves.VERSION == 1
     assert hashlib.sha256(b"".join(image.numpy().tobytes() for image in images)).hexdigest() == CHECKSUM
 
 
 def test_an_image_does_not_depend_on_how_many_are_drawn():
-    many, few = draw(5, 32, 3, "train", 3), draw(2, 32, 3, "train", 3)
+    many, few = draw_images(5, 32, 3, "train", 3), draw_images(2, 32, 3, "train", 3)
     assert all(torch.equal(a, b) for a, b in zip(many, few, strict=False))
-    assert draw(0, 32, 3, "train", 3) == []
+    assert draw_images(0, 32, 3, "train", 3) == []
 
 
 def test_every_number_seed_and_part_is_another_image():
-    images = [*draw(3, 32, 0, "train", 3), *draw(3, 32, 1, "train", 3), *draw(3, 32, 0, "test", 3)]
+    images = [*draw_images(3, 32, 0, "train", 3), *draw_images(3, 32, 1, "train", 3), *draw_images(3, 32, 0, "test", 3)]
     assert len({image.numpy().tobytes() for image in images}) == 9
 
 
 @pytest.mark.parametrize("size", [1, 5, 32])
 def test_grey_images_are_the_luma_of_the_coloured_ones(size):
-    (colour,), (grey,) = draw(1, size, 0, "train", 3), draw(1, size, 0, "train", 1)
+    (colour,), (grey,) = draw_images(1, size, 0, "train", 3), draw_images(1, size, 0, "train", 1)
     assert colour.shape == (3, size, size)
     assert grey.shape == (1, size, size)
     assert colour.dtype == grey.dtype == torch.uint8
@@ -47,7 +47,7 @@ def test_grey_images_are_the_luma_of_the_coloured_ones(size):
 
 def test_two_channels_are_refused():
     with pytest.raises(ValueError, match=r"datamodule\.channels=2: "):
-        draw(1, 8, 0, "train", 2)
+        draw_images(1, 8, 0, "train", 2)
 
 
 def test_numbers_are_drawn_evenly_with_both_ends():
@@ -104,7 +104,7 @@ def test_differences_of_neighbours_are_as_large_at_every_scale(grey):
 
 
 def test_colours_are_mostly_dull():
-    pixels = torch.stack(draw(16, 64, 0, "train", 3)).double().transpose(0, 1).flatten(1)
+    pixels = torch.stack(draw_images(16, 64, 0, "train", 3)).double().transpose(0, 1).flatten(1)
     correlation = torch.corrcoef(pixels)
     assert correlation.min() > 0.6
     assert correlation[~torch.eye(3, dtype=torch.bool)].max() < 0.97

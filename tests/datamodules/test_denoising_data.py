@@ -25,7 +25,7 @@ class InMemory(DenoisingDataModule):
     def make(self, count: int, size: int = 16) -> PackedImages:
         generator = torch.Generator().manual_seed(0)
         images = torch.randint(256, (count, self.channels, size, size), dtype=torch.uint8, generator=generator)
-        return PackedImages.of(list(images), [f"{position:03}" for position in range(count)])
+        return PackedImages.from_tensors(list(images), [f"{position:03}" for position in range(count)])
 
     def fingerprint(self) -> dict[str, Any]:
         return {}

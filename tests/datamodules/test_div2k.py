@@ -81,7 +81,7 @@ def test_patches_of_a_real_image_come_from_all_over_it(data_dir: Path) -> None:
     data = make(data_dir, patch_size=40, patches_per_epoch=6400)
     data.load()
     (position,) = (index for index, name in enumerate(data.train.names) if name == "0001.png")
-    data.train = data.train.take(torch.tensor([position]))
+    data.train = data.train.subset(torch.tensor([position]))
     row, column = (torch.cat([batch.clean[:, k] for batch in data.train_dataloader()]) for k in (1, 2))
     assert len(row[:, 0, 0].unique()) == 251  # all remainders are met
     assert len(column[:, 0, 0].unique()) == 241

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules.dead_leaves import draw
+from datamodules.dead_leaves import draw_images
 from datamodules.synthetic_images import SyntheticImages
 
 
@@ -24,7 +24,7 @@ def load(**options: Any) -> SyntheticImages:
 @pytest.mark.parametrize("channels", [3, 1])
 def test_images_are_the_drawn_ones(channels: int) -> None:
     data = load(channels=channels)
-    train, test = (draw(count, 16, 0, part, channels) for count, part in ((10, "train"), (2, "test")))
+    train, test = (draw_images(count, 16, 0, part, channels) for count, part in ((10, "train"), (2, "test")))
     assert (len(data.train), len(data.val), list(data.test)) == (9, 1, ["dead_leaves"])
     for images in (data.train, data.val):
         assert all(
@@ -47,7 +47,7 @@ def test_seed_of_the_run_draws_the_same_images_and_another_image_seed_others() -
 
 
 def test_fingerprint_needs_no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datamodules.synthetic_images.draw", None)
+    monkeypatch.setattr("datamodules.synthetic_images.draw_images", None)
     monkeypatch.setattr("datamodules.synthetic_images.VERSION", 7)
     assert make().fingerprint() == {"dataset": "synthetic_images", "version": 7}
 

@@ -109,7 +109,7 @@ class Command:
         return json.loads((self.directory / "results.json").read_text())
 
 
-def outcome(directory: Path) -> tuple[str, dict, dict[str, torch.Tensor]]:
+def compared_content(directory: Path) -> tuple[str, dict, dict[str, torch.Tensor]]:
     """Return what two runs must have in common: metrics.csv, the results, the last weights."""
     content = json.loads((directory / "results.json").read_text())
     assert content["status"] == "completed"
@@ -119,8 +119,10 @@ def outcome(directory: Path) -> tuple[str, dict, dict[str, torch.Tensor]]:
 
 
 def assert_bit_identical(directory: Path, reference_run: Path) -> None:
-    """Compare two finished runs to the last bit."""
-    (table, results, weights), (other_table, other_results, other_weights) = map(outcome, (directory, reference_run))
+    """Require two finished runs to be bit-identical."""
+    (table, results, weights), (other_table, other_results, other_weights) = map(
+        compared_content, (directory, reference_run)
+    )
     assert table == other_table
     assert results == other_results
     assert weights.keys() == other_weights.keys()

@@ -77,7 +77,7 @@ def test_a_disk_that_fills_up_in_a_checkpoint_leaves_the_last_one_whole(train, t
         assert not list(directory.rglob(".*.part"))
         filler.unlink()
         done = train(*options)
-        assert "going on from step 5 " in done.out  # of the first epoch: no byte of its checkpoint was touched
+        assert "resuming from step 5 " in done.out  # of the first epoch: no byte of its checkpoint was touched
         assert done.code == 0, done.err
         assert results(directory)["metrics"] == results(undisturbed.directory)["metrics"]
     record_fault(

@@ -1,4 +1,4 @@
-"""kill -9 at any instant: the run goes on, and ends as one that nobody killed."""
+"""kill -9 at any instant: the run resumes, and ends as one that nobody killed."""
 
 import re
 import shutil

@@ -66,7 +66,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(conv, train, tmp_path,
     directory = next((tmp_path / "other").glob("classification/*"))
     assert results(directory)["status"] == "interrupted"
     resumed = train(*options, f"paths.output_dir={tmp_path / 'other'}")
-    assert "going on from step" in resumed.out
+    assert "resuming from step" in resumed.out
     assert resumed.directory == directory
     assert (directory / "metrics.csv").read_bytes() == (undisturbed.directory / "metrics.csv").read_bytes()
     assert results(directory)["metrics"] == results(undisturbed.directory)["metrics"]
@@ -89,9 +89,9 @@ def test_what_killed_processes_left_half_written_is_removed(train):
 def test_a_run_that_was_moved_knows_its_best_epoch(train, tmp_path):
     """Stopped in the last of four epochs, of which the first was made the best by hand; then the folder moves."""
     worse = iter([0.9, 0.5, 0.4])
-    original = ClassificationMetrics.collect
+    original = ClassificationMetrics.compute_and_reset
 
-    def collect(self, prefix):
+    def compute_and_reset(self, prefix):
         scores = original(self, prefix)
         if prefix == "val":
             value = next(worse, None)
@@ -102,7 +102,7 @@ def test_a_run_that_was_moved_knows_its_best_epoch(train, tmp_path):
 
     options = ("trainer.max_epochs=4",)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ClassificationMetrics, "collect", collect)
+        patch.setattr(ClassificationMetrics, "compute_and_reset", compute_and_reset)
         assert train(*options, f"paths.output_dir={tmp_path / 'here'}").code == 75
     (tmp_path / "here").rename(tmp_path / "there")
     content = results(train(*options, f"paths.output_dir={tmp_path / 'there'}").directory)
@@ -148,7 +148,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(train):
     done = train()
     assert done.code == 0
     assert f"{last} is damaged" in done.err
-    assert "going on from step 5 " in done.out  # of two epochs of five steps
+    assert "resuming from step 5 " in done.out  # of two epochs of five steps
     assert last.with_name("last.ckpt.damaged").read_bytes() == b"not a checkpoint"
     assert results(directory)["metrics"] == undisturbed
 
@@ -260,7 +260,7 @@ def test_a_checkpoint_is_read_and_hashed_once(train):
     ):
         done = train()
     assert done.code == 0, done.err
-    assert "going on from step" in done.out
+    assert "resuming from step" in done.out
     for calls in (read, hashed):
         names = [Path(call.args[0]).name for call in calls.call_args_list]
         assert [name for name in names if not name.endswith(".part")] == ["last.ckpt", "best.ckpt"]  # .part: written

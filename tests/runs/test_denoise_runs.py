@@ -97,12 +97,12 @@ def test_a_run_leaves_what_the_design_promises(model, channels, denoise):
         assert content["metrics"][f"test/{name}"] == pytest.approx(rows[name].mean(), rel=1e-6)
     assert content["metrics"]["test/noisy_psnr"] == pytest.approx(20 * math.log10(255 / 25), abs=0.1)
 
-    pictures = sorted(path for path in (directory / "images").glob("*.png") if path.name != "curves.png")
-    assert len(pictures) == 8
-    for path in pictures:
-        with Image.open(path) as picture:
-            assert picture.width == 4 * 48 + 3 * 4
-            assert 48 + 20 < picture.height < 48 + 60
+    panels = sorted(path for path in (directory / "images").glob("*.png") if path.name != "curves.png")
+    assert len(panels) == 8
+    for path in panels:
+        with Image.open(path) as panel:
+            assert panel.width == 4 * 48 + 3 * 4
+            assert 48 + 20 < panel.height < 48 + 60
 
 
 def test_all_arms_start_from_the_same_weights_and_meet_the_same_noise(denoise):
@@ -142,7 +142,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(options, denoise, tmp_
         assert denoise(*elsewhere).code == 75
     resumed = denoise(*elsewhere)
     assert resumed.code == 0, resumed.err
-    assert "going on from step 8" in resumed.out
+    assert "resuming from step 8" in resumed.out
     assert resumed.directory.name == undisturbed.directory.name
     for name in ("metrics.csv", "images.csv"):
         assert (resumed.directory / name).read_bytes() == (undisturbed.directory / name).read_bytes()
@@ -180,7 +180,7 @@ def test_what_changes_the_noise_is_another_run(denoise):
 def test_a_diverged_run_ends_at_once(options, denoise):
     done = denoise(*options)
     assert done.code == 1
-    assert "the loss is infinite or no number (NaN) at step 2; no checkpoint was made before it" in done.err
+    assert "the loss is NaN or infinite at step 2; no checkpoint was made before it" in done.err
 
 
 def test_an_image_that_came_out_as_no_number_does_not_vanish_from_the_mean(denoise, monkeypatch):
@@ -281,5 +281,5 @@ def test_two_processes_measure_every_image_once(tmp_path):
     assert rows["position"].tolist() == [0, 1, 2, 3, 4]
     assert outcome.results["metrics"]["test/psnr"] == pytest.approx(rows["psnr"].mean(), rel=1e-6)
     assert outcome.results["steps"] == 2 * 64 // 16
-    pictures = {path.stem for path in (outcome.directory / "images").glob("dead_leaves-*.png")}
-    assert pictures == {f"dead_leaves-test{position:04d}" for position in range(5)}
+    panels = {path.stem for path in (outcome.directory / "images").glob("dead_leaves-*.png")}
+    assert panels == {f"dead_leaves-test{position:04d}" for position in range(5)}

@@ -100,7 +100,7 @@ def test_a_diverged_run_ends_at_once_and_names_the_last_good_checkpoint(every_se
     options = ("model.batch_norm=false", "optimizer.lr=1e20", "scheduler=constant")
     done = train(*options, f"callbacks.checkpoint.every_seconds={every_seconds}")
     assert done.code == 1
-    assert re.search(r"the loss is infinite or no number \(NaN\) at step [23]; ", done.err)
+    assert re.search(r"the loss is NaN or infinite at step [23]; ", done.err)
     directory = next((tmp_path / "runs").glob("classification/*"))
     assert results(directory)["status"] == "failed"
     last = directory / "checkpoints" / "last.ckpt"

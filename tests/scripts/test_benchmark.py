@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import wconv
-from wconv.experiment.tasks.operator_benchmark import Case, arms, peak_bytes, ratios, run
+from wconv.experiment.tasks.operator_benchmark import Case, arms, peak_bytes, ratios, run_benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,7 +41,7 @@ def test_a_training_step_needs_the_product_more_and_next_to_nothing_else():
 
 
 def test_the_table_has_a_row_a_case():
-    table = run([Case("small", network, (2, 3, 9, 9))], pairs=2, progress=lambda text: None)
+    table = run_benchmark([Case("small", network, (2, 3, 9, 9))], pairs=2, progress=lambda text: None)
     assert table["training step"].tolist() == ["small, 2x3x9x9"]
     assert table.shape[1] == 5
 

@@ -28,14 +28,14 @@ def test_a_part_is_shown_clean_noisy_and_from_every_run(runs, photo, tmp_path, c
     line = [*map(str, runs), "--image", str(photo), "--at", "30", "20", "--size", "32", "-o", str(out)]
     assert crops.main(line) == 0
     assert capsys.readouterr().out.strip() == str(out)
-    picture = np.asarray(Image.open(out))
-    assert picture.shape[1] == 4 * 64 + 3 * 4
+    panel = np.asarray(Image.open(out))
+    assert panel.shape[1] == 4 * 64 + 3 * 4
     clean = np.asarray(Image.open(photo))[20:52, 30:62]
-    assert (picture[-132:-68:2, 0:64:2, 0] == clean).all()
-    assert (picture[-64:, :64] == 128).all()  # the clean image has no error
-    assert picture[-64:, 68:132].std() > 50
+    assert (panel[-132:-68:2, 0:64:2, 0] == clean).all()
+    assert (panel[-64:, :64] == 128).all()  # the clean image has no error
+    assert panel[-64:, 68:132].std() > 50
     assert crops.main(line) == 0
-    assert (np.asarray(Image.open(out)) == picture).all()
+    assert (np.asarray(Image.open(out)) == panel).all()
 
 
 @pytest.mark.parametrize(

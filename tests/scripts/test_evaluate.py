@@ -176,7 +176,7 @@ def test_a_file_of_weights_is_measured_as_its_port_computes(prefix, evaluate, tm
     assert (code, err) == (0, "")
     clean = torch.from_numpy(np.asarray(Image.open(folder / "0.png")).astype(np.float32) / 255)[None, None]
     task = Denoising(model.eval(), None, None, 0, 50, False, "l2", test_seed=0, max_pixels=10**6)
-    noisy = task.noise.test(clean, 0, 0)
+    noisy = task.noise.add_test_noise(clean, 0, 0)
     with torch.inference_mode():
         denoised = (noisy - model.dncnn(noisy)).clamp(0, 1)
     (row,) = table(out)

@@ -27,7 +27,7 @@ OFFICIAL = dict(ARCHIVES)
 IMAGES = {TRAIN: ["0001.png", "0002.png", "0003.png"], VALID: ["0801.png", "0802.png"]}
 
 
-def picture(seed: int) -> bytes:
+def image_bytes(seed: int) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 256, (5 + seed % 3, 7, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "png")
@@ -41,7 +41,7 @@ def write_zip(path: Path, entries: dict[str | ZipInfo, bytes]) -> None:
 
 
 def images(folder: str) -> dict[str, bytes]:
-    return {f"{folder}/{name}": picture(int(name[:4])) for name in IMAGES[folder]}
+    return {f"{folder}/{name}": image_bytes(int(name[:4])) for name in IMAGES[folder]}
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -111,7 +111,7 @@ def test_download_unpack_decode_then_nothing_to_do(server, data, capsys):
     assert names(data) == [TRAIN, VALID, "stores"]
     for folder, expected in IMAGES.items():
         assert names(data / folder) == expected
-        assert all((data / folder / name).read_bytes() == picture(int(name[:4])) for name in expected)
+        assert all((data / folder / name).read_bytes() == image_bytes(int(name[:4])) for name in expected)
     assert len(list(data.glob("stores/*/pixels.bin"))) == 2
     assert len(server.asked) == 2
 
@@ -142,12 +142,12 @@ def test_only_what_is_missing_is_fetched(server, data, capsys):
 
 def test_folder_that_lacks_images_gets_them_and_keeps_the_others(server, data):
     (data / TRAIN).mkdir(parents=True)
-    (data / TRAIN / "0002.png").write_bytes(picture(77))
+    (data / TRAIN / "0002.png").write_bytes(image_bytes(77))
     (data / TRAIN / "notes.txt").write_text("mine")
     assert run(data, server.url) == 0
     assert names(data / TRAIN) == [*IMAGES[TRAIN], "notes.txt"]
-    assert (data / TRAIN / "0002.png").read_bytes() == picture(77)
-    assert (data / TRAIN / "0003.png").read_bytes() == picture(3)
+    assert (data / TRAIN / "0002.png").read_bytes() == image_bytes(77)
+    assert (data / TRAIN / "0003.png").read_bytes() == image_bytes(3)
 
 
 def test_wrong_archive_is_removed_and_nothing_unpacked(server, mirror, data, capsys):

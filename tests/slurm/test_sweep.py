@@ -42,7 +42,7 @@ def test_a_task_that_scancel_killed_is_retried(tmp_path):
     assert "submitted 1 runs" in sweep.call("--retry", "failed")
     sweep.until_over()
     assert "smoke: 2 runs: 2 done" in sweep.call("--status")
-    assert "going on from step" in sweep.logs()
+    assert "resuming from step" in sweep.logs()
 
 
 def test_a_run_that_fails_does_not_take_the_others_of_its_task_with_it(tmp_path):
@@ -86,7 +86,7 @@ def test_a_chain_keeps_to_the_number_of_tasks_that_may_run(tmp_path):
     assert sweep.most_at_once(300) == 1
     assert "2 done" in sweep.call("--status"), sweep.logs()
     assert len(sweep.jobs) == 2
-    assert "going on from step" in sweep.logs()
+    assert "resuming from step" in sweep.logs()
 
 
 def test_a_task_that_was_stopped_is_in_no_later_link(tmp_path):

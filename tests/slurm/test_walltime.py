@@ -82,8 +82,9 @@ def test_two_ranks_are_requeued_five_times(tmp_path, undisturbed):
     sweep.call("--submit")
     job = sweep.jobs[0]
     for number in range(5):
-        going = rf"{'going on from step' if number else 'epoch 1/'}"
-        wait_until(lambda: len(re.findall(going, sweep.logs())) >= max(1, number), what=f"start {number}")  # noqa: B023
+        going = rf"{'resuming from step' if number else 'epoch 1/'}"
+        what = f"start {number}\n{sweep.logs()}"
+        wait_until(lambda: len(re.findall(going, sweep.logs())) >= max(1, number), what=what)  # noqa: B023
         run("scancel", "--signal=USR1", "--batch", job)
         wait_until(lambda: len(steps(sweep)) > number, 60, f"stop {number}\n{sweep.logs()}")  # noqa: B023
         wait_until(lambda: restarts(job) > number, 60, f"restart {number}")  # noqa: B023

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from wconv.experiment.reports.wandb.logger import WandbRunLogger
-from wconv.experiment.reports.wandb.parts import Part, parts
-from wconv.experiment.reports.wandb.sync import STALE, find
+from wconv.experiment.reports.wandb.parts import Part, list_parts
+from wconv.experiment.reports.wandb.sync import STALE, find_pending
 from wconv.experiment.tasks.classification import Classification
 
 REST = "the run goes on without it, and scripts/sync_wandb.py uploads the rest"
@@ -39,13 +39,13 @@ def directory(tmp_path) -> Any:
 
 
 def epochs(directory: Path) -> list[int]:
-    return [int(str(row["epoch"])) for part in parts(directory) for row in part.history if "epoch" in row]
+    return [int(str(row["epoch"])) for part in list_parts(directory) for row in part.history if "epoch" in row]
 
 
 def test_a_failed_run_is_shown_as_failed(offline, directory, monkeypatch):
     monkeypatch.setattr(Classification, "training_step", lambda *_: 1 / 0)
     assert offline().code == 1
-    (part,) = parts(directory())
+    (part,) = list_parts(directory())
     assert inspected(part)["exit_code"] == 1
     assert inspected(part)["state"] == "failed"
 
@@ -63,13 +63,13 @@ def test_a_stopped_run_goes_on_in_the_same_record(offline, directory):
         patch.setattr(Classification, "on_validation_epoch_end", stop)
         assert offline("trainer.max_epochs=4").code == 75
     identifier = (directory() / "wandb_id").read_text()
-    (first,) = parts(directory())
+    (first,) = list_parts(directory())
     assert inspected(first)["exit_code"] == 75
     time.sleep(1)  # W&B names its folders by the second
     done = offline("trainer.max_epochs=4")
     assert done.code == 0, done.err
     assert (directory() / "wandb_id").read_text() == identifier
-    _, second = parts(directory())
+    _, second = list_parts(directory())
     assert epochs(directory()) == [0, 1, 2, 3]
     shown = inspected(second)
     assert (shown["run_id"], shown["exit_code"], shown["state"]) == (identifier.strip(), 0, "finished")
@@ -96,7 +96,7 @@ def test_a_record_is_closed_every_so_often_so_that_it_can_be_uploaded_while_the_
     def look(self):
         original(self)
         if self.current_epoch == 2:
-            found = find(directory())
+            found = find_pending(directory())
             seen.append((len(found.closed), len(found.open)))
         time.sleep(1)
 
@@ -104,7 +104,7 @@ def test_a_record_is_closed_every_so_often_so_that_it_can_be_uploaded_while_the_
     assert offline("trainer.max_epochs=3", "logger.part_minutes=0.0001").code == 0
     assert seen == [(2, 1)]
     assert epochs(directory()) == [0, 1, 2]
-    found = find(directory())
+    found = find_pending(directory())
     assert (len(found.closed), len(found.open)) == (4, 0)
     assert [inspected(part)["exit_code"] for part in found.closed] == [75, 75, 75, 0]
 
@@ -113,13 +113,13 @@ def test_a_killed_run_counts_as_closed_after_a_while(offline, directory, monkeyp
     assert offline("trainer.max_epochs=1").code == 0
     path = directory() / "results.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "running"}))
-    assert (len(find(directory()).closed), len(find(directory()).open)) == (0, 1)
+    assert (len(find_pending(directory()).closed), len(find_pending(directory()).open)) == (0, 1)
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 2 * STALE)
-    assert (len(find(directory()).closed), len(find(directory()).open)) == (1, 0)
+    assert (len(find_pending(directory()).closed), len(find_pending(directory()).open)) == (1, 0)
 
 
-@pytest.mark.parametrize("place", ["_begin", "_record", "_end_part"])
+@pytest.mark.parametrize("place", ["_begin", "_log_epochs", "_end_part"])
 def test_trouble_with_wandb_is_one_warning(place, offline, monkeypatch):
     def fail(*_):
         raise RuntimeError("no more room")

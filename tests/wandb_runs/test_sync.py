@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts import sync_wandb
-from wconv.experiment.reports.wandb.parts import HEADER, parts
+from wconv.experiment.reports.wandb.parts import HEADER, list_parts
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def recorded(train, monkeypatch, tmp_path) -> Path:
 def test_runs_are_uploaded_in_batches_that_can_be_interrupted(recorded, program, online, server):
     """The second run cannot be read; the others are uploaded all the same, and once."""
     _, second, _ = sorted(recorded.glob("classification/*"))
-    (part,) = parts(second)
+    (part,) = list_parts(second)
     whole = part.file.read_bytes()
     part.file.write_bytes(b"not a record of W&B")
     done = program("scripts/sync_wandb.py", str(recorded), "--batch", "2", **online)
@@ -59,7 +59,7 @@ def folder(tmp_path) -> Path:
 
 
 def test_what_would_be_uploaded_is_only_named(folder, capsys):
-    first, second = parts(folder)
+    first, second = list_parts(folder)
     assert sync_wandb.main([str(folder.parent), "--dry-run"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "1 runs; to upload: 2 parts; still being written: 0",
@@ -69,7 +69,7 @@ def test_what_would_be_uploaded_is_only_named(folder, capsys):
 
 
 def test_what_is_uploaded_or_empty_is_left(folder, capsys):
-    first, second = parts(folder)
+    first, second = list_parts(folder)
     first.mark.touch()  # W&B's mark of a part it uploaded
     second.file.write_bytes(second.file.read_bytes()[:HEADER])  # killed before anything was written
     assert sync_wandb.main([str(folder)]) == 0
@@ -78,7 +78,7 @@ def test_what_is_uploaded_or_empty_is_left(folder, capsys):
 
 def test_the_last_part_of_a_run_that_goes_on_is_left(folder, capsys):
     (folder / "results.json").write_text('{"status": "running"}')
-    first, _ = parts(folder)
+    first, _ = list_parts(folder)
     assert sync_wandb.main([str(folder), "--dry-run"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "1 runs; to upload: 1 parts; still being written: 1",
@@ -88,7 +88,7 @@ def test_the_last_part_of_a_run_that_goes_on_is_left(folder, capsys):
 
 def test_a_run_that_is_online_sends_for_itself(folder, capsys):
     (folder / "results.json").write_text('{"status": "running"}')
-    for part in parts(folder):
+    for part in list_parts(folder):
         part.folder.rename(part.folder.with_name(part.folder.name.removeprefix("offline-")))
     assert sync_wandb.main([str(folder)]) == 0
     assert capsys.readouterr().out == "1 runs; to upload: 0 parts; still being written: 0\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from wconv.experiment.reports.wandb.parts import parts
+from wconv.experiment.reports.wandb.parts import list_parts
 
 DEAD = "http://127.0.0.1:9"  # the discard port: nobody answers
 
@@ -67,9 +67,9 @@ def test_where_no_server_answers_a_run_is_recorded_and_uploaded_later_once(progr
     assert shown.facts["tags"] == ["denoising", "dncnn", "synthetic_images", "sigma=25"]
     assert shown.summary["test/psnr"] == metrics(done.directory)["test/psnr"]
     assert shown.summary["val/psnr"] == {"max": metrics(done.directory)["val/psnr"]}
-    (pictures,) = [row["test/dead_leaves"] for row in shown.history if "test/dead_leaves" in row]
-    assert pictures["count"] == 8
-    assert pictures["captions"][0] == "test0000"
+    (panels,) = [row["test/dead_leaves"] for row in shown.history if "test/dead_leaves" in row]
+    assert panels["count"] == 8
+    assert panels["captions"][0] == "test0000"
     assert len([name for name in shown.files if name.startswith("media/images/test/dead_leaves")]) == 8
     (table,) = [row["test/images"] for row in shown.history if "test/images" in row]
     assert (table["nrows"], table["ncols"]) == (10, len(pd.read_csv(done.directory / "images.csv").columns))
@@ -93,7 +93,7 @@ def test_a_requeued_offline_run_is_one_run_without_gaps_or_doubles(
     for epoch in (1, 3):
         assert train_with_hook(epoch, wait + KILL, *line).code == -signal.SIGKILL
     directory = next((tmp_path / "runs").glob("classification/*"))
-    assert len(parts(directory)) == 2
+    assert len(list_parts(directory)) == 2
     assert program("scripts/sync_wandb.py", str(tmp_path / "runs"), **online).code == 0
     done = program("train.py", *line)
     assert done.code == 0, done.err
@@ -169,4 +169,4 @@ def test_two_processes_are_one_run_of_wandb(program, arguments, online, server):
     assert server.run.exit_codes == [0], done.err
     assert done.out.count("W&B: ") == 1
     assert server.run.summary["test/psnr"] == metrics(done.directory)["test/psnr"]
-    assert len(parts(done.directory)) == 1
+    assert len(list_parts(done.directory)) == 1

@@ -21,18 +21,18 @@ def run(words: Sequence[str]) -> "Result":
 
     Raises:
         ConfigError: the words, or the data on the disk, are wrong.
-        Interrupted: the run was stopped, or another process holds it; the same words go on.
-        Stop: it failed.
+        Interrupted: the run was stopped, or another process holds it; the same words resume it.
+        RunError: it failed.
     """
     # Here, because PyTorch and Lightning take seconds to import, and the exceptions shall not.
-    from wconv.experiment.command_line.arguments import read
+    from wconv.experiment.command_line.arguments import parse_command_line
     from wconv.experiment.common.checkout import CONFIGS
     from wconv.experiment.common.exceptions import ConfigError
     from wconv.experiment.common.signals import deferred_signals
     from wconv.experiment.training.train import train
 
     with deferred_signals():
-        line = read(words, CONFIGS)
+        line = parse_command_line(words, CONFIGS)
         if line.config is None:
             raise ConfigError(f"{' '.join(words)}: run takes the words of a single run, without options")
         return train(line.config, line.overrides)

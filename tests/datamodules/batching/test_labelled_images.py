@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from datamodules.batching.labelled_images import Draw, EvaluationSampler, LabelledImages, TrainingSampler, crop
+from datamodules.batching.labelled_images import BatchIndices, EvaluationSampler, LabelledImages, TrainingSampler, crop
 
 MEAN, STD = [0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]
 
@@ -15,19 +15,19 @@ def random_images(count: int, channels: int = 3, size: int = 32) -> Tensor:
     return torch.randint(256, (count, channels, size, size), dtype=torch.uint8, generator=generator)
 
 
-def training(count: int = 50, batch_size: int = 8, seed: int = 0, epoch: int = 0, **options: int) -> list[Draw]:
-    draws = TrainingSampler(count, batch_size, seed, **{"crop_padding": 4, "flip": True, **options})
-    draws.set_epoch(epoch)
-    batches = list(draws)
-    assert len(batches) == len(draws)
+def training(count: int = 50, batch_size: int = 8, seed: int = 0, epoch: int = 0, **options: int) -> list[BatchIndices]:
+    sampler = TrainingSampler(count, batch_size, seed, **{"crop_padding": 4, "flip": True, **options})
+    sampler.set_epoch(epoch)
+    batches = list(sampler)
+    assert len(batches) == len(sampler)
     return batches
 
 
-def joined(batches: list[Draw]) -> Draw:
-    return Draw(*(torch.cat(field) for field in zip(*batches, strict=True)))
+def joined(batches: list[BatchIndices]) -> BatchIndices:
+    return BatchIndices(*(torch.cat(field) for field in zip(*batches, strict=True)))
 
 
-def same(one: list[Draw], two: list[Draw]) -> bool:
+def same(one: list[BatchIndices], two: list[BatchIndices]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(joined(one), joined(two), strict=True))
 
 
@@ -37,7 +37,7 @@ def same(one: list[Draw], two: list[Draw]) -> bool:
 def test_normalised_pixels_are_torchvisions() -> None:
     images, labels = random_images(20), torch.arange(20)
     indices = torch.tensor([3, 19, 0, 3])
-    pixels, classes = LabelledImages(images, labels, MEAN, STD)[Draw(indices)]
+    pixels, classes = LabelledImages(images, labels, MEAN, STD)[BatchIndices(indices)]
     pipeline = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
     torch.testing.assert_close(pixels, pipeline(images[indices]), rtol=0, atol=1e-6)
     assert pixels.dtype == torch.float32
@@ -57,12 +57,12 @@ def test_every_crop_is_torchvisions() -> None:
 def test_augmented_batch_is_cropped_then_flipped_then_normalised() -> None:
     images, labels = random_images(6, channels=1, size=8), torch.arange(6)
     data = LabelledImages(images, labels, [0.5], [0.25], crop_padding=2)
-    (draw,) = training(6, 6, crop_padding=2)
-    assert draw.shift is not None
-    assert draw.flip is not None
-    assert 0 < draw.flip.sum() < 6  # both kinds are seen
-    pixels, classes = data[draw]
-    for pixel, label, (top, left), flip in zip(pixels, classes, draw.shift.tolist(), draw.flip, strict=True):
+    (batch,) = training(6, 6, crop_padding=2)
+    assert batch.shift is not None
+    assert batch.flip is not None
+    assert 0 < batch.flip.sum() < 6  # both kinds are seen
+    pixels, classes = data[batch]
+    for pixel, label, (top, left), flip in zip(pixels, classes, batch.shift.tolist(), batch.flip, strict=True):
         expected = v2.functional.crop(v2.functional.pad(images[label], [2]), top, left, 8, 8)
         expected = v2.functional.horizontal_flip(expected) if flip else expected
         torch.testing.assert_close(pixel, (expected / 255 - 0.5) / 0.25, rtol=0, atol=1e-6)
@@ -74,10 +74,10 @@ def test_augmented_batch_is_cropped_then_flipped_then_normalised() -> None:
 def test_crops_and_flips_are_uniform_as_torchvisions_are() -> None:
     """Count crop and flip together: 162 equally likely outcomes, recovered from an image whose pixels say where."""
     count = 16200
-    draw = joined([batch for epoch in range(3) for batch in training(count // 3, count // 3, epoch=epoch)])
-    assert draw.shift is not None
-    assert draw.flip is not None
-    ours = (draw.shift[:, 0] * 9 + draw.shift[:, 1]) * 2 + draw.flip
+    batch = joined([batch for epoch in range(3) for batch in training(count // 3, count // 3, epoch=epoch)])
+    assert batch.shift is not None
+    assert batch.flip is not None
+    ours = (batch.shift[:, 0] * 9 + batch.shift[:, 1]) * 2 + batch.flip
 
     torch.manual_seed(0)
     augment = v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()])
@@ -98,17 +98,17 @@ def test_crops_and_flips_are_uniform_as_torchvisions_are() -> None:
 
 
 def test_crops_and_flips_do_not_follow_the_order() -> None:
-    draw = joined(training(20000, 20000))
-    assert draw.shift is not None
-    assert draw.flip is not None
-    fields = torch.stack([draw.indices, draw.shift[:, 0], draw.shift[:, 1], draw.flip]).double()
+    batch = joined(training(20000, 20000))
+    assert batch.shift is not None
+    assert batch.flip is not None
+    fields = torch.stack([batch.indices, batch.shift[:, 0], batch.shift[:, 1], batch.flip]).double()
     correlation = torch.corrcoef(fields) - torch.eye(4)
     assert correlation.abs().max() < 4 / 20000**0.5
 
 
 def test_nothing_is_drawn_that_is_not_asked_for() -> None:
-    assert all(draw.shift is None and draw.flip is None for draw in TrainingSampler(10, 5, 0))
-    assert all(draw.shift is None and draw.flip is not None for draw in TrainingSampler(10, 5, 0, flip=True))
+    assert all(batch.shift is None and batch.flip is None for batch in TrainingSampler(10, 5, 0))
+    assert all(batch.shift is None and batch.flip is not None for batch in TrainingSampler(10, 5, 0, flip=True))
 
 
 # Order
@@ -137,7 +137,7 @@ def test_other_epoch_or_seed_is_another_draw_of_everything(other: dict[str, int]
 
 
 def test_augmentation_leaves_the_order_alone() -> None:
-    plain = torch.cat([draw.indices for draw in TrainingSampler(50, 8, 0)])
+    plain = torch.cat([batch.indices for batch in TrainingSampler(50, 8, 0)])
     assert torch.equal(plain, joined(training()).indices)
 
 
@@ -166,9 +166,9 @@ def test_shares_together_are_the_batch_of_one_process(world_size: int) -> None:
 def test_evaluation_visits_every_image_exactly_once(count: int, batch_size: int, world_size: int) -> None:
     visited = []
     for rank in range(world_size):
-        draws = EvaluationSampler(count, batch_size, rank, world_size)
-        batches = list(draws)
-        assert len(batches) == len(draws)
+        sampler = EvaluationSampler(count, batch_size, rank, world_size)
+        batches = list(sampler)
+        assert len(batches) == len(sampler)
         assert all(0 < len(batch.indices) <= batch_size for batch in batches)
         assert all(batch.shift is None and batch.flip is None for batch in batches)
         visited += [index for batch in batches for index in batch.indices.tolist()]
@@ -179,5 +179,5 @@ def test_evaluation_of_one_process_is_in_order() -> None:
     assert joined_indices(EvaluationSampler(20, 6)) == list(range(20))
 
 
-def joined_indices(draws: EvaluationSampler) -> list[int]:
-    return [index for batch in draws for index in batch.indices.tolist()]
+def joined_indices(sampler: EvaluationSampler) -> list[int]:
+    return [index for batch in sampler for index in batch.indices.tolist()]

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from datamodules.batching.packed_images import PackedImages
 from datamodules.batching.patches import (
     EvaluationImages,
-    PatchDraw,
+    PatchIndices,
     PatchSampler,
     RandomPatches,
     apply_symmetry,
@@ -26,10 +26,12 @@ SYMMETRIES = torch.arange(8)
 def random_images(*sizes: tuple[int, int], channels: int = 3) -> PackedImages:
     generator = torch.Generator().manual_seed(0)
     images = [torch.randint(256, (channels, *size), dtype=torch.uint8, generator=generator) for size in sizes]
-    return PackedImages.of(images, [f"{position}.png" for position in range(len(sizes))])
+    return PackedImages.from_tensors(images, [f"{position}.png" for position in range(len(sizes))])
 
 
-def draws(images: int = 5, patches: int = 100, batch_size: int = 8, epoch: int = 0, **options: Any) -> list[PatchDraw]:
+def batches(
+    images: int = 5, patches: int = 100, batch_size: int = 8, epoch: int = 0, **options: Any
+) -> list[PatchIndices]:
     sampler = PatchSampler(images, patches, batch_size, **{"seed": 0, **options})
     sampler.set_epoch(epoch)
     batches = list(sampler)
@@ -37,16 +39,16 @@ def draws(images: int = 5, patches: int = 100, batch_size: int = 8, epoch: int =
     return batches
 
 
-def joined(batches: list[PatchDraw]) -> PatchDraw:
-    return PatchDraw(*(torch.cat(field) for field in zip(*batches, strict=True)))
+def joined(batches: list[PatchIndices]) -> PatchIndices:
+    return PatchIndices(*(torch.cat(field) for field in zip(*batches, strict=True)))
 
 
-def same(one: PatchDraw, two: PatchDraw) -> bool:
+def same(one: PatchIndices, two: PatchIndices) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
-def at(index: int, top: float, left: float) -> PatchDraw:
-    return PatchDraw(torch.tensor([index]), torch.tensor([[top, left]], dtype=torch.float64), torch.tensor([0]))
+def at(index: int, top: float, left: float) -> PatchIndices:
+    return PatchIndices(torch.tensor([index]), torch.tensor([[top, left]], dtype=torch.float64), torch.tensor([0]))
 
 
 # Pixels
@@ -55,12 +57,12 @@ def at(index: int, top: float, left: float) -> PatchDraw:
 @pytest.mark.parametrize("channels", [3, 1])
 def test_patches_are_cut_at_the_drawn_places(channels: int) -> None:
     images = random_images((12, 9), (7, 20), (5, 5), channels=channels)
-    draw = joined(draws(3, 200))
-    patches, symmetry = RandomPatches(images, 5)[draw]
+    batch = joined(batches(3, 200))
+    patches, symmetry = RandomPatches(images, 5)[batch]
     assert patches.dtype == torch.uint8
-    assert patches.shape == (len(draw.indices), channels, 5, 5)
-    assert torch.equal(symmetry, draw.symmetry)  # made later, on the device
-    for patch, index, (down, right) in zip(patches, draw.indices.tolist(), draw.place.tolist(), strict=True):
+    assert patches.shape == (len(batch.indices), channels, 5, 5)
+    assert torch.equal(symmetry, batch.symmetry)  # made later, on the device
+    for patch, index, (down, right) in zip(patches, batch.indices.tolist(), batch.offset.tolist(), strict=True):
         image = images[index]
         top, left = int(down * (image.shape[1] - 4)), int(right * (image.shape[2] - 4))
         assert torch.equal(patch, image[:, top : top + 5, left : left + 5])
@@ -69,8 +71,8 @@ def test_patches_are_cut_at_the_drawn_places(channels: int) -> None:
 def test_every_place_is_as_likely_up_to_the_last_row_and_column() -> None:
     """Count the corners, recovered from an image whose pixels say where they are: 12 outcomes."""
     rows, columns = torch.meshgrid(torch.arange(6), torch.arange(7), indexing="ij")
-    images = PackedImages.of([(rows * 7 + columns).to(torch.uint8).unsqueeze(0)], ["one"])
-    patches, _ = RandomPatches(images, 4)[joined(draws(1, 12000, 12000))]
+    images = PackedImages.from_tensors([(rows * 7 + columns).to(torch.uint8).unsqueeze(0)], ["one"])
+    patches, _ = RandomPatches(images, 4)[joined(batches(1, 12000, 12000))]
     corner = patches[:, 0, 0, 0].long()
     counts = torch.stack([corner // 7, corner % 7], 1).unique(dim=0, return_counts=True)
     assert counts[0].tolist() == [list(place) for place in product(range(3), range(4))]
@@ -143,35 +145,35 @@ def test_a_batch_of_patches_is_not_changed_in_place() -> None:
 
 def test_images_and_symmetries_are_as_likely_as_each_other() -> None:
     """Of 16 images, so that the same random numbers for both would show."""
-    draw = joined(draws(16, 128000, 128000))
-    counts = (draw.indices * 8 + draw.symmetry).bincount()
+    batch = joined(batches(16, 128000, 128000))
+    counts = (batch.indices * 8 + batch.symmetry).bincount()
     assert len(counts) == 128
     assert (counts - 1000).abs().max() < 160  # five standard deviations
-    assert draw.place.min() >= 0
-    assert draw.place.max() < 1
+    assert batch.offset.min() >= 0
+    assert batch.offset.max() < 1
 
 
 @pytest.mark.parametrize(("patches", "batch_size", "steps"), [(100, 8, 12), (96, 8, 12), (5, 8, 1), (8, 8, 1)])
 def test_an_epoch_has_so_many_patches_in_whole_batches(patches: int, batch_size: int, steps: int) -> None:
-    sizes = [len(draw.indices) for draw in draws(patches=patches, batch_size=batch_size)]
+    sizes = [len(batch.indices) for batch in batches(patches=patches, batch_size=batch_size)]
     assert sizes == [min(patches, batch_size)] * steps
 
 
 def test_seed_and_epoch_decide_the_draws() -> None:
-    first = joined(draws(seed=3, epoch=2))
-    assert same(first, joined(draws(seed=3, epoch=2)))
-    for other in (joined(draws(seed=4, epoch=2)), joined(draws(seed=3, epoch=1))):
+    first = joined(batches(seed=3, epoch=2))
+    assert same(first, joined(batches(seed=3, epoch=2)))
+    for other in (joined(batches(seed=4, epoch=2)), joined(batches(seed=3, epoch=1))):
         assert not any(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 def test_batch_size_does_not_change_the_sequence() -> None:
-    assert same(joined(draws(patches=96, batch_size=8)), joined(draws(patches=96, batch_size=32)))
+    assert same(joined(batches(patches=96, batch_size=8)), joined(batches(patches=96, batch_size=32)))
 
 
 @pytest.mark.parametrize(("world_size", "batch_size"), [(2, 8), (4, 8), (3, 8)])
 def test_shares_of_the_processes_make_up_the_batch(world_size: int, batch_size: int) -> None:
-    shares = [draws(batch_size=batch_size, rank=rank, world_size=world_size) for rank in range(world_size)]
-    for whole, *parts in zip(draws(batch_size=batch_size), *shares, strict=True):
+    shares = [batches(batch_size=batch_size, rank=rank, world_size=world_size) for rank in range(world_size)]
+    for whole, *parts in zip(batches(batch_size=batch_size), *shares, strict=True):
         for field, pieces in zip(whole, zip(*parts, strict=True), strict=True):
             dealt = torch.empty_like(field)
             for rank, piece in enumerate(pieces):

@@ -85,7 +85,7 @@ def test_images_are_views_of_one_mapped_file(folder: Path) -> None:
     file = store_of(folder) / "pixels.bin"
     assert str(file.resolve()) in Path("/proc/self/maps").read_text()
     assert {image.untyped_storage().data_ptr() for image in images} == {images.pixels.data_ptr()}
-    some = images.take(torch.tensor([2, 0]))
+    some = images.subset(torch.tensor([2, 0]))
     assert some.pixels.data_ptr() == images.pixels.data_ptr()
     assert list(some.names) == ["more/c.png", "a.png"]
     assert torch.equal(some[0], images[2])

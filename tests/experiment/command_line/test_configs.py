@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from wconv.experiment.common.value_rules import check_values
 from wconv.experiment.tasks.build_task import check_compatibility
-from wconv.experiment.tasks.instantiate import make
+from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.network import build_model
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
@@ -90,8 +90,8 @@ def test_every_optimizer_and_schedule_can_be_made(group):
     parameter = torch.nn.Parameter(torch.zeros(3))
     for _, choice in (entry for entry in CHOICES if entry[0] == group):
         config = composed(f"{group}={choice}")
-        optimizer = make(config.optimizer)([parameter])
-        schedule = make(config.scheduler)(optimizer, total_steps=10)
+        optimizer = instantiate_group(config.optimizer)([parameter])
+        schedule = instantiate_group(config.scheduler)(optimizer, total_steps=10)
         assert schedule.get_last_lr()[0] >= 0
 
 

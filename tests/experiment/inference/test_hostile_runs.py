@@ -56,13 +56,13 @@ def mine(tmp_path):
 @pytest.fixture
 def use(run, mine, tmp_path, capsys):
     """Use the run with every command; return what each left, and see that my folder is as it was."""
-    picture = tmp_path / "picture.png"
-    Image.new("L", (32, 32), 90).save(picture)
+    photo = tmp_path / "photo.png"
+    Image.new("L", (32, 32), 90).save(photo)
     out = tmp_path / "out"
     calls = {
         "evaluate": [run],
-        "denoise": [run, picture, "-o", out],
-        "crops": [run, "--image", picture, "--size", 16, "-o", out / "crops.png"],
+        "denoise": [run, photo, "-o", out],
+        "crops": [run, "--image", photo, "--size", 16, "-o", out / "crops.png"],
         "compare": [run, "--csv", out / "table.csv", "--picture", out / "curves.png"],
     }
 

@@ -1,4 +1,4 @@
-"""A picture that is read and written again is the one that it was, in pixels, kind and metadata."""
+"""A photo that is read and written again is the one that it was, in pixels, kind and metadata."""
 
 import struct
 import zlib
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, JpegImagePlugin, PngImagePlugin
 
-from wconv.experiment.inference.photo import PhotoError, read, write
+from wconv.experiment.inference.photo import PhotoError, read_photo, write_photo
 from wconv.experiment.inference.photo_metadata import after_loading
 
 ORIENTATION, ARTIST, EXIF, ISO = 274, 315, 0x8769, 34855
@@ -34,9 +34,9 @@ def exif(orientation: int = 6) -> Image.Exif:
 
 
 def again(path: Path) -> Image.Image:
-    """Read and write a picture, and return the new one, loaded."""
+    """Read and write a photo, and return the new one, loaded."""
     new = path.with_name(f"new-{path.name}")
-    write(read(path), new)
+    write_photo(read_photo(path), new)
     with Image.open(new) as opened:
         opened.load()
     return opened
@@ -54,17 +54,17 @@ def test_pixels_mode_and_format_stay(tmp_path, mode, name):
     assert (new.mode, new.size) == (old.mode, old.size)
     assert new.format == Image.registered_extensions()[Path(name).suffix]
     assert np.array_equal(np.asarray(new), np.asarray(old))
-    assert read(tmp_path / name).remarks == []
+    assert read_photo(tmp_path / name).remarks == []
 
 
 def test_16_bit_grey_is_read_in_full(tmp_path):
     for name in ("a.png", "a.pgm", "a.tif"):
         image("I;16").save(tmp_path / name)
-        picture = read(tmp_path / name)
-        assert picture.pixels.dtype == np.uint16
-        assert picture.pixels.max() > 60_000
-    write(picture, tmp_path / "b.tif")
-    assert np.array_equal(read(tmp_path / "b.tif").pixels, picture.pixels)
+        photo = read_photo(tmp_path / name)
+        assert photo.pixels.dtype == np.uint16
+        assert photo.pixels.max() > 60_000
+    write_photo(photo, tmp_path / "b.tif")
+    assert np.array_equal(read_photo(tmp_path / "b.tif").pixels, photo.pixels)
 
 
 def with_transparency(mode: str, colour: object) -> Image.Image:
@@ -92,7 +92,7 @@ def test_what_is_converted_is_said(tmp_path, old, name, mode, remark):
     old.save(tmp_path / name, **options)
     new = again(tmp_path / name)
     assert new.mode == mode
-    assert remark in read(tmp_path / name).remarks[0]
+    assert remark in read_photo(tmp_path / name).remarks[0]
     if name != "a.jpg":
         assert np.array_equal(np.asarray(new), np.asarray(Image.open(tmp_path / name).convert(mode)))
 
@@ -105,15 +105,15 @@ def test_16_bit_colour_says_that_it_loses_half_its_bits(tmp_path):
     pixels = chunk(b"IDAT", zlib.compress(b"\0" + bytes([10, 0, 20, 0, 30, 0])))
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b""))
     (tmp_path / "a.ppm").write_bytes(b"P6\n1 1\n65535\n" + bytes(6))
-    assert read(tmp_path / "a.png").pixels.ravel().tolist() == [10, 20, 30]
+    assert read_photo(tmp_path / "a.png").pixels.ravel().tolist() == [10, 20, 30]
     for name in ("a.png", "a.ppm"):
-        assert read(tmp_path / name).remarks == ["16 bits a colour became 8, as Pillow reads no more"]
+        assert read_photo(tmp_path / name).remarks == ["16 bits a colour became 8, as Pillow reads no more"]
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
-def test_metadata_stay_and_the_picture_is_not_turned(tmp_path, name):
+def test_metadata_stay_and_the_photo_is_not_turned(tmp_path, name):
     image("RGB", 12, 7).save(tmp_path / name, exif=exif(), icc_profile=PROFILE, dpi=(300, 300))
-    write(read(tmp_path / name), tmp_path / f"new-{name}")
+    write_photo(read_photo(tmp_path / name), tmp_path / f"new-{name}")
     with Image.open(tmp_path / f"new-{name}") as new, Image.open(tmp_path / name) as old:
         assert new.getexif()[ORIENTATION] == 6
         assert new.getexif()[ARTIST] == "Me"
@@ -127,7 +127,7 @@ def test_metadata_stay_and_the_picture_is_not_turned(tmp_path, name):
 def test_a_tiff_lies_in_its_file_as_it_did(tmp_path, orientation):
     old = image("RGB")
     old.save(tmp_path / "a.tif", exif=exif(orientation))
-    assert np.array_equal(np.moveaxis(read(tmp_path / "a.tif").pixels, 0, -1), np.asarray(old))
+    assert np.array_equal(np.moveaxis(read_photo(tmp_path / "a.tif").pixels, 0, -1), np.asarray(old))
 
 
 def test_texts_and_gamma_of_png(tmp_path):
@@ -152,13 +152,16 @@ def test_jpeg_keeps_its_quantisation_sampling_comment_and_caption(tmp_path, mode
     assert new.info["comment"] == b"sea"
     assert ("APP13", b"caption") in new.applist
     assert new.info["progressive"]
-    assert read(tmp_path / "a.jpg").remarks == ["JPEG with its own quantisation tables"]
+    assert read_photo(tmp_path / "a.jpg").remarks == ["JPEG with its own quantisation tables"]
 
 
 def test_a_profile_of_inks_does_not_stay_where_there_are_none(tmp_path):
     image("CMYK").save(tmp_path / "a.jpg", icc_profile=PROFILE)
     assert "icc_profile" not in again(tmp_path / "a.jpg").info
-    assert read(tmp_path / "a.jpg").remarks == ["CMYK became RGB, without its colour profile", "JPEG of quality 95"]
+    assert read_photo(tmp_path / "a.jpg").remarks == [
+        "CMYK became RGB, without its colour profile",
+        "JPEG of quality 95",
+    ]
 
 
 def test_compression_of_tiff(tmp_path):
@@ -166,7 +169,7 @@ def test_compression_of_tiff(tmp_path):
     assert again(tmp_path / "a.tif").info["compression"] == "tiff_adobe_deflate"
     image("L").convert("1").save(tmp_path / "b.tif", compression="group4")
     assert again(tmp_path / "b.tif").info["compression"] == "tiff_lzw"
-    assert "in place of group4" in read(tmp_path / "b.tif").remarks[-1]
+    assert "in place of group4" in read_photo(tmp_path / "b.tif").remarks[-1]
 
 
 def test_a_compressed_tiff_with_camera_data_is_written_without_compression(tmp_path):
@@ -184,45 +187,45 @@ def test_the_alpha_of_webp_and_what_lies_under_it(tmp_path):
     old.save(tmp_path / "a.webp", lossless=True, exact=True)
     new = again(tmp_path / "a.webp")
     assert np.array_equal(np.asarray(new)[..., 3], np.asarray(old)[..., 3])
-    assert read(tmp_path / "a.webp").remarks == ["WebP of quality 95"]
+    assert read_photo(tmp_path / "a.webp").remarks == ["WebP of quality 95"]
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
 def test_several_pictures_in_a_file_are_refused(tmp_path, name):
     image("RGB").save(tmp_path / name, save_all=True, append_images=[image("RGB"), image("RGB")])
     with pytest.raises(PhotoError, match=f"{name} holds 3 frames or pages; save the one"):
-        read(tmp_path / name)
+        read_photo(tmp_path / name)
 
 
 def test_of_a_phones_file_the_photograph_is_taken(tmp_path):
     first, second = image("RGB", 16, 16), image("RGB", 8, 8)
     first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
     assert again(tmp_path / "a.jpg").format == "JPEG"
-    assert "of the 2 pictures in the file only the first" in read(tmp_path / "a.jpg").remarks
+    assert "of the 2 pictures in the file only the first" in read_photo(tmp_path / "a.jpg").remarks
 
 
 def test_other_files_are_refused_in_a_sentence(tmp_path):
     image("RGB").save(tmp_path / "a.gif")
     with pytest.raises(PhotoError, match=r"a.gif is of the format GIF, .* save it as PNG first"):
-        read(tmp_path / "a.gif")
+        read_photo(tmp_path / "a.gif")
     Image.fromarray(np.ones((2, 2), np.float32)).save(tmp_path / "a.tif")
     with pytest.raises(PhotoError, match=r"a.tif has pixels of 32 bits"):
-        read(tmp_path / "a.tif")
+        read_photo(tmp_path / "a.tif")
     (tmp_path / "a.txt").write_text("no picture")
     with pytest.raises(PhotoError, match=r"a.txt cannot be read as a picture \(.*\); repair or remove it"):
-        read(tmp_path / "a.txt")
+        read_photo(tmp_path / "a.txt")
 
 
 def test_a_cut_file_is_refused(tmp_path):
     image("RGB", 64, 64).save(tmp_path / "a.png")
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:2000])
     with pytest.raises(PhotoError, match=r"a.png cannot be read"):
-        read(tmp_path / "a.png")
+        read_photo(tmp_path / "a.png")
 
 
 def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path):
     image("L").save(tmp_path / "a.png")
     (tmp_path / "file").write_text("")
     with pytest.raises(PhotoError, match=r"b.png cannot be written \(File exists\); make room"):
-        write(read(tmp_path / "a.png"), tmp_path / "file" / "b.png")
+        write_photo(read_photo(tmp_path / "a.png"), tmp_path / "file" / "b.png")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "file"]

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.tables import markdown
+from wconv.experiment.reports.tables import to_markdown
 from wconv.experiment.runs.saved_runs import find_runs, read_run
 
 MakeRun = Callable[..., Path]
@@ -24,9 +24,9 @@ def test_mean_and_sample_deviation_over_seeds(tmp_path: Path, make_run: MakeRun)
     assert rows.loc[0, "test/acc mean"] == pytest.approx(2.03 / 3)
     # Deviations from the mean are -5/300, -2/300 and 7/300; their squares sum to 78/90000.
     assert rows.loc[0, "test/acc std"] == pytest.approx((78 / 90000 / 2) ** 0.5)
-    assert " 67.67 ± 2.08 |" in markdown(Comparison(runs))
-    assert "Seeds of every row: 0, 1, 2." in markdown(Comparison(runs))
-    assert "not known" not in markdown(Comparison(runs))
+    assert " 67.67 ± 2.08 |" in to_markdown(Comparison(runs))
+    assert "Seeds of every row: 0, 1, 2." in to_markdown(Comparison(runs))
+    assert "not known" not in to_markdown(Comparison(runs))
 
 
 def test_one_seed_has_no_spread(tmp_path: Path, make_run: MakeRun) -> None:
@@ -35,7 +35,7 @@ def test_one_seed_has_no_spread(tmp_path: Path, make_run: MakeRun) -> None:
     runs = find_runs([tmp_path])
 
     assert pd.isna(Comparison(runs).table.loc[0, "test/acc std"])
-    text = markdown(Comparison(runs))
+    text = to_markdown(Comparison(runs))
     assert " 66.94 |" in text
     assert "±" not in text
     assert "With n = 1 the spread over seeds is not known" in text
@@ -46,7 +46,7 @@ def test_rows_with_different_seeds_are_said_to_be(tmp_path: Path, make_run: Make
     make_run("b", seed=1)
     make_run("c", seed=0, conv="weighted")
 
-    text = markdown(Comparison(find_runs([tmp_path])))
+    text = to_markdown(Comparison(find_runs([tmp_path])))
 
     assert "The rows rest on different seeds (1, 2 a row)." in text
 
@@ -142,7 +142,7 @@ def test_order_pairs_standard_with_weighted(tmp_path: Path, make_run: MakeRun) -
 def test_denoising_metrics(tmp_path: Path, make_run: MakeRun) -> None:
     make_run("a", metrics={"test/psnr": 29.226, "test/ssim": 0.82839, "test/loss": 0.1})
 
-    text = markdown(Comparison(find_runs([tmp_path])))
+    text = to_markdown(Comparison(find_runs([tmp_path])))
 
     assert "test PSNR (dB) |   test SSIM |   parameters |" in text
     assert " 29.23 |      0.8284 |          100 |" in text
@@ -161,7 +161,7 @@ def test_what_is_not_completed_is_named_below(tmp_path: Path, make_run: MakeRun)
     (make_run("broken", seed=7) / "config.yaml").write_text("a: [")
 
     runs = find_runs([tmp_path])
-    lines = markdown(Comparison(runs)).splitlines()
+    lines = to_markdown(Comparison(runs)).splitlines()
 
     assert Comparison(runs).table["n"].tolist() == [1]
     for name, reason in {
@@ -192,13 +192,13 @@ def test_the_same_run_made_twice(tmp_path: Path, make_run: MakeRun) -> None:
     make_run("b", metrics={"test/acc": 0.5})
 
     assert Comparison(find_runs([tmp_path])).table["n"].tolist() == [1]
-    assert "other metrics" not in markdown(Comparison(find_runs([tmp_path])))
+    assert "other metrics" not in to_markdown(Comparison(find_runs([tmp_path])))
 
     odd = make_run("c", metrics={"test/acc": 0.6})
     runs = find_runs([tmp_path])
     assert Comparison(runs).table["test/acc mean"].tolist() == [0.5]
     note = f"Same configuration and seed 0, other metrics: {first} is counted, {odd} is not."
-    assert note in markdown(Comparison(runs))
+    assert note in to_markdown(Comparison(runs))
 
 
 def test_a_run_from_before_a_key_was_added_is_of_one_row_with_later_ones(tmp_path: Path, make_run: MakeRun) -> None:

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.tables import markdown
+from wconv.experiment.reports.tables import to_markdown
 from wconv.experiment.runs.saved_runs import find_runs
 
 MakeRun = Callable[..., Path]
@@ -16,7 +16,7 @@ def header(text: str) -> list[str]:
 
 def test_a_single_set_has_its_means_beside_the_noisy_ones(tmp_path: Path, make_run: MakeRun) -> None:
     make_run("a", metrics=POOLED, config=DNCNN)
-    text = markdown(Comparison(find_runs([tmp_path])))
+    text = to_markdown(Comparison(find_runs([tmp_path])))
     assert header(text)[-4:-1] == ["noisy PSNR (dB)", "test PSNR (dB)", "test SSIM"]
     assert "| 20.17 |" in " ".join(text.split()).replace("|", " | ").replace("  ", " ")
     assert "28.50" in text
@@ -27,7 +27,7 @@ def test_of_several_sets_each_has_its_columns_and_the_mixture_has_none(tmp_path:
     of_sets = {"test/bsd68/psnr": 28.4, "test/bsd68/ssim": 0.8, "test/set12/psnr": 29.5, "test/set12/noisy_psnr": 20.16}
     make_run("a", metrics=POOLED | of_sets, config=DNCNN)
     runs = find_runs([tmp_path])
-    text = markdown(Comparison(runs))
+    text = to_markdown(Comparison(runs))
     assert {"bsd68 PSNR (dB)", "bsd68 SSIM", "set12 PSNR (dB)", "set12 noisy PSNR (dB)"} <= set(header(text))
     assert "test PSNR (dB)" not in header(text)
     assert "28.40" in text
@@ -39,7 +39,7 @@ def test_of_several_sets_each_has_its_columns_and_the_mixture_has_none(tmp_path:
 def test_tiles_that_are_an_approximation_are_said(tmp_path: Path, make_run: MakeRun) -> None:
     whole = make_run("whole", metrics=POOLED, config=DNCNN)
     tiled = make_run("tiled", metrics=POOLED | {"test/tiled": 3.0}, conv="weighted", config=DNCNN)
-    text = markdown(Comparison(find_runs([tmp_path])))
+    text = to_markdown(Comparison(find_runs([tmp_path])))
     assert f"{tiled}: 3 test images were denoised in tiles" in text
     assert str(whole) not in text
     assert "tiled" not in " ".join(header(text))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.tables import csv, markdown
+from wconv.experiment.reports.tables import to_csv, to_markdown
 from wconv.experiment.runs.saved_runs import find_runs
 
 MakeRun = Callable[..., Path]
@@ -38,13 +38,13 @@ def test_n_and_mean_are_of_the_same_runs(tmp_path: Path, make_run: MakeRun) -> N
     assert row["test/acc mean"] == pytest.approx(0.5)
     assert row["test/acc std"] == pytest.approx(0.02**0.5)
 
-    text = markdown(comparison)
+    text = to_markdown(comparison)
     (shown,) = cells(text)
     assert (shown["n"], shown["diverged"], shown["test acc (%)"]) == ("2", "1", "50.00 ± 14.14")
     assert "- Seeds of every row: 0, 2." in text
     assert f"- Diverged, in no mean: {tmp_path / 's1'} (seed 1): test/acc is not a finite number." in text
 
-    (back,) = pd.read_csv(StringIO(csv(comparison))).to_dict("records")
+    (back,) = pd.read_csv(StringIO(to_csv(comparison))).to_dict("records")
     assert (back["n"], back["diverged"], back["test/acc mean"]) == (2, 1, pytest.approx(0.5))
 
 
@@ -65,7 +65,7 @@ def test_a_row_of_which_every_run_diverged_has_no_figures(tmp_path: Path, make_r
     make_run("a", conv="weighted", seed=0, metrics={"test/acc": NAN})
     make_run("b", conv="weighted", seed=1, metrics={"test/acc": NAN})
 
-    text = markdown(Comparison(find_runs([tmp_path])))
+    text = to_markdown(Comparison(find_runs([tmp_path])))
 
     standard, weighted = cells(text)
     assert (standard["n"], standard["diverged"], standard["test acc (%)"]) == ("1", "0", "40.00")
@@ -78,20 +78,20 @@ def test_where_all_diverged_the_columns_are_there(tmp_path: Path, make_run: Make
     make_run("a", metrics={"test/acc": NAN, "val/acc": 0.01})
     comparison = Comparison(find_runs([tmp_path]))
 
-    (shown,) = cells(markdown(comparison))
+    (shown,) = cells(to_markdown(comparison))
     assert (shown["n"], shown["test acc (%)"], shown["val acc (%)"]) == ("0", "-", "-")
-    assert "Every run has diverged" in markdown(comparison)
-    assert "nan" not in csv(comparison)
+    assert "Every run has diverged" in to_markdown(comparison)
+    assert "nan" not in to_csv(comparison)
 
 
 def test_a_comparison_without_one_has_no_column_for_them(tmp_path: Path, make_run: MakeRun) -> None:
     make_run("a")
-    assert "diverged" not in markdown(Comparison(find_runs([tmp_path])))
+    assert "diverged" not in to_markdown(Comparison(find_runs([tmp_path])))
 
 
 def test_images_without_noise_are_no_divergence(tmp_path: Path, make_run: MakeRun) -> None:
     make_run("a", metrics={"test/psnr": 40.0, "test/noisy_psnr": float("inf"), "test/set12/noisy_psnr": NAN})
-    (shown,) = cells(markdown(Comparison(find_runs([tmp_path]))))
+    (shown,) = cells(to_markdown(Comparison(find_runs([tmp_path]))))
     assert (shown["n"], shown["test PSNR (dB)"]) == ("1", "40.00")
 
 
@@ -99,7 +99,7 @@ def test_a_metric_that_one_of_the_runs_lacks_has_no_mean(tmp_path: Path, make_ru
     make_run("a", seed=0, metrics={"test/acc": 0.4, "test/acc_top5": 0.8})
     lacking = make_run("b", seed=1, metrics={"test/acc": 0.6})
 
-    text = markdown(Comparison(find_runs([tmp_path])))
+    text = to_markdown(Comparison(find_runs([tmp_path])))
 
     (shown,) = cells(text)
     assert (shown["n"], shown["test top-5 acc (%)"]) == ("2", "-")

@@ -63,8 +63,8 @@ def same(one: np.ndarray, other: np.ndarray) -> bool:
     return one.shape == other.shape and bool((one == other).all())
 
 
-def count(picture: np.ndarray, colour: str) -> int:
-    return int((picture == tuple(bytes.fromhex(colour))).all(axis=-1).sum())
+def count(figure: np.ndarray, colour: str) -> int:
+    return int((figure == tuple(bytes.fromhex(colour))).all(axis=-1).sum())
 
 
 def test_picture_of_one_run(tmp_path: Path, make_run: MakeRun) -> None:
@@ -76,7 +76,7 @@ def test_picture_of_one_run(tmp_path: Path, make_run: MakeRun) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["curves.png"]
 
 
-def test_same_input_same_picture(tmp_path: Path, make_run: MakeRun) -> None:
+def test_same_input_same_figure(tmp_path: Path, make_run: MakeRun) -> None:
     run = make_run("a")
     for name in ("1.png", "2.png"):
         draw([run], tmp_path / name)
@@ -97,7 +97,7 @@ def test_same_input_same_picture(tmp_path: Path, make_run: MakeRun) -> None:
     ],
     ids=str,
 )
-def test_other_input_other_picture(change: dict[str, Any], tmp_path: Path, make_run: MakeRun) -> None:
+def test_other_input_other_figure(change: dict[str, Any], tmp_path: Path, make_run: MakeRun) -> None:
     draw([make_run("a")], tmp_path / "a.png")
     draw([make_run("b", **change)], tmp_path / "b.png")
 

@@ -1,4 +1,4 @@
-"""Run folders whose texts were made to attack whoever looks at a table or a picture of them."""
+"""Run folders whose texts were made to attack whoever looks at a table or a figure of them."""
 
 import json
 import os
@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from wconv.experiment.common.text import escape_control_characters, escape_spreadsheet_formula
-from wconv.experiment.inference.evaluate import markdown as evaluated
+from wconv.experiment.inference.evaluate import to_markdown as evaluated
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.curves import draw_comparison, draw_run
-from wconv.experiment.reports.tables import csv, markdown
+from wconv.experiment.reports.tables import to_csv, to_markdown
 from wconv.experiment.runs.saved_runs import find_runs, read_run
 
 SCRIPT = "<script>alert(1)</script>|`x`\n\x1b]0;owned\x07\u202e[a](javascript:alert(1)) $\\frac{1"
@@ -32,7 +32,7 @@ def script_run(make_run) -> Path:
 def test_a_table_has_texts_and_nothing_else(script_run, make_run):
     make_run("<i>", results={"status": f"failed {SCRIPT}", "error": SCRIPT})
     other = make_run("plain", metrics={"test/psnr": 21.0})
-    text = markdown(Comparison(find_runs([script_run.parent])))
+    text = to_markdown(Comparison(find_runs([script_run.parent])))
     assert "<" not in text
     assert "a](" not in text
     assert "`" not in text.replace("\\`", "")
@@ -46,7 +46,7 @@ def test_a_table_has_texts_and_nothing_else(script_run, make_run):
 
 
 def test_a_csv_file_has_no_formula(script_run):
-    text = csv(Comparison([read_run(script_run)]))
+    text = to_csv(Comparison([read_run(script_run)]))
     assert f"'{FORMULA}" in text
     assert f",{FORMULA}" not in text
     assert [escape_spreadsheet_formula(value) for value in ("-", -1.5, "k3 0.7", "+1")] == ["-", -1.5, "k3 0.7", "'+1"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wconv.experiment.sweep.load import load
+from wconv.experiment.sweep.load import load_sweep
 from wconv.experiment.sweep.manifest import Sweep
 from wconv.experiment.sweep.slurm.batch_file import PLACE, fill_template
 
@@ -23,7 +23,7 @@ LEONARDO = (
 
 def filled(tmp_path: Path, *overrides: str, sweep: str = "density") -> str:
     """Return the batch file of a sweep as if it lay on the site."""
-    made: Sweep = load(sweep, [*overrides, f"paths.output_dir={tmp_path}"], ROOT, anew=True)
+    made: Sweep = load_sweep(sweep, [*overrides, f"paths.output_dir={tmp_path}"], ROOT, refresh=True)
     return fill_template(made, made.folder / "launches" / "001", len(made.rows), SITE).replace(
         str(tmp_path), str(SITE / "runs")
     )
@@ -34,7 +34,7 @@ def options(text: str) -> list[str]:
 
 
 def test_the_batch_file_for_leonardo_is_the_pinned_one(tmp_path):
-    """After a wanted change: python tests/experiment/sweep/test_script.py writes the file anew."""
+    """After a wanted change: python tests/experiment/sweep/test_batch_file.py writes the file anew."""
     assert filled(tmp_path, *LEONARDO) == PINNED.read_text()
 
 

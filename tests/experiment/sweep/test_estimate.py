@@ -10,7 +10,7 @@ import yaml
 
 from wconv.experiment.sweep.estimate import compare_with_walltime, estimates, workload
 from wconv.experiment.sweep.manifest import Row, Settings, Sweep
-from wconv.experiment.sweep.slurm.commands import explain_refusal, seconds
+from wconv.experiment.sweep.slurm.commands import explain_refusal, parse_time_limit
 
 
 @pytest.fixture
@@ -60,11 +60,11 @@ def test_core_hours_follow_from_runs_of_the_same_work_on_the_same_device(some, t
     work = [(workload(config(model)), [row for row in some.rows if row.model == model]) for model in ("vgg", "resnet")]
     vgg, resnet = estimates(some, work, [tmp_path / "runs", tmp_path / "runs"])
     assert (vgg.hours, vgg.core_hours) == (1.0, 16.0)  # 360 s an epoch, two runs, a GPU as 8 cores
-    assert vgg.sentence == "vgg: 2 runs of 1.00 h, 16.0 core-hours (from 2 finished runs on NVIDIA A100)"
+    assert vgg.description == "vgg: 2 runs of 1.00 h, 16.0 core-hours (from 2 finished runs on NVIDIA A100)"
     assert math.isnan(resnet.core_hours)
-    assert "resnet: 2 runs, unknown" in resnet.sentence
+    assert "resnet: 2 runs, unknown" in resnet.description
     assert "is enough for the longest job, about 1.00 h" in compare_with_walltime(some, [vgg, resnet], 1)
-    assert "about 5.00 h: it will save and go on 2 times" in compare_with_walltime(some, [vgg, resnet], 5)
+    assert "about 5.00 h: it will save and resume 2 times" in compare_with_walltime(some, [vgg, resnet], 5)
     assert "unknown whether it is enough" in compare_with_walltime(some, [resnet], 1)
 
 
@@ -73,7 +73,7 @@ def test_core_hours_follow_from_runs_of_the_same_work_on_the_same_device(some, t
     [("00:30:00", 1800), ("1-00:00:00", 86400), ("4-00", 345600), ("30", 1800), ("30:30", 1830), ("UNLIMITED", None)],
 )
 def test_times_are_read_as_slurm_writes_them(text, length):
-    assert seconds(text) == length
+    assert parse_time_limit(text) == length
 
 
 def test_a_word_of_slurm_that_nobody_knows_is_passed_on():

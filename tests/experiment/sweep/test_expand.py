@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wconv.experiment.common.exceptions import ConfigError
-from wconv.experiment.sweep.load import load
+from wconv.experiment.sweep.load import load_sweep
 from wconv.experiment.sweep.manifest import Settings, Sweep, read_sweep
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,7 +23,7 @@ grid:
   seed: [3]
 """
     )
-    rows = load(str(file), [], ROOT, anew=True).rows
+    rows = load_sweep(str(file), [], ROOT, refresh=True).rows
     assert len({row.directory for row in rows}) == 2
     for row in rows:
         done = train(*row.overrides)
@@ -35,15 +35,18 @@ grid:
 def test_what_one_run_sets_another_does_not_inherit(write):
     """Both are composed once; the second says nothing about the rate, the third nothing about k5."""
     one = 'runs: [[seed=0, optimizer.lr=0.2], [seed=0], [conv=weighted, "conv.density.k5=[0.3, 1]"], [conv=weighted]]'
-    together = load(str(write(one)), [], ROOT, anew=True).rows
-    alone = [load(str(write(f"runs: [[{run}]]")), [], ROOT, anew=True).rows[0] for run in ("seed=0", "conv=weighted")]
+    together = load_sweep(str(write(one)), [], ROOT, refresh=True).rows
+    alone = [
+        load_sweep(str(write(f"runs: [[{run}]]")), [], ROOT, refresh=True).rows[0]
+        for run in ("seed=0", "conv=weighted")
+    ]
     assert [together[1].directory, together[3].directory] == [row.directory for row in alone]
 
 
 def test_an_experiment_gives_its_folder_up_for_that_of_the_sweep(tmp_path):
     file = tmp_path / "small.yaml"
     file.write_text("overrides: [experiment=quickstart]\ngrid: {seed: [0]}")
-    sweep = load(str(file), [f"paths.output_dir={tmp_path / 'here'}"], ROOT, anew=True)
+    sweep = load_sweep(str(file), [f"paths.output_dir={tmp_path / 'here'}"], ROOT, refresh=True)
     assert sweep.folder == tmp_path / "here" / "sweeps" / "small"
     assert sweep.rows[0].directory.parent == tmp_path / "here" / "classification"
 
@@ -53,7 +56,7 @@ def test_a_variable_of_the_environment_is_one_folder_for_manifest_and_runs(write
     monkeypatch.setenv("MYWORK", str(tmp_path / "work"))
     overrides = ("trainer.max_epochs=1", "paths.output_dir='${oc.env:MYWORK}/runs'")
     file = write("", overrides=overrides if place == "file" else overrides[:1])
-    sweep = load(str(file), list(overrides[1:]) if place == "line" else [], ROOT, anew=True)
+    sweep = load_sweep(str(file), list(overrides[1:]) if place == "line" else [], ROOT, refresh=True)
     assert sweep.folder == tmp_path / "work" / "runs" / "sweeps" / "tiny"
     (row,) = sweep.rows
     done = train(*row.overrides)
@@ -81,14 +84,14 @@ def test_a_folder_that_the_runs_could_not_read_is_refused(write, tmp_path, monke
     for name, value in (("MYWORK", "work"), ("MY_TOKEN", "abc"), ("ODD", "${model.name}")):
         monkeypatch.setenv(name, value)
     with pytest.raises((ValueError, ConfigError), match=message) as caught:
-        load(str(write("")), [f"paths.output_dir={folder}"], ROOT, anew=True)
+        load_sweep(str(write("")), [f"paths.output_dir={folder}"], ROOT, refresh=True)
     assert "abc" not in str(caught.value)
 
 
 def test_train_reads_a_folder_of_a_strange_name(write, train, tmp_path):
     folder = tmp_path / 'a "strange", {one} [of] $HOME=%j; ü'
     file = write("", overrides=("trainer.max_epochs=1",))
-    (row,) = load(str(file), [f"paths.output_dir={folder}"], ROOT, anew=True).rows
+    (row,) = load_sweep(str(file), [f"paths.output_dir={folder}"], ROOT, refresh=True).rows
     done = train(*row.overrides)
     assert done.code == 0, done.err
     assert done.directory == row.directory
@@ -97,14 +100,14 @@ def test_train_reads_a_folder_of_a_strange_name(write, train, tmp_path):
 
 def test_a_manifest_is_read_back_until_the_sweep_or_the_configuration_changes(write):
     file = write("grid: {seed: [0, 1]}")
-    sweep = load(str(file), [], ROOT, anew=True)
+    sweep = load_sweep(str(file), [], ROOT, refresh=True)
     sweep.write()
-    assert load(str(file), [], ROOT, anew=False) == sweep
+    assert load_sweep(str(file), [], ROOT, refresh=False) == sweep
     lines = (sweep.folder / "manifest.csv").read_text().splitlines()
     assert len(lines) == 3
     assert lines[1].startswith(f"{sweep.rows[0].directory},vgg,2,python train.py ")
     write("grid: {seed: [0, 1, 2]}")
-    assert len(load(str(file), [], ROOT, anew=False).rows) == 3
+    assert len(load_sweep(str(file), [], ROOT, refresh=False).rows) == 3
 
 
 @pytest.mark.parametrize(
@@ -143,7 +146,7 @@ def test_a_table_that_is_no_manifest_is_none(tmp_path):
 )
 def test_what_train_would_refuse_is_refused(write, grid, message):
     with pytest.raises(ConfigError, match=message):
-        load(str(write(grid)), [], ROOT, anew=True)
+        load_sweep(str(write(grid)), [], ROOT, refresh=True)
 
 
 @pytest.mark.faults  # for its length
@@ -153,6 +156,6 @@ def test_ten_thousand_runs_expand_within_a_minute(write):
     file = write(f"grid: {{{axes}, conv.density.k3: [{densities}]}}", overrides=("model.depth=20",))
     file.write_text(file.read_text().replace("  - model.depth=20\n", "").replace("  - model.depth=11\n", ""))
     start = time.process_time()  # what else runs on the machine does not count
-    rows = load(str(file), [], ROOT, anew=True).rows
+    rows = load_sweep(str(file), [], ROOT, refresh=True).rows
     assert len(rows) == 10_000
     assert time.process_time() - start < 60

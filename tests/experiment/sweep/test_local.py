@@ -88,7 +88,7 @@ def test_a_stopped_sweep_saves_and_starts_no_more(write, tmp_path, number):
 
 
 @pytest.mark.parametrize("options", [("--local", 2), ("--retry", "failed", "--local", 1)])
-def test_a_sweep_that_asks_for_a_gpu_does_not_train_on_the_processor(write, sweep, tmp_path, options, monkeypatch):
+def test_a_sweep_that_asks_for_a_gpu_does_not_train_on_the_cpu(write, sweep, tmp_path, options, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     file = write("grid: {seed: [0]}", overrides=("trainer.accelerator=gpu",))
     if "--retry" in options:

@@ -16,7 +16,7 @@ from wconv.experiment.sweep import state, status_table
 from wconv.experiment.sweep.launches import LOCK, Launch, launches, new_launch
 from wconv.experiment.sweep.manifest import Row, Settings, Sweep
 from wconv.experiment.sweep.slurm import commands as slurm
-from wconv.experiment.sweep.state import State, seconds_left, states
+from wconv.experiment.sweep.state import State, run_states, seconds_left
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def submitted(sweep: Sweep, *jobs: str) -> Launch:
 
 
 def first(sweep: Sweep) -> tuple[str, str]:
-    found = states(sweep)[0]
+    found = run_states(sweep)[0]
     return found.kind, found.note
 
 
@@ -57,7 +57,7 @@ def test_nothing_is_there_yet(some):
 
 def test_a_finished_run_shows_what_it_scored(some):
     leave(some.rows[0], "completed", metrics={"test/acc": 0.51}, epochs=10, seconds=50.0)
-    found = states(some)[0]
+    found = run_states(some)[0]
     assert (found.kind, found.metric, found.epoch, found.epoch_seconds) == ("done", "test/acc 0.51", 10, 5)
 
 
@@ -72,7 +72,7 @@ def test_in_the_queue(some, queue):
     submitted(some, "7")
     queue["7", 0] = slurm.Queued("PENDING", "Resources")
     assert first(some) == ("pending", "in the queue, next when there is room")
-    assert states(some)[1].queued  # of the same task
+    assert run_states(some)[1].queued  # of the same task
 
 
 def test_running_with_epoch_metric_and_time(some, queue):
@@ -81,7 +81,7 @@ def test_running_with_epoch_metric_and_time(some, queue):
     leave(some.rows[0], "running")
     (some.rows[0].directory / "metrics.csv").write_text("epoch,step,val/acc\n0,10,0.25\n1,20,0.5\n")
     (some.rows[0].directory / "timing.csv").write_text("epoch,seconds\n0,3\n1,5\n")
-    found = states(some)
+    found = run_states(some)
     assert (found[0].kind, found[0].epoch, found[0].metric, found[0].epoch_seconds) == ("running", 2, "val/acc 0.5", 4)
     assert (found[1].kind, found[1].note) == ("pending", "starts, or waits for its turn")
     assert seconds_left(found) == 8 * 4 + 10 * 4
@@ -119,7 +119,7 @@ def test_a_run_that_somebody_else_started_is_left_to_them(some, queue):
     for who in (alive, {"host": "else", "pid": 1, "heartbeat": time.time()}, {"host": "else", "pid": 1, "job": "71"}):
         queue["70", 0] = slurm.Queued("RUNNING", "None", "71")
         owner.write_text(json.dumps(who))
-        found = states(some)[0]
+        found = run_states(some)[0]
         assert (found.kind, found.queued) == ("running", True)
         assert f"started elsewhere: process {who['pid']} on {who['host']}" in found.note
         queue.clear()
@@ -136,7 +136,7 @@ def test_a_launch_that_was_interrupted_before_it_began_is_none(some, queue):
     queue["7", 0] = slurm.Queued("RUNNING", "None")
     new_launch(some.folder, some.rows)  # Ctrl-C before sbatch has answered
     assert [one.folder.name for one in launches(some.folder)] == ["001"]
-    assert states(some)[0].queued
+    assert run_states(some)[0].queued
 
 
 def test_numbers_of_launches_are_not_used_twice(some):
@@ -181,14 +181,14 @@ def test_a_job_that_is_gone_leaves_its_runs_stopped(some, queue):
     submitted(some, "7")
     assert first(some) == ("stopped", "its job ended (CANCELLED) before it began")
     leave(some.rows[0], "running")
-    assert first(some) == ("stopped", "its job ended (CANCELLED); can go on")
+    assert first(some) == ("stopped", "its job ended (CANCELLED); can be resumed")
     leave(some.rows[0], "interrupted")
-    assert first(some) == ("stopped", "can go on")
+    assert first(some) == ("stopped", "can be resumed")
 
 
 def test_fates_are_read_as_sacct_writes_them(monkeypatch):
     lines = ["7_1|COMPLETED", "7_[3,5-6%2]|CANCELLED by 0", "8|TIMEOUT", "9_[1,3,...]|FAILED", "nothing|of use"]
-    monkeypatch.setattr(slurm, "call", lambda *command: "\n".join(lines))
+    monkeypatch.setattr(slurm, "run_slurm", lambda *command: "\n".join(lines))
     cancelled = {("7", task): "CANCELLED" for task in (3, 5, 6)}
     cut = {("9", 1): "FAILED", ("9", 3): "FAILED"}
     assert slurm.final_states(["7", "8", "9"]) == {("7", 1): "COMPLETED", ("8", 0): "TIMEOUT", **cancelled, **cut}
@@ -208,7 +208,7 @@ def test_a_launch_on_this_machine_is_at_work_while_its_lock_is_held(some):
     leave(some.rows[0], "running")
     with FileLock(launch.folder / LOCK):
         assert first(some)[0] == "running"
-    assert first(some) == ("stopped", "its process is gone; can go on")
+    assert first(some) == ("stopped", "its process is gone; can be resumed")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"status": '])
@@ -219,7 +219,7 @@ def test_results_that_cannot_be_read_are_none(some, content):
 
 
 def test_the_time_left_is_unknown_before_an_epoch_is_over(some):
-    assert math.isnan(seconds_left(states(some)))
+    assert math.isnan(seconds_left(run_states(some)))
 
 
 def test_ten_thousand_runs_are_looked_at_within_five_seconds(tmp_path, capsys):
@@ -230,14 +230,14 @@ def test_ten_thousand_runs_are_looked_at_within_five_seconds(tmp_path, capsys):
     (new_launch(sweep.folder, rows, per_task=10).folder / LOCK).touch()
     sweep.write()
     start = time.process_time()
-    status_table.show("many", states(sweep))
+    status_table.print_states("many", run_states(sweep))
     assert time.process_time() - start < 4  # and one for the imports
     assert "many: 10,000 runs: 8000 done, 2000 pending" in capsys.readouterr().out
 
 
 def test_the_picture_counts_what_it_does_not_show(capsys):
     row = Row(Path("vgg-s0"), "vgg", 10, "")
-    status_table.show("some", [State(row, "done") for _ in range(30)] + [State(row, "failed", "a reason")])
+    status_table.print_states("some", [State(row, "done") for _ in range(30)] + [State(row, "failed", "a reason")])
     out = capsys.readouterr().out
     assert "... and 5 more" in out
     assert "some: 31 runs: 30 done, 1 failed" in out
@@ -246,7 +246,9 @@ def test_the_picture_counts_what_it_does_not_show(capsys):
 def test_the_picture_tells_runs_apart_that_have_like_names(capsys):
     both = "experiment=quickstart 'paths.output_dir=a b' model=vgg"
     lines = [f"{both} conv=weighted 'conv.density.k3=[0.5]'", f"{both} conv=standard init=pytorch seed=1"]
-    status_table.show("some", [State(Row(Path("vgg"), "vgg", 10, line), "pending", "not started") for line in lines])
+    status_table.print_states(
+        "some", [State(Row(Path("vgg"), "vgg", 10, line), "pending", "not started") for line in lines]
+    )
     shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()[1:3]]
     assert shown == ["vgg pending conv.density.k3=[0.5] not started", "vgg pending init=pytorch not started"]
 

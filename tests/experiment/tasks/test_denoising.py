@@ -111,7 +111,7 @@ def test_a_training_step_takes_the_noise_of_its_key(loss):
     denoising._trainer = SimpleNamespace(current_epoch=2, global_rank=1)
     clean = torch.rand(4, 1, 16, 16)
     found = denoising.training_step(Patches(clean, torch.zeros(4)), 5)
-    noisy = GaussianNoise([0, 55]).train(clean, 3, 2, 5, 1)
+    noisy = GaussianNoise([0, 55]).add_training_noise(clean, 3, 2, 5, 1)
     found = float(found.detach())
     assert found == pytest.approx(float(LOSSES[loss](noisy + 0.25, clean)))
     assert float(denoising.train_loss.compute()) == pytest.approx(found)
@@ -127,7 +127,7 @@ def test_every_image_is_measured_clamped_and_its_noisy_one_as_it_is(clip):
         ["set", position, f"{position}.png", 25] for position in range(3)
     ]
     for row, given in zip(rows.to_dict("records"), frames, strict=True):
-        noisy = GaussianNoise(25, clip).test(given.clean, 4, given.position)
+        noisy = GaussianNoise(25, clip).add_test_noise(given.clean, 4, given.position)
         denoised = (noisy + 0.1).clamp(0, 1)
         assert row["noisy_psnr"] == psnr(noisy, given.clean)
         assert row["psnr"] == psnr(denoised, given.clean)
@@ -180,7 +180,7 @@ def test_metrics_do_not_suffer_from_the_precision_of_the_model(precision):
     nn.init.ones_(denoising.model.weight)
     run_test(denoising, [frame(size=(32, 32))], precision=precision)
     clean = frame(size=(32, 32)).clean
-    denoised = GaussianNoise(25).test(clean, 0, 0)
+    denoised = GaussianNoise(25).add_test_noise(clean, 0, 0)
     if precision == "bf16-mixed":
         denoised = denoised.bfloat16().float()
     assert denoising.images["psnr"][0] == pytest.approx(psnr(denoised.clamp(0, 1), clean), rel=1e-6)

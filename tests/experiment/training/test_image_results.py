@@ -1,4 +1,4 @@
-"""images.csv and the pictures of test images."""
+"""images.csv and the panels of test images."""
 
 import warnings
 from types import SimpleNamespace
@@ -109,13 +109,13 @@ def test_a_picture_shows_four_images_pixel_by_pixel(written, tmp_path, size):
     (given,) = frames(1, size=size)
     assert written([given]) == ["set-0.png"]
     _, height, width = size
-    with Image.open(tmp_path / "images" / "set-0.png") as picture:
-        pixels = np.asarray(picture)
+    with Image.open(tmp_path / "images" / "set-0.png") as panel:
+        pixels = np.asarray(panel)
     above = len(pixels) - height
     assert pixels.shape == (above + height, 4 * width + 3 * 4, 3)
     assert 20 < above < 60
     assert pixels[:above].min() < 128  # titles
-    noisy = GaussianNoise(25).test(given.clean, 0, 0)
+    noisy = GaussianNoise(25).add_test_noise(given.clean, 0, 0)
     denoised = noisy.clamp(0, 1)
     for column, image in enumerate([given.clean, noisy, denoised, 0.5 + 5 * (denoised - given.clean)]):
         left = column * (width + 4)

@@ -57,7 +57,7 @@ def test_a_file_system_with_just_enough_room(train, mounted):
 
 
 def test_the_estimate_is_that_of_what_is_written(train, monkeypatch):
-    """Four checkpoints of the right size; what a run that goes on has already is no more needed."""
+    """Four checkpoints of the right size; what a run that resumes has already is no more needed."""
     from wconv.experiment.training import preflight
 
     asked = []
@@ -110,7 +110,7 @@ def test_a_gpu_that_is_not_there(train, monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["16-mixed", "16-true"])
-def test_half_precision_on_a_processor(train, precision):
+def test_half_precision_on_a_cpu(train, precision):
     assert "choose bf16-mixed or 32-true" in refusal(train(f"trainer.precision={precision}"))
 
 

@@ -9,8 +9,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from wconv.experiment.command_line.options import parse, usage_error
-from wconv.experiment.command_line.override_paths import with_absolute_paths
+from wconv.experiment.command_line.options import parse_options, usage_error
+from wconv.experiment.command_line.override_paths import absolute_override
 from wconv.experiment.command_line.overrides import LAUNCHER, check_overrides
 from wconv.experiment.command_line.secrets import forbid_secret_interpolation
 from wconv.experiment.command_line.show import text_to_show
@@ -35,7 +35,7 @@ class CommandLine:
     shown: str = ""
 
 
-def read(arguments: Sequence[str], configs: Path) -> CommandLine:
+def parse_command_line(arguments: Sequence[str], configs: Path) -> CommandLine:
     """Check the arguments of train.py, and compose the configuration once.
 
     Args:
@@ -46,9 +46,9 @@ def read(arguments: Sequence[str], configs: Path) -> CommandLine:
         ConfigError: an unknown group, key or choice, a value of another type or that no run can have, or a line that
             cannot be parsed.
     """
-    parsed, options = parse(list(arguments))
+    parsed, options = parse_options(list(arguments))
     forbid_secret_interpolation()
-    overrides = [with_absolute_paths(line, parsed.multirun) for line in parsed.overrides]
+    overrides = [absolute_override(line, parsed.multirun) for line in parsed.overrides]
     overrides += _cluster_of_launcher(overrides, configs)
     with initialize_config_dir(str(configs), version_base="1.3"):
         try:

@@ -12,10 +12,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
-from wconv.experiment.command_line.arguments import read
+from wconv.experiment.command_line.arguments import parse_command_line
 from wconv.experiment.command_line.overrides import LAUNCHER
 from wconv.experiment.common.checkout import CONFIG_NAME
-from wconv.experiment.common.exceptions import Interrupted, Stop, worst_exit_code
+from wconv.experiment.common.exceptions import Interrupted, RunError, worst_exit_code
 from wconv.experiment.common.failures import save_traceback
 from wconv.experiment.common.library_output import format_warnings_as_one_line
 from wconv.experiment.common.signals import deferred_signals, stop_signal
@@ -25,13 +25,15 @@ from wconv.experiment.common.value_rules import check_values
 Train = Callable[[DictConfig, Sequence[str]], None]
 
 
-def launch(arguments: Sequence[str], train: Train, before_grid: Callable[[list[str], Path], str], configs: Path) -> int:
+def run_command_line(
+    arguments: Sequence[str], train: Train, before_grid: Callable[[list[str], Path], str], configs: Path
+) -> int:
     """Run what the command line asks for: one configuration, or with -m a grid, one after the other.
 
     Args:
         arguments: the command line without the program.
         train: trains one configuration and shows its result, given the overrides that it was composed with; raises
-            `Stop` where it cannot.
+            `RunError` where it cannot.
         before_grid: looks at a grid that a launcher takes elsewhere, and returns what there is to say to the user.
         configs: folder of the configuration.
 
@@ -40,7 +42,7 @@ def launch(arguments: Sequence[str], train: Train, before_grid: Callable[[list[s
     """
     format_warnings_as_one_line()
     try:
-        line = read(arguments, configs)
+        line = parse_command_line(arguments, configs)
         if line.config is not None:
             _check_signals()
             train(line.config, line.overrides)
@@ -51,9 +53,9 @@ def launch(arguments: Sequence[str], train: Train, before_grid: Callable[[list[s
         if any(word.startswith(f"{LAUNCHER}=") for word in line.overrides):
             print(before_grid(line.arguments, configs), flush=True)
     except Exception as error:
-        return report(error)
+        return print_error(error)
     except KeyboardInterrupt:
-        return report(Interrupted("stopped before the run had started"))
+        return print_error(Interrupted("stopped before the run had started"))
     return _hydra(line.arguments, train, configs)
 
 
@@ -70,15 +72,15 @@ def _hydra(arguments: list[str], train: Train, configs: Path) -> int:
                 with deferred_signals():
                     check_values(config)
                     train(config, typed)
-            except Stop as stop:
-                raise CompactHydraException(f"train.py: {stop}") from stop  # of which Hydra prints the sentence alone
+            except RunError as error:
+                raise CompactHydraException(f"train.py: {error}") from error  # of which Hydra prints the sentence alone
             return
         try:
             _check_signals()
             check_values(config)
             train(config, typed)
         except Exception as error:
-            codes.append(report(error))
+            codes.append(print_error(error))
             if stop_signal() or isinstance(error.__cause__, KeyboardInterrupt | SystemExit):
                 raise SystemExit(codes[-1]) from error  # the rest of a grid is stopped, too
 
@@ -90,7 +92,7 @@ def _hydra(arguments: list[str], train: Train, configs: Path) -> int:
         except SystemExit as exit_:
             codes.append(int(exit_.code or 0))
         except KeyboardInterrupt:
-            codes.append(report(Interrupted("stopped before the run had started")))
+            codes.append(print_error(Interrupted("stopped before the run had started")))
     return worst_exit_code(codes)
 
 
@@ -99,10 +101,10 @@ def _check_signals() -> None:
         raise Interrupted(f"stopped by {stop_signal()} before the run had started")
 
 
-def report(error: Exception) -> int:
+def print_error(error: Exception) -> int:
     """Print why a run ended, with HYDRA_FULL_ERROR=1 also where, and return the exit code."""
-    stop = error if isinstance(error, Stop) else save_traceback(error)
+    ended = error if isinstance(error, RunError) else save_traceback(error)
     if os.environ.get("HYDRA_FULL_ERROR"):
         logging.getLogger(__name__).error("", exc_info=error)
-    print(f"train.py: {escape_control_characters(stop)}", file=sys.stderr, flush=True)
-    return stop.exit_code
+    print(f"train.py: {escape_control_characters(ended)}", file=sys.stderr, flush=True)
+    return ended.exit_code

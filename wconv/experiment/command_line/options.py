@@ -19,7 +19,7 @@ class _Parser(ArgumentParser):
         )
 
 
-def parse(arguments: list[str]) -> tuple[Namespace, list[str]]:
+def parse_options(arguments: list[str]) -> tuple[Namespace, list[str]]:
     """Tell options from overrides.
 
     Returns:

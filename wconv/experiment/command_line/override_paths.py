@@ -9,7 +9,7 @@ QUOTES = "'\""
 LISTED = r"""\s*('[^']*'|"[^"]*"|[^,]+)"""  # an entry of a list: a comma within quotes belongs to it
 
 
-def with_absolute_paths(line: str, multirun: bool) -> str:
+def absolute_override(line: str, multirun: bool) -> str:
     """Quote the value of a path and make it absolute; in a grid, each of its values."""
     key, _, value = line.partition("=")
     if not is_directory_key(key) or value in ("", "null", "auto") or "${" in value:
@@ -29,4 +29,4 @@ def _absolute(paths: list[str]) -> str:
 
 def absolute_overrides(lines: list[str]) -> list[str]:
     """Return overrides with the paths among them made absolute and quoted; relative ones start where one is."""
-    return [with_absolute_paths(line, multirun=False) for line in lines]
+    return [absolute_override(line, multirun=False) for line in lines]

@@ -11,7 +11,7 @@ CONFIGS = ROOT / "configs"
 CONFIG_NAME = "train"  # of configs/train.yaml
 
 
-def with_absolute_paths(config: "DictConfig") -> "DictConfig":
+def resolve_paths(config: "DictConfig") -> "DictConfig":
     """Return a copy of a configuration whose paths start at the checkout where they are relative."""
     absolute = config.copy()
     for key, value in config.paths.items():

@@ -1,29 +1,29 @@
 """What can end a run before it is done, and the exit code of each."""
 
 
-class Stop(Exception):
+class RunError(Exception):
     """A run ends; the message is one sentence for the user."""
 
     exit_code = 1
 
 
-class Diverged(Stop):
-    """The loss is infinite or no number."""
+class Diverged(RunError):
+    """The loss is NaN or infinite."""
 
 
-class ConfigError(Stop):
+class ConfigError(RunError):
     """The configuration or the data is wrong; nothing was started."""
 
     exit_code = 2
 
 
-class Interrupted(Stop):
-    """The run can go on with the same command: it was stopped, or another process holds it."""
+class Interrupted(RunError):
+    """The run can be resumed with the same command: it was stopped, or another process holds it."""
 
     exit_code = 75
 
 
-SEVERITY = (0, Interrupted.exit_code, ConfigError.exit_code, Stop.exit_code)  # from harmless to bad
+SEVERITY = (0, Interrupted.exit_code, ConfigError.exit_code, RunError.exit_code)  # from harmless to bad
 
 
 def worst_exit_code(exit_codes: list[int]) -> int:

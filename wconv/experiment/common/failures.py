@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from wconv.experiment.common.exceptions import ConfigError, Interrupted, Stop
+from wconv.experiment.common.exceptions import ConfigError, Interrupted, RunError
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.text import one_line
 
@@ -25,12 +25,12 @@ def configuration_errors() -> Iterator[None]:
     """
     try:
         yield
-    except Stop:
+    except RunError:
         raise
     except Exception as error:
         cause = error.__cause__ if type(error).__name__ == "InstantiationException" and error.__cause__ else error
         kinds = {kind.__name__ for kind in type(cause).__mro__}
-        if isinstance(cause, Stop):
+        if isinstance(cause, RunError):
             raise cause from None
         if isinstance(cause, OF_USERS) or kinds.intersection(OF_LIBRARIES):
             raise ConfigError(one_line(cause)) from error
@@ -47,30 +47,30 @@ def log_failure(folder: Path, name: str = "error.log") -> Iterator[None]:
 
     Raises:
         Interrupted: it was stopped from outside.
-        Stop: it failed, and where the traceback is.
+        RunError: it failed, and where the traceback is.
     """
     try:
         yield
-    except Stop:
+    except RunError:
         raise
     except (KeyboardInterrupt, SystemExit) as error:
-        raise Interrupted(f"stopped; the same command goes on from {folder}") from error
+        raise Interrupted(f"stopped; the same command resumes from {folder}") from error
     except Exception as error:
         log = folder / name
         with suppress(OSError):  # no room for it
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(log, "".join(traceback.format_exception(error)).encode())
-        raise Stop(sentence(error, log)) from error
+        raise RunError(failure_message(error, log)) from error
 
 
-def save_traceback(error: BaseException) -> Stop:
+def save_traceback(error: BaseException) -> RunError:
     """Return what is said of an exception that comes before there is a run folder; its traceback goes to a file."""
     with tempfile.NamedTemporaryFile("w", prefix="wconv-error-", suffix=".log", delete=False) as log:
         log.write("".join(traceback.format_exception(error)))
-    return Stop(sentence(error, Path(log.name)))
+    return RunError(failure_message(error, Path(log.name)))
 
 
-def sentence(error: BaseException, log: Path) -> str:
+def failure_message(error: BaseException, log: Path) -> str:
     """Return why a run failed and what to do.
 
     Args:
@@ -79,7 +79,7 @@ def sentence(error: BaseException, log: Path) -> str:
     """
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
-            f"no room is left on the disk of {error.filename or log.parent}; make room, and the same command goes on "
+            f"no room is left on the disk of {error.filename or log.parent}; make room, and the same command resumes "
             "from the last checkpoint"
         )
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

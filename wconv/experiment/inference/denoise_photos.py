@@ -1,4 +1,4 @@
-"""Clean pictures with a trained denoiser, one after the other."""
+"""Denoise photos with a trained denoiser, one after the other."""
 
 import sys
 import time
@@ -16,24 +16,24 @@ from torch import Tensor
 
 from wconv.experiment.common.text import one_line
 from wconv.experiment.inference.load import Denoiser
-from wconv.experiment.inference.photo import PhotoError, read, with_pixels, write
+from wconv.experiment.inference.photo import PhotoError, read_photo, replace_pixels, write_photo
 from wconv.experiment.tasks.random_streams import seeded_generator
 from wconv.experiment.tasks.tiles import denoise_tiled
 
 Step = Callable[[int, int], None]
 
-APPROXIMATE_TILE = 768 * 768  # pixels, of a model that looks at the whole picture: large, but below 3 GB in all
+APPROXIMATE_TILE = 768 * 768  # pixels, of a model that looks at the whole image: large, but below 3 GB in all
 EXACT_TILE = 512 * 512  # pixels; smaller tiles cost more at their borders, larger ones memory
 LINE_EVERY = 5.0  # seconds
 
 
 @dataclass
 class Tally:
-    """What became of the pictures.
+    """What became of the photos.
 
     Attributes:
         cleaned: number written.
-        approximate: number of those that were cut into tiles by a model that sees the whole picture.
+        approximate: number of those that were cut into tiles by a model that sees the whole image.
         failed: number that could not be read, cleaned or written.
     """
 
@@ -44,21 +44,21 @@ class Tally:
 
 
 def denoise_photos(places: Mapping[Path, Path], denoiser: Denoiser, sigma: float) -> Tally:
-    """Clean pictures and say of each where it went; one that fails is named on stderr, and the others go on.
+    """Denoise photos and say of each where it went; one that fails is named on stderr, and the others go on.
 
     Args:
-        places: where each picture goes, and where it is.
+        places: where each photo goes, and where it is.
         denoiser: the model.
         sigma: standard deviation of the white Gaussian noise that is added first, of 255.
     """
     tally = Tally()
     for target, source in places.items():
         try:
-            picture = read(source)
-            _say_channels(tally, len(picture.pixels), denoiser.channels)
+            photo = read_photo(source)
+            _say_channels(tally, len(photo.pixels), denoiser.channels)
             with _progress(source.name) as step:
-                pixels, approximate = clean(picture.pixels, denoiser, sigma, step)
-            write(with_pixels(picture, pixels), target)
+                pixels, approximate = denoise_pixels(photo.pixels, denoiser, sigma, step)
+            write_photo(replace_pixels(photo, pixels), target)
         except PhotoError as error:
             tally.failed += 1
             print(f"denoise: {error}", file=sys.stderr, flush=True)
@@ -69,16 +69,16 @@ def denoise_photos(places: Mapping[Path, Path], denoiser: Denoiser, sigma: float
         else:
             tally.cleaned += 1
             tally.approximate += approximate
-            remarks = [*picture.remarks, *(["in tiles, which changes it a little"] if approximate else [])]
+            remarks = [*photo.remarks, *(["in tiles, which changes it a little"] if approximate else [])]
             print(f"{source} -> {target}" + (f" ({'; '.join(remarks)})" if remarks else ""), flush=True)
     return tally
 
 
 @torch.inference_mode()
-def clean(
+def denoise_pixels(
     pixels: NDArray[Any], denoiser: Denoiser, sigma: float = 0.0, step: Step | None = None
 ) -> tuple[NDArray[Any], bool]:
-    """Return the denoised pixels, and whether they were cut into tiles by a model that sees the whole picture.
+    """Return the denoised pixels, and whether they were cut into tiles by a model that sees the whole image.
 
     A grey model takes the colours one by one; a colour model takes grey as three equal colours, and their mean
     is the result.
@@ -90,7 +90,7 @@ def clean(
         step: called with the number of tiles that are done, and of all.
 
     Raises:
-        RuntimeError: memory ran out, or the model returned values that are no numbers.
+        RuntimeError: memory ran out, or the model returned NaN or infinite values.
     """
     levels = np.iinfo(pixels.dtype).max
     noisy = torch.from_numpy(pixels.astype(np.float32)).div_(levels)
@@ -128,7 +128,7 @@ def _restore(denoiser: Denoiser, noisy: Tensor, step: Step | None) -> tuple[Tens
             max_pixels = min(max_pixels, APPROXIMATE_TILE)
     restored, approximate = denoise_tiled(denoiser.model, noisy[None].to(device), max_pixels, step)
     if not bool(torch.isfinite(restored.sum())):
-        raise RuntimeError("the model returned values that are no numbers")
+        raise RuntimeError("the model returned NaN or infinite values")
     return restored[0].cpu(), approximate
 
 

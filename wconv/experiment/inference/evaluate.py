@@ -14,7 +14,7 @@ from wconv.experiment.common.metrics import METRICS, TASKS, round_to_float32
 from wconv.experiment.common.text import escape_markdown
 from wconv.experiment.inference.load import Denoiser
 from wconv.experiment.tasks.noise import GaussianNoise
-from wconv.experiment.tasks.progress import progress
+from wconv.experiment.tasks.progress import progress_bar
 
 MEASURED = TASKS["denoising"].metrics
 
@@ -33,7 +33,7 @@ def evaluate(denoiser: Denoiser, data: pl.LightningDataModule, sigmas: Sequence[
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        callbacks=[progress(every_seconds=10.0)],
+        callbacks=[progress_bar(every_seconds=10.0)],
     )
     tables = []
     for sigma in dict.fromkeys(sigmas):
@@ -43,14 +43,14 @@ def evaluate(denoiser: Denoiser, data: pl.LightningDataModule, sigmas: Sequence[
     return pd.concat(tables, ignore_index=True)
 
 
-def means(images: pd.DataFrame) -> pd.DataFrame:
+def mean_metrics(images: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each set and level: the number of images and the mean of each metric."""
     groups = images.groupby(["set", "sigma"], sort=False)
     averages = groups[list(MEASURED)].mean(skipna=False).map(round_to_float32)
     return averages.assign(images=groups.size(), tiled=groups["tiled"].any()).reset_index()
 
 
-def markdown(rows: pd.DataFrame) -> str:
+def to_markdown(rows: pd.DataFrame) -> str:
     """Return the table for readers."""
     shown = pd.DataFrame(
         {
@@ -69,9 +69,9 @@ def markdown(rows: pd.DataFrame) -> str:
     return text
 
 
-def record(rows: pd.DataFrame, path: Path) -> None:
+def update_evaluation(rows: pd.DataFrame, path: Path) -> None:
     """Write the means to evaluation.json; what it says of other sets and levels stays."""
-    content = _recorded(path)
+    content = _read_evaluation(path)
     for row in rows.to_dict("records"):
         values = {name: row[name] if math.isfinite(row[name]) else None for name in MEASURED}
         level = {**values, "images": row["images"], "tiled": row["tiled"]}
@@ -79,7 +79,7 @@ def record(rows: pd.DataFrame, path: Path) -> None:
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _recorded(path: Path) -> dict[str, dict[str, object]]:
+def _read_evaluation(path: Path) -> dict[str, dict[str, object]]:
     """Return what evaluation.json says; nothing where there is none, or a damaged one: it is written anew."""
     with suppress(OSError, ValueError, RecursionError):
         content = json.loads(path.read_text())

@@ -16,10 +16,10 @@ from wconv.experiment.common.directory_keys import is_directory_key
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.text import escape_control_characters, one_line
 from wconv.experiment.common.value_rules import check_values
-from wconv.experiment.runs.checkpoint_io import verify
+from wconv.experiment.runs.checkpoint_io import verify_checksum
 from wconv.experiment.runs.run_files import check_folder, read_config
 from wconv.experiment.tasks.denoising import Denoising
-from wconv.experiment.tasks.instantiate import make
+from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.network import apply_arm
 
 # What is made of the configuration of a run, which may be somebody else's.
@@ -68,14 +68,14 @@ def load_denoiser(run: Path) -> Denoiser:
     path = run / "checkpoints" / "best.ckpt"
     path = path if path.exists() else path.with_name("last.ckpt")
     try:
-        verify(path)
+        verify_checksum(path)
         state = dict(read_weights(path)["state_dict"])
         arguments = {"channels": config.datamodule.channels}
         with torch.device("meta"):  # no memory is taken until it is known that the file fills it
-            _check_shapes(make(config.model, **arguments), state)
+            _check_shapes(instantiate_group(config.model, **arguments), state)
         with torch.random.fork_rng(devices=[]):
-            model = apply_arm(make(config.model, **arguments), config.conv)
-            task: Denoising = make(config.task, model=model, optimizer=None, scheduler=None)
+            model = apply_arm(instantiate_group(config.model, **arguments), config.conv)
+            task: Denoising = instantiate_group(config.task, model=model, optimizer=None, scheduler=None)
         task.load_state_dict(state)
     except FileNotFoundError as error:
         raise ConfigError(f"{run} holds no checkpoint; let the run come to the end of an epoch first") from error

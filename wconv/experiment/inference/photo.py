@@ -1,4 +1,4 @@
-"""A user's picture as numbers, and back into a file like the one that it came from."""
+"""A user's photo as numbers, and back into a file like the one that it came from."""
 
 import io
 import warnings
@@ -31,12 +31,12 @@ TURN_BACK = {
 
 
 class PhotoError(ValueError):
-    """A picture cannot be read or written; the message is one sentence for the user."""
+    """A photo cannot be read or written; the message is one sentence for the user."""
 
 
 @dataclass
 class Photo:
-    """A picture.
+    """A photo.
 
     Attributes:
         pixels: grey or colour, (C, H, W) with C of 1 or 3, as uint8 or uint16.
@@ -53,8 +53,8 @@ class Photo:
     remarks: list[str]
 
 
-def read(path: Path) -> Photo:
-    """Read a picture: grey of 8 or 16 bits, or colour of 8, each of 8 with alpha or without; others are converted.
+def read_photo(path: Path) -> Photo:
+    """Read a photo: grey of 8 or 16 bits, or colour of 8, each of 8 with alpha or without; others are converted.
 
     Raises:
         PhotoError: it cannot be read, or not be written again as what it is.
@@ -70,20 +70,20 @@ def read(path: Path) -> Photo:
         raise PhotoError(f"{path} cannot be read as a picture ({one_line(error)}); repair or remove it") from error
 
 
-def write(picture: Photo, path: Path) -> None:
-    """Write a picture whole, and make its folder.
+def write_photo(photo: Photo, path: Path) -> None:
+    """Write a photo whole, and make its folder.
 
     Raises:
         PhotoError: it cannot be written, and why.
     """
-    bands = [*picture.pixels] + ([] if picture.alpha is None else [picture.alpha])
+    bands = [*photo.pixels] + ([] if photo.alpha is None else [photo.alpha])
     image = Image.fromarray(bands[0] if len(bands) == 1 else np.stack(bands, axis=-1))
     file = io.BytesIO()
     try:
-        image.save(file, picture.format, **picture.options)
+        image.save(file, photo.format, **photo.options)
     except Exception as error:  # a metadatum may be one that Pillow reads and cannot write
         raise PhotoError(
-            f"{path} cannot be written as {picture.format} ({one_line(error)}); save the original as PNG and clean that"
+            f"{path} cannot be written as {photo.format} ({one_line(error)}); save the original as PNG and clean that"
         ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,9 +92,9 @@ def write(picture: Photo, path: Path) -> None:
         raise PhotoError(f"{path} cannot be written ({error.strerror}); make room or choose another place") from error
 
 
-def with_pixels(picture: Photo, pixels: NDArray[Any]) -> Photo:
-    """Return the picture with other pixels of the same shape."""
-    return replace(picture, pixels=pixels)
+def replace_pixels(photo: Photo, pixels: NDArray[Any]) -> Photo:
+    """Return the photo with other pixels of the same shape."""
+    return replace(photo, pixels=pixels)
 
 
 def _read(image: Image.Image) -> Photo:

@@ -1,4 +1,4 @@
-"""What a picture file says besides its pixels, as the options with which Pillow writes it again."""
+"""What the file of a photo says besides its pixels, as the options with which Pillow writes it again."""
 
 import struct
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which pictures a command line names, and where each of them goes."""
+"""Which photos a command line names, and where each of them goes."""
 
 import os
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from wconv.experiment.inference.photo import EXTENSIONS
 
 
 def plan(inputs: list[Path], out: Path) -> dict[Path, Path]:
-    """Return the pictures, in order: where each goes, and where it is.
+    """Return the photos, in order: where each goes, and where it is.
 
     Args:
-        inputs: pictures, and folders of which all pictures are taken, those in folders further down too. What is
+        inputs: photos, and folders of which all photos are taken, those in folders further down too. What is
             hidden (its name starts with a dot) and what lies in `out` is passed over.
         out: a folder, or the file to write where the only input is a file.
 
     Raises:
-        ConfigError: there is nothing to do, two pictures would go to one place, or one to the place of an input.
+        ConfigError: there is nothing to do, two photos would go to one place, or one to the place of an input.
     """
     places: dict[Path, Path] = {}
     for source, target in _pairs(inputs, out):
@@ -44,14 +44,14 @@ def _pairs(inputs: list[Path], out: Path) -> Iterator[tuple[Path, Path]]:
         raise ConfigError(f"{out} is no folder, and only a single picture can go to a file; name a folder with -o")
     for path in inputs:
         if path.is_dir():
-            yield from ((picture, out / picture.relative_to(path)) for picture in _pictures(path, out))
+            yield from ((photo, out / photo.relative_to(path)) for photo in _photos(path, out))
         elif path.exists():
             yield path, out / path.name
         else:
             raise ConfigError(f"{path} does not exist; name pictures and folders of pictures")
 
 
-def _pictures(folder: Path, out: Path) -> list[Path]:
+def _photos(folder: Path, out: Path) -> list[Path]:
     # The results of the command's last call, where they lie inside. If `out` is the folder itself, `plan` refuses.
     results = out.resolve() if out.resolve() != folder.resolve() else None
     found = []

@@ -80,7 +80,7 @@ class Comparison:
             else:
                 self.left_out.append(run)
         if not found:
-            raise ValueError("no completed run among those found; let one finish (train.py goes on where it was)")
+            raise ValueError("no completed run among those found; let one finish (train.py resumes where it stopped)")
         groups = list(found.values())
         self.columns = _differing(groups)
         keys = ("model", *self.columns, "init")

@@ -1,4 +1,4 @@
-"""What a picture of a comparison says in words: its title, the panels, and the names of the lines."""
+"""What the figure of a comparison says in words: its title, the panels, and the names of the lines."""
 
 from collections.abc import Sequence
 

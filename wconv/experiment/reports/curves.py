@@ -1,4 +1,4 @@
-"""The picture of one run or of a comparison: accuracy or PSNR and loss over the epochs, and the densities."""
+"""The figure of one run or of a comparison: accuracy or PSNR and loss over the epochs, and the densities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,11 +55,11 @@ def draw_run(run: SavedRun, path: Path) -> None:
 
     Args:
         run: with folder, seed, metrics, densities, and the features model, conv and init.
-        path: the picture; its folder is made.
+        path: the file; its folder is made.
 
     Raises:
         ValueError: the run has no epochs.
-        OSError: the picture cannot be written.
+        OSError: the file cannot be written.
     """
     conv = run.features["conv"]
     style = arm_styles.variant(arm_styles.colours([conv])[conv], 0)
@@ -77,11 +77,11 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
 
     Args:
         comparison: whose groups are drawn.
-        path: the picture; its folder is made.
+        path: the file; its folder is made.
 
     Raises:
         ValueError: a run has no epochs.
-        OSError: the picture cannot be written.
+        OSError: the file cannot be written.
     """
     groups = comparison.groups
     panels, names = labels(comparison)

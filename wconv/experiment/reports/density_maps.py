@@ -1,4 +1,4 @@
-"""Density functions as pictures with their values, beside the curves."""
+"""Density functions as images with their values, beside the curves."""
 
 from collections.abc import Sequence
 from functools import reduce

@@ -12,13 +12,13 @@ DIFFERENCE_GAIN = 5  # of a difference, which is grey where there is none
 GAP = 4  # pixels
 
 
-def panels(images: Mapping[str, Tensor], errors_below: bool = False, scale: int = 1) -> Image.Image:
+def make_panel(images: Mapping[str, Tensor], errors_below: bool = False, scale: int = 1) -> Image.Image:
     """Set images (1, C, H, W) of one size in a row.
 
     Args:
         images: by their titles, which are broken into two lines where they are too wide; the clean image first.
         errors_below: add a second row, the difference of each image from the first.
-        scale: how many pixels of the picture a pixel of an image takes each way.
+        scale: how many pixels of the panel a pixel of an image takes each way.
     """
     rows = [list(images.values())]
     clean = rows[0][0]
@@ -27,16 +27,16 @@ def panels(images: Mapping[str, Tensor], errors_below: bool = False, scale: int 
     height, width = (length * scale for length in clean.shape[-2:])
     size = max(9, min(18, width // 12))
     font, head = ImageFont.load_default(size), int(2.8 * size)
-    picture = Image.new("RGB", (len(images) * (width + GAP) - GAP, head + len(rows) * (height + GAP) - GAP), "white")
-    draw = ImageDraw.Draw(picture)
+    panel = Image.new("RGB", (len(images) * (width + GAP) - GAP, head + len(rows) * (height + GAP) - GAP), "white")
+    draw = ImageDraw.Draw(panel)
     for column, title in enumerate(images):
         left = column * (width + GAP)
         text = title if draw.textlength(title, font) <= width else _broken(title)
         draw.multiline_text((left + 1, head - 3), text, "black", font, anchor="ld", spacing=2)
         for row, images_of_row in enumerate(rows):
             tile = Image.fromarray(_pixels(images_of_row[column])).resize((width, height), Image.Resampling.NEAREST)
-            picture.paste(tile, (left, head + row * (height + GAP)))
-    return picture
+            panel.paste(tile, (left, head + row * (height + GAP)))
+    return panel
 
 
 def difference(image: Tensor, clean: Tensor) -> Tensor:
@@ -44,10 +44,10 @@ def difference(image: Tensor, clean: Tensor) -> Tensor:
     return 0.5 + DIFFERENCE_GAIN * (image - clean)
 
 
-def encode_png(picture: Image.Image) -> bytes:
+def encode_png(image: Image.Image) -> bytes:
     """Return the bytes of a PNG file."""
     buffer = BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -7,7 +7,7 @@ from wconv.experiment.common.text import escape_markdown, escape_spreadsheet_for
 from wconv.experiment.reports.comparison import Comparison, format_value
 
 
-def markdown(comparison: Comparison) -> str:
+def to_markdown(comparison: Comparison) -> str:
     """Return the table for readers, with units, and below it what it rests on and the runs that are not in it."""
     raw = comparison.table
     statistics = [name for name in raw if str(name).endswith((" mean", " std"))]
@@ -22,7 +22,7 @@ def markdown(comparison: Comparison) -> str:
     return "\n".join([text, "", *(f"- {escape_markdown(note)}" for note in comparison.notes)])
 
 
-def csv(comparison: Comparison) -> str:
+def to_csv(comparison: Comparison) -> str:
     """Return the table with unrounded values, of which a spreadsheet takes none for a formula."""
     raw = comparison.table.map(escape_spreadsheet_formula)
     return raw.rename(columns=escape_spreadsheet_formula).to_csv(index=False)

@@ -46,15 +46,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         """Return a checkpoint; whatever is asked for, nothing but tensors and plain values is made of it."""
-        return self._read.pop(Path(path), None) or load(Path(path))
+        return self._read.pop(Path(path), None) or read_checkpoint(Path(path))
 
     def read(self, path: Path) -> dict[str, Any]:
-        """Read a checkpoint that the trainer is about to load, which then is not read again; raises as `load`."""
-        self._read[path] = load(path)
+        """Read a checkpoint that the trainer is about to load, and keep it until then; raises as `read_checkpoint`."""
+        self._read[path] = read_checkpoint(path)
         return self._read[path]
 
     def latest_valid(self, folder: Path, repair: bool) -> tuple[Path, dict[str, Any]] | None:
-        """Return the newest checkpoint to go on from, and what it holds.
+        """Return the newest checkpoint to resume from, and what it holds.
 
         Args:
             folder: of the checkpoints.
@@ -77,14 +77,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return None
 
 
-def load(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU.
 
     Raises:
         ValueError: it is damaged; in words that go on from its name.
         OSError: it cannot be read.
     """
-    verify(path)
+    verify_checksum(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except OSError:
@@ -96,7 +96,7 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def verify(path: Path) -> None:
+def verify_checksum(path: Path) -> None:
     """Check a file against what is on record for it; without a record there is nothing to check.
 
     Raises:
@@ -117,7 +117,7 @@ def checksum(path: Path) -> str:
 def recorded_checksums(path: Path) -> list[str]:
     """Return the checksums that are on record for a file, the newest first; none where there is no record."""
     try:
-        lines = _record(path).read_text().splitlines()
+        lines = _checksum_file(path).read_text().splitlines()
     except (OSError, ValueError):
         return []
     return [line.split()[0] for line in lines if line.strip()]
@@ -131,7 +131,7 @@ def _known(path: Path) -> str:
     return digests[0] if digests else ""
 
 
-def _record(path: Path) -> Path:
+def _checksum_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
@@ -148,10 +148,10 @@ def _write(checkpoint: dict[str, Any], part: Path) -> None:
 
 def _rename(source: Path, target: Path, digest: str) -> None:
     """Give a file another name, with its checksum on record all the time."""
-    write_atomically(_record(target), _lines(target, [digest, *recorded_checksums(target)[:1]]))
+    write_atomically(_checksum_file(target), _lines(target, [digest, *recorded_checksums(target)[:1]]))
     source.replace(target)
     fsync_directory(target.parent)
-    write_atomically(_record(target), _lines(target, [digest]))
+    write_atomically(_checksum_file(target), _lines(target, [digest]))
 
 
 def _lines(target: Path, digests: list[str]) -> bytes:

@@ -26,7 +26,7 @@ class Result:
 
     @property
     def metrics(self) -> dict[str, float | None]:
-        """The final values by name, such as "test/acc", a fraction; None for one that is no number."""
+        """The final values by name, such as "test/acc", a fraction; None for one that is not finite."""
         return dict(self.results["metrics"])
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from wconv.experiment.common.exceptions import ConfigError, Diverged, Interrupted, Stop
+from wconv.experiment.common.exceptions import ConfigError, Diverged, Interrupted, RunError
 from wconv.experiment.common.failures import log_failure
 from wconv.experiment.common.files import remove_temporary_files, write_atomically
 from wconv.experiment.runs.identity import identity, run_hash
@@ -74,7 +74,7 @@ class Run:
         results = self.results
         return results.get("status") == "completed" and {"metrics", "versions"} <= results.keys()
 
-    def record(self, status: str, **more: Any) -> None:
+    def write_results(self, status: str, **more: Any) -> None:
         """Write results.json whole."""
         config = self.config
         density = OmegaConf.to_container(config.conv.density) if "density" in config.conv else {}
@@ -104,7 +104,7 @@ class Run:
         Raises:
             ConfigError: the folder cannot be made or written.
             Interrupted: another process holds it, or the run was stopped.
-            Stop: the run failed; error.log has the traceback.
+            RunError: the run failed; error.log has the traceback.
         """
         if (rank := getattr(rank_zero_only, "rank", 0)) > 0:  # the first process holds the folder and reports for all
             with log_failure(self.directory, f"error.rank{rank}.log"):
@@ -135,20 +135,20 @@ class Run:
         for folder in (self.directory, self.checkpoints, self.directory / "images"):
             remove_temporary_files(folder)
         self._write("config.yaml", sealed_config(OmegaConf.to_yaml(self.config, resolve=True)))
-        self.record("running", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+        self.write_results("running", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
         try:
             with log_failure(self.directory):
                 yield
-        except Stop as stop:
+        except RunError as error:
             with suppress(OSError):  # no room for these either: then the folder still says that the run is not done
-                if isinstance(stop, Interrupted):
-                    self.record("interrupted")
+                if isinstance(error, Interrupted):
+                    self.write_results("interrupted")
                 else:
-                    self._write("error.log", "".join(traceback.format_exception(stop.__cause__ or stop)))
-                    self.record("failed", error=str(stop), diverged=isinstance(stop, Diverged))
+                    self._write("error.log", "".join(traceback.format_exception(error.__cause__ or error)))
+                    self.write_results("failed", error=str(error), diverged=isinstance(error, Diverged))
             raise
 
     def _write(self, name: str, text: str) -> None:

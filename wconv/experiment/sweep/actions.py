@@ -9,21 +9,22 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from wconv.experiment.common.exceptions import RunError
 from wconv.experiment.sweep import local, status_table
 from wconv.experiment.sweep.launches import launches
-from wconv.experiment.sweep.load import load
+from wconv.experiment.sweep.load import load_sweep
 from wconv.experiment.sweep.manifest import UNKNOWN, Row, Sweep
 from wconv.experiment.sweep.slurm import commands as slurm
 from wconv.experiment.sweep.slurm import submit
 from wconv.experiment.sweep.slurm.batch_file import fill_template
-from wconv.experiment.sweep.state import State, counts, states
+from wconv.experiment.sweep.state import State, format_counts, run_states
 
 ACTIONS = ("list", "status", "check", "cancel", "local", "submit", "retry", "dry_run")
 STARTING_SECONDS = 120
 WHERE = {"local", "submit", "dry_run"}  # may go with retry
 
 
-def run(options: Namespace, root: Path) -> int:
+def run_action(options: Namespace, root: Path) -> int:
     """Do what the options ask for and return the exit code; what is wrong is said in one sentence."""
     chosen = {name for name in ACTIONS if getattr(options, name) is not None and getattr(options, name) is not False}
     try:
@@ -36,23 +37,19 @@ def run(options: Namespace, root: Path) -> int:
             raise ValueError(f"--local {options.local}: at least one process is needed")
         looks = bool(chosen & {"status", "cancel"})
         without = looks or bool(chosen & {"list", "dry_run"})
-        sweep = load(options.sweep, options.overrides, root, anew=not looks, without_data=without)
+        sweep = load_sweep(options.sweep, options.overrides, root, refresh=not looks, without_data=without)
         return _do(chosen, options, sweep, root)
-    except ValueError as error:
+    except (ValueError, RunError) as error:
         message = str(error)
     except OSError as error:
         message = f"{error.filename or 'a file'} cannot be used ({error.strerror or error}); see paths.output_dir"
-    except Exception as error:
-        if not hasattr(error, "exit_code"):  # a Stop, whose module takes seconds to import
-            raise
-        message = str(error)
     print(f"sweep: {message}", file=sys.stderr)
     return 2
 
 
 def _do(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> int:
     if "status" in chosen:
-        status_table.watch(sweep.name, lambda: states(sweep))
+        status_table.watch_states(sweep.name, lambda: run_states(sweep))
     elif "cancel" in chosen:
         jobs = submit.cancel(sweep)
         print(f"cancelled {', '.join(jobs)}; --submit goes on with what is left" if jobs else "no job is at work")
@@ -62,7 +59,7 @@ def _do(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> int:
         unknown = sum(UNKNOWN in row.directory.name for row in sweep.rows)
         if not unknown:
             sweep.write()
-        for state in states(sweep):
+        for state in run_states(sweep):
             print(f"{state.kind}\t{state.row.directory}\tpython train.py {state.row.arguments}")
         where = f"data is missing, which {unknown} folders follow from" if unknown else sweep.folder / "manifest.csv"
         print(f"{len(sweep.rows)} runs; {where}")
@@ -77,15 +74,15 @@ def _do(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> int:
 
 def _start(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> int:
     if "dry_run" in chosen:
-        return _preview(sweep, _to_do(states(sweep), retry=options.retry is not None), root)
+        return _preview(sweep, _to_do(run_states(sweep), retry=options.retry is not None), root)
     with ExitStack() as at_work:
         with _alone(sweep):  # two that start at the same time would start the same runs
-            found = states(sweep)
+            found = run_states(sweep)
             rows = _to_do(found, retry=options.retry is not None)
             if not rows:
                 failed = any(one.kind == "failed" for one in found)
                 advice = "; --retry failed runs the failed ones again" if failed else ""
-                print(f"{sweep.name}: nothing to start: {counts(found)}{advice}")
+                print(f"{sweep.name}: nothing to start: {format_counts(found)}{advice}")
                 return 0
             sweep.write()
             if not options.local and (options.submit or not _ran_here(sweep)):
@@ -94,8 +91,8 @@ def _start(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> in
                 print(f"submitted {len(rows)} runs as job {launch.jobs[0]} of {tasks} tasks: {launch.folder}")
                 return 0
             launch = at_work.enter_context(local.local_launch(sweep, rows))
-        code = local.run(sweep.name, launch, rows, options.local or 1, root, lambda: states(sweep))
-    status_table.show(sweep.name, states(sweep))
+        code = local.run_locally(sweep.name, launch, rows, options.local or 1, root, lambda: run_states(sweep))
+    status_table.print_states(sweep.name, run_states(sweep))
     return code
 
 

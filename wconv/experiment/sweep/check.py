@@ -16,7 +16,7 @@ from wconv.experiment.sweep.manifest import Sweep
 from wconv.experiment.sweep.slurm import commands as slurm
 from wconv.experiment.sweep.slurm import submit
 from wconv.experiment.sweep.slurm.batch_file import rows_per_task
-from wconv.experiment.sweep.state import states
+from wconv.experiment.sweep.state import run_states
 
 IMPORTS = "import train; import torch; print(torch.__version__, torch.cuda.device_count())"
 PROBE_WALLTIME = "00:02:00"
@@ -85,21 +85,21 @@ def _slurm(sweep: Sweep, root: Path) -> Iterator[str]:
     if sweep.settings.cluster["name"] == "local" and shutil.which("sbatch") is None:
         yield "there is none here; --local N runs the sweep without"
         return
-    submit.ask(sweep, sweep.rows, root)
+    submit.ask_slurm(sweep, sweep.rows, root)
     shown = {f"cluster.{name}": sweep.settings.cluster[name] for name in ("account", "partition", "qos")}
     yield "sbatch would take it: " + ", ".join(f"{key}={value or 'default'}" for key, value in shown.items())
 
 
 def _cost(sweep: Sweep, root: Path) -> Iterator[str]:
     """Estimate core-hours, and compare the walltime."""
-    rows = [state.row for state in states(sweep) if state.kind != "done"]
+    rows = [state.row for state in run_states(sweep) if state.kind != "done"]
     if not rows:
         yield "nothing is left to run"
         return
     work = by_workload(rows, root)
     found = estimates(sweep, work, [sweep.folder.parents[1], *sorted((root / "runs").glob("*/")), root / "runs"])
     for one in found:
-        yield one.sentence
+        yield one.description
     per_job = rows_per_task(sweep, len(rows)) / int(sweep.settings.resources["runs_at_once"])
     yield compare_with_walltime(sweep, found, per_job)
 

@@ -13,7 +13,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from wconv.experiment.common.directory_keys import is_directory_key
 from wconv.experiment.runs.run_files import read_config, read_results
 from wconv.experiment.sweep.manifest import Row, Sweep
-from wconv.experiment.sweep.slurm.commands import seconds
+from wconv.experiment.sweep.slurm.commands import parse_time_limit
 
 # What the time of an epoch follows from, beside the device; the kind of convolution adds little to it.
 OF_TRAINER = ("devices", "num_nodes", "precision", "limit_train_batches", "limit_val_batches")
@@ -39,7 +39,7 @@ class Estimate:
     devices: tuple[str, ...]
 
     @property
-    def sentence(self) -> str:
+    def description(self) -> str:
         """The estimate in words."""
         if math.isnan(self.hours):
             return (
@@ -113,12 +113,12 @@ def compare_with_walltime(sweep: Sweep, found: list[Estimate], rows_per_job: flo
     """Say how the longest job compares with resources.walltime."""
     longest = max((one.hours for one in found if not math.isnan(one.hours)), default=math.nan) * rows_per_job
     walltime = sweep.settings.resources["walltime"]
-    limit = (seconds(str(walltime)) or 0) / 3600
+    limit = (parse_time_limit(str(walltime)) or 0) / 3600
     if math.isnan(longest):
-        return f"resources.walltime={walltime}: unknown whether it is enough; a job that needs more goes on by itself"
+        return f"resources.walltime={walltime}: unknown whether it is enough; a job that needs more resumes by itself"
     if longest <= limit:
         return f"resources.walltime={walltime} is enough for the longest job, about {longest:.2f} h"
     return (
         f"resources.walltime={walltime} is less than the longest job takes, about {longest:.2f} h: "
-        f"it will save and go on {math.ceil(longest / limit) - 1} times"
+        f"it will save and resume {math.ceil(longest / limit) - 1} times"
     )

@@ -11,17 +11,17 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
-from wconv.experiment.command_line.arguments import read
+from wconv.experiment.command_line.arguments import parse_command_line
 from wconv.experiment.command_line.overrides import parse_values
-from wconv.experiment.common.checkout import CONFIG_NAME, with_absolute_paths
+from wconv.experiment.common.checkout import CONFIG_NAME, resolve_paths
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.common.value_rules import check_values
 from wconv.experiment.runs.run import Run
 from wconv.experiment.sweep.estimate import workload
-from wconv.experiment.sweep.manifest import SETTINGS, UNKNOWN, Row, Settings
+from wconv.experiment.sweep.manifest import SHARED_KEYS, UNKNOWN, Row, Settings
 from wconv.experiment.tasks.build_task import check_compatibility
-from wconv.experiment.tasks.instantiate import make
+from wconv.experiment.tasks.instantiate import instantiate_group
 
 
 def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) -> tuple[list[Row], Settings]:
@@ -96,14 +96,14 @@ def _composed(choices: list[str], configs: Path) -> DictConfig:
         return compose(CONFIG_NAME, overrides=choices)
     except HydraException:
         GlobalHydra.instance().clear()  # for `read`, which starts Hydra itself and says it in our words
-        read(choices, configs)
+        parse_command_line(choices, configs)
         raise
 
 
 def _settings(config: DictConfig) -> Settings:
     if config.force:
-        raise ConfigError("force=true in a sweep would start every run over each time it goes on; remove the folders")
-    key = {name: OmegaConf.select(config, name) for name in SETTINGS}
+        raise ConfigError("force=true in a sweep would start every run over each time it resumes; remove the folders")
+    key = {name: OmegaConf.select(config, name) for name in SHARED_KEYS}
     plain = {
         name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for name, value in key.items()
     }
@@ -117,7 +117,7 @@ def _data(config: DictConfig, root: Path, known: dict[str, dict[str, Any]], with
     key = json.dumps({name: value for name, value in content.items() if name != "seed"}, sort_keys=True)
     if key not in known:
         try:
-            known[key] = make(with_absolute_paths(config).datamodule).fingerprint()
+            known[key] = instantiate_group(resolve_paths(config).datamodule).fingerprint()
         except (ValueError, OSError, InstantiationException):
             if not without:
                 raise
@@ -149,10 +149,10 @@ def datasets(rows: list[Row], root: Path) -> Iterator[tuple[str, Any]]:
     """Yield the name and the data module of every data set of a sweep, once."""
     seen = set[str]()
     for config, _ in compose_groups(rows, root, ("datamodule.", "paths.")):
-        absolute = with_absolute_paths(config).datamodule
+        absolute = resolve_paths(config).datamodule
         if (key := json.dumps(OmegaConf.to_container(absolute, resolve=True), sort_keys=True)) not in seen:
             seen.add(key)
-            yield config.datamodule.name, make(absolute)
+            yield config.datamodule.name, instantiate_group(absolute)
 
 
 def by_workload(rows: list[Row], root: Path) -> list[tuple[str, list[Row]]]:

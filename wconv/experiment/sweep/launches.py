@@ -61,7 +61,7 @@ class Launch:
         except Timeout:
             return True
 
-    def ended(self) -> dict[int, int]:
+    def exit_codes(self) -> dict[int, int]:
         """Return the exit code of each row that ended."""
         codes = {}
         for path in (self.folder / "ended").glob("*"):

@@ -15,7 +15,7 @@ UNREADABLE = re.compile(r"['\\\x00-\x1f]|\$\{")
 OTHER = re.compile(r"\$\{(?!oc\.env:)")  # an interpolation of something else than a variable of the environment
 
 
-def load(name: str, more: list[str], root: Path, *, anew: bool, without_data: bool = False) -> Sweep:
+def load_sweep(name: str, more: list[str], root: Path, *, refresh: bool, without_data: bool = False) -> Sweep:
     """Return a sweep; the file system stays as it is.
 
     Args:
@@ -23,7 +23,7 @@ def load(name: str, more: list[str], root: Path, *, anew: bool, without_data: bo
         more: overrides that hold for every run; relative paths among them start at the current folder.
         root: folder of train.py.
         without_data: see `expand`.
-        anew: expand it even where a manifest tells what it is; the data may have changed.
+        refresh: expand it even where a manifest tells what it is; the data may have changed.
 
     Raises:
         ValueError: there is no such sweep, or its file is wrong.
@@ -34,7 +34,7 @@ def load(name: str, more: list[str], root: Path, *, anew: bool, without_data: bo
     folder = output_dir / "sweeps" / spec.name
     lines = spec.lines([*more, f"{OUTPUT_DIR_KEY}='{output_dir}'"])
     key = key_of(lines, root / "configs")
-    if not anew and (written := read_sweep(spec.name, folder, key)):
+    if not refresh and (written := read_sweep(spec.name, folder, key)):
         return written
     # Here, because Lightning takes seconds to import and the status of a sweep needs none of it.
     from wconv.experiment.command_line.override_paths import absolute_overrides

@@ -15,13 +15,13 @@ from filelock import FileLock
 from rich.console import Console
 from rich.live import Live
 
+from wconv.experiment.common.exceptions import SEVERITY, Interrupted, worst_exit_code
 from wconv.experiment.sweep import status_table
 from wconv.experiment.sweep.launches import LOCK, Launch, new_launch
 from wconv.experiment.sweep.manifest import Row, Sweep
 from wconv.experiment.sweep.state import State
 
-SEVERITY = (0, 75, 2, 1)  # as in cli.py, which takes seconds to import
-INTERRUPTED = 75
+INTERRUPTED = Interrupted.exit_code
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -42,7 +42,9 @@ def local_launch(sweep: Sweep, rows: list[Row]) -> Iterator[Launch]:
         yield launch
 
 
-def run(name: str, launch: Launch, rows: list[Row], at_once: int, root: Path, look: Callable[[], list[State]]) -> int:
+def run_locally(
+    name: str, launch: Launch, rows: list[Row], at_once: int, root: Path, get_states: Callable[[], list[State]]
+) -> int:
     """Run some rows and return the worst exit code; a run that fails does not stop the others.
 
     Ctrl-C, SIGTERM and the end of the terminal are passed on: the runs save, and no further one starts.
@@ -53,9 +55,9 @@ def run(name: str, launch: Launch, rows: list[Row], at_once: int, root: Path, lo
         rows: what to run.
         at_once: processes at the same time.
         root: folder of train.py.
-        look: tells how the sweep stands.
+        get_states: tells how the sweep stands.
     """
-    return _Workers(launch, rows, at_once, root).work(name, look)
+    return _Workers(launch, rows, at_once, root).work(name, get_states)
 
 
 class _Workers:
@@ -69,7 +71,7 @@ class _Workers:
         self.stopping = False
         self.codes = [0]
 
-    def work(self, name: str, look: Callable[[], list[State]]) -> int:
+    def work(self, name: str, get_states: Callable[[], list[State]]) -> int:
         console = Console()
         before = {number: signal.signal(number, self._stop) for number in self._heeded()}
         try:
@@ -83,13 +85,13 @@ class _Workers:
                             print(line, flush=True)
                     if console.is_terminal and time.monotonic() - shown > 2:
                         shown = time.monotonic()
-                        live.update(status_table.picture(name, look(), 8), refresh=True)
+                        live.update(status_table.render_states(name, get_states(), 8), refresh=True)
                 if console.is_terminal:
                     live.update("", refresh=True)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        return INTERRUPTED if self.stopping else max(self.codes, key=SEVERITY.index)
+        return INTERRUPTED if self.stopping else worst_exit_code(self.codes)
 
     def _start(self) -> None:
         for lane in self.lanes:

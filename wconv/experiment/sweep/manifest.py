@@ -13,7 +13,13 @@ from wconv.experiment.common.files import write_atomically
 
 HEADER = ("directory", "model", "epochs", "command")
 UNKNOWN = "????????"  # in place of the hash of a run whose data is not there
-SETTINGS = ("cluster", "resources", "trainer.accelerator", "trainer.devices", "trainer.num_nodes")  # shared by all runs
+SHARED_KEYS = (
+    "cluster",
+    "resources",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.num_nodes",
+)  # shared by all runs
 PROGRAM = "python train.py "
 
 

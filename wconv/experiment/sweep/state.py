@@ -25,7 +25,7 @@ class State:
 
     Attributes:
         row: the run.
-        kind: done, running, failed, stopped (it can go on) or pending.
+        kind: done, running, failed, stopped (it can be resumed) or pending.
         note: why it failed, stopped or waits.
         queued: whether a job or a process that was started will see to it.
         epoch: how many epochs are complete.
@@ -43,7 +43,7 @@ class State:
 
 
 @dataclass
-class _Place:
+class _LastLaunch:
     """Where a run was started last."""
 
     launch: Launch
@@ -52,69 +52,71 @@ class _Place:
     code: int | None
     here: bool
     task: slurm.Queued | None
-    fate: str
+    final_state: str
 
 
-def states(sweep: Sweep) -> list[State]:
+def run_states(sweep: Sweep) -> list[State]:
     """Return how each run stands."""
     found = launches(sweep.folder)
     # A folder that was copied to a machine without SLURM can be looked at, too.
     asked = any(launch.jobs for launch in found) and shutil.which("squeue")
     queue = slurm.queue() if asked else {}
-    places = _places(found, queue)
+    last_launches = _last_launches(found, queue)
     jobs = {task.job for task in queue.values()} if asked else None
-    return [_state(row, places.get(str(row.directory)), jobs) for row in sweep.rows]
+    return [_state(row, last_launches.get(str(row.directory)), jobs) for row in sweep.rows]
 
 
-def _places(found: list[Launch], queue: dict[tuple[str, int], slurm.Queued]) -> dict[str, _Place]:
+def _last_launches(found: list[Launch], queue: dict[tuple[str, int], slurm.Queued]) -> dict[str, _LastLaunch]:
     on_cluster = [launch for launch in found if launch.jobs]
     gone = [job for launch in on_cluster for job in launch.jobs if not any(job == queued for queued, _ in queue)]
     final_states = slurm.final_states(gone)
-    places = {}
+    last_launches = {}
     for launch in found:
-        jobs, ended, here = launch.jobs, launch.ended(), launch.is_running_locally
+        jobs, codes, here = launch.jobs, launch.exit_codes(), launch.is_running_locally
         for number, (task, directory) in enumerate(launch.rows):
             # Of a chain, the link at work, else the last one that SLURM knows of.
             links = [queue[job, task] for job in jobs[::-1] if (job, task) in queue]
             queued = min(links, key=lambda link: link.waits, default=None)
-            fate = next((final_states[job, task] for job in jobs[::-1] if (job, task) in final_states), "")
-            places[directory] = _Place(launch, number, task, ended.get(number), here, queued, fate)
-    return places
+            final_state = next((final_states[job, task] for job in jobs[::-1] if (job, task) in final_states), "")
+            last_launches[directory] = _LastLaunch(launch, number, task, codes.get(number), here, queued, final_state)
+    return last_launches
 
 
-def _state(row: Row, place: _Place | None, jobs: set[str] | None) -> State:
+def _state(row: Row, last: _LastLaunch | None, jobs: set[str] | None) -> State:
     results = _results(row.directory)
     status = results.get("status")
     if status == "completed":
         return _done(row, results)
-    at_work = place is not None and place.code is None and (place.here or place.task is not None)
+    at_work = last is not None and last.code is None and (last.here or last.task is not None)
     if at_work:
-        assert place is not None
-        if place.task is not None and place.task.waits:
-            return _progress(State(row, "pending", place.task.words, True))
+        assert last is not None
+        if last.task is not None and last.task.waits:
+            return _progress(State(row, "pending", last.task.words, True))
         if status == "running":
             return _progress(State(row, "running", "", True))
         return _progress(State(row, "pending", "starts, or waits for its turn", True))
     if status == "running" and (holder := _holder(row.directory, jobs)):
         return _progress(State(row, "running", f"started elsewhere: {holder}", True))
-    code = place.code if place else None
+    code = last.code if last else None
     if status == "failed" or code:
-        words = place.launch.last_error_message(row.directory) if place else ""
+        words = last.launch.last_error_message(row.directory) if last else ""
         killed = f"killed by signal {code - 128}" if code and code > 128 else f"exit code {code}"
         return _progress(State(row, "failed", str(results.get("error") or words or killed)))
     if status == "interrupted":
-        return _progress(State(row, "stopped", "can go on"))
-    on_cluster = place is not None and bool(place.launch.jobs)
-    fate = (
-        f"its job ended ({place.fate})" if place and place.fate else f"its {'job' if on_cluster else 'process'} is gone"
+        return _progress(State(row, "stopped", "can be resumed"))
+    on_cluster = last is not None and bool(last.launch.jobs)
+    ending = (
+        f"its job ended ({last.final_state})"
+        if last and last.final_state
+        else f"its {'job' if on_cluster else 'process'} is gone"
     )
     if status == "running":
-        return _progress(State(row, "stopped", f"{fate}; can go on"))
-    if on_cluster and place is not None:
-        if place.fate in BROKEN:  # before it began: the batch file failed, or its modules
-            words = place.launch.last_job_message(place.task_number)
-            return State(row, "failed", f"{fate} before it began" + (f": {words}" if words else ""))
-        return State(row, "stopped", f"{fate} before it began")
+        return _progress(State(row, "stopped", f"{ending}; can be resumed"))
+    if on_cluster and last is not None:
+        if last.final_state in BROKEN:  # before it began: the batch file failed, or its modules
+            words = last.launch.last_job_message(last.task_number)
+            return State(row, "failed", f"{ending} before it began" + (f": {words}" if words else ""))
+        return State(row, "stopped", f"{ending} before it began")
     return State(row, "pending", "not started")
 
 
@@ -155,7 +157,7 @@ def _progress(state: State) -> State:
     return state
 
 
-def counts(found: Iterable[State]) -> str:
+def format_counts(found: Iterable[State]) -> str:
     """Write how many runs stand how."""
     numbers = Counter(state.kind for state in found)
     return ", ".join(f"{numbers[kind]} {kind}" for kind in KINDS[::-1] if numbers[kind])

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from wconv.experiment.sweep.state import KINDS, State, counts, seconds_left
+from wconv.experiment.sweep.state import KINDS, State, format_counts, seconds_left
 
 COLOURS = {"done": "green", "running": "cyan", "failed": "red", "stopped": "yellow", "pending": "dim"}
 COLUMNS: dict[str, dict[str, Any]] = {
@@ -27,28 +27,30 @@ WIDE = 200
 SHOWN = 25  # rows of a kind; the rest is counted
 
 
-def show(name: str, found: list[State]) -> None:
+def print_states(name: str, found: list[State]) -> None:
     """Print how a sweep stands."""
-    _console().print(picture(name, found, SHOWN))
+    _console().print(render_states(name, found, SHOWN))
 
 
-def watch(name: str, look: Callable[[], list[State]], every_seconds: float = 5) -> None:
+def watch_states(name: str, get_states: Callable[[], list[State]], every_seconds: float = 5) -> None:
     """Show how a sweep stands until nothing of it is at work; on what is no terminal, print it once."""
     console = _console()
-    found = look()
+    found = get_states()
     if not console.is_terminal or not any(state.queued for state in found):
-        console.print(picture(name, found, SHOWN))
+        console.print(render_states(name, found, SHOWN))
         return
     trouble = ""
     with Live(console=console, auto_refresh=False) as live:
         while True:
             rows = max(2, (console.height - 8) // len(KINDS))
-            live.update(Group(picture(name, found, rows), *([Text(trouble, "red")] if trouble else [])), refresh=True)
+            live.update(
+                Group(render_states(name, found, rows), *([Text(trouble, "red")] if trouble else [])), refresh=True
+            )
             if not any(state.queued for state in found):
                 return
             time.sleep(every_seconds)
             try:
-                found, trouble = look(), ""
+                found, trouble = get_states(), ""
             except ValueError as error:  # SLURM does not answer: the next look may be luckier
                 trouble = str(error)
 
@@ -59,7 +61,7 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=WIDE)
 
 
-def picture(name: str, found: list[State], most: int) -> RenderableType:
+def render_states(name: str, found: list[State], most: int) -> RenderableType:
     """Return the table, with so many rows of a kind, and a line that sums up."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, options in COLUMNS.items():
@@ -92,7 +94,7 @@ def _differences(found: list[State]) -> Callable[[State], str]:
 def summary(name: str, found: list[State]) -> str:
     """Return one line on all runs."""
     left = duration(seconds_left(found))
-    return f"{name}: {len(found):,} runs: {counts(found)}" + (f"; about {left} left" if left else "")
+    return f"{name}: {len(found):,} runs: {format_counts(found)}" + (f"; about {left} left" if left else "")
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from wconv.experiment.common.checkout import CONFIGS
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.text import one_line
 from wconv.experiment.tasks.density_recipe import DensityRecipe
-from wconv.experiment.tasks.instantiate import make
+from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.task import Task
 
 
@@ -49,7 +49,7 @@ def build_task(config: DictConfig, model: nn.Module, **data_arguments: Any) -> T
     Raises:
         ConfigError: the optimiser or the schedule refuses its values; both are tried before anything is started.
     """
-    optimizer, scheduler = make(config.optimizer), make(config.scheduler)
+    optimizer, scheduler = instantiate_group(config.optimizer), instantiate_group(config.scheduler)
     group = "optimizer"
     try:
         trial = optimizer(model.parameters())
@@ -61,7 +61,7 @@ def build_task(config: DictConfig, model: nn.Module, **data_arguments: Any) -> T
     if wconv.density_parameters(model):
         conv = config.conv
         density = DensityRecipe(conv.lr, conv.weight_decay, conv.restart_epochs, conv.restart_factor)
-    task: Task = make(
+    task: Task = instantiate_group(
         config.task, model=model, optimizer=optimizer, scheduler=scheduler, density=density, **data_arguments
     )
     return task

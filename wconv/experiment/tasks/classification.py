@@ -33,7 +33,7 @@ class ClassificationMetrics(nn.Module):
         self.accuracies.update(logits.detach(), labels)
         self.loss.update(loss.detach(), weight=len(labels))
 
-    def collect(self, prefix: str) -> dict[str, Tensor]:
+    def compute_and_reset(self, prefix: str) -> dict[str, Tensor]:
         """Return the scores of the pass, named `prefix/acc` and so on, and start a new one."""
         scores = {**self.accuracies.compute(), "loss": self.loss.compute()}
         self.accuracies.reset()
@@ -97,13 +97,13 @@ class Classification(Task):
     def on_validation_epoch_end(self) -> None:
         """Log training and validation together."""
         if self.trainer.sanity_checking:
-            self.val_scores.collect("val")
+            self.val_scores.compute_and_reset("val")
             return
-        self.log_epoch(self.train_scores.collect("train") | self.val_scores.collect("val"))
+        self.log_epoch(self.train_scores.compute_and_reset("train") | self.val_scores.compute_and_reset("val"))
 
     def on_test_epoch_end(self) -> None:
         """Log the test scores."""
-        self.log_dict(self.final_test_metrics.collect("test"))
+        self.log_dict(self.final_test_metrics.compute_and_reset("test"))
 
     def _score(self, scores: ClassificationMetrics, batch: Batch) -> None:
         images, labels = batch

@@ -89,7 +89,7 @@ class Denoising(Task):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         clean: Tensor = batch.clean
-        noisy = self.noise.train(clean, self.seed, self.current_epoch, batch_idx, self.global_rank)
+        noisy = self.noise.add_training_noise(clean, self.seed, self.current_epoch, batch_idx, self.global_rank)
         loss = self.loss(self.model(noisy), clean)
         self.train_loss.update(loss.detach(), weight=len(clean))
         return loss
@@ -131,7 +131,7 @@ class Denoising(Task):
         self.log_dict(self._scores("test"))
 
     def _denoise(self, frame: Any) -> tuple[Tensor, Tensor, bool]:
-        noisy = self.noise.test(frame.clean, self.test_seed, frame.position)
+        noisy = self.noise.add_test_noise(frame.clean, self.test_seed, frame.position)
         denoised, approximate = denoise_tiled(self.model, noisy, self.max_pixels)
         return noisy, denoised.float().clamp(0, 1), approximate
 
@@ -144,7 +144,7 @@ class Denoising(Task):
         self.rows = []
         self.images = pd.DataFrame([row for rows in gathered for row in rows]).sort_values(["set", "position"])
         measured = [name for name in TASKS["denoising"].metrics if name in self.images]
-        # An image that came out as no number must not vanish from the mean.
+        # An image that came out as NaN must not vanish from the mean.
         scores = {f"{prefix}/{name}": self.images[name].mean(skipna=False) for name in measured}
         by_set = self.images.groupby("set")[measured].mean(skipna=False)
         if len(by_set) > 1:

@@ -28,12 +28,12 @@ class DensityRecipe:
     restart_epochs: float
     restart_factor: float
 
-    def groups(self, model: nn.Module) -> list[dict[str, Any]]:
+    def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Return the parameters in two groups; the first has the optimiser's own values."""
         others, densities = wconv.param_groups(model, 0.0, self.lr, density_weight_decay=self.weight_decay)
         return [{"params": others["params"]}, densities]
 
-    def restarts(self, steps_per_epoch: float) -> Callable[[int], float]:
+    def lr_factor(self, steps_per_epoch: float) -> Callable[[int], float]:
         """Return the factor of the learning rate at a step."""
         return partial(warm_restarts, first=self.restart_epochs * steps_per_epoch, factor=self.restart_factor)
 

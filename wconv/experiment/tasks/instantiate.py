@@ -1,4 +1,4 @@
-"""Make what a group of the configuration names."""
+"""Instantiate what a group of the configuration names."""
 
 import inspect
 from typing import Any
@@ -10,7 +10,7 @@ from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.text import one_line
 
 
-def make(group: DictConfig, **more: Any) -> Any:
+def instantiate_group(group: DictConfig, **more: Any) -> Any:
     """Instantiate what a group of the configuration names; its `name` is for people.
 
     Args:

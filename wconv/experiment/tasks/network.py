@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import wconv
 from wconv.experiment.common.exceptions import ConfigError
-from wconv.experiment.tasks.instantiate import make
+from wconv.experiment.tasks.instantiate import instantiate_group
 
 
 def build_model(config: DictConfig, **data_arguments: Any) -> nn.Module:
@@ -27,8 +27,8 @@ def build_model(config: DictConfig, **data_arguments: Any) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model: nn.Module = make(config.model, **data_arguments)
-        make(config.init)(model)
+        model: nn.Module = instantiate_group(config.model, **data_arguments)
+        instantiate_group(config.init)(model)
     return apply_arm(model, config.conv)
 
 

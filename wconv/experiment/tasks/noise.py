@@ -26,14 +26,14 @@ class GaussianNoise:
         """The level of evaluation."""
         return (self.low + self.high) / 2
 
-    def train(self, clean: Tensor, *key: object) -> Tensor:
+    def add_training_noise(self, clean: Tensor, *key: object) -> Tensor:
         """Return clean images (N, C, H, W) in [0, 1] with noise from the stream of a key, drawn where they lie."""
         generator = seeded_generator("noise", *key, device=clean.device)
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
         part = torch.rand(len(clean), 1, 1, 1, generator=generator, device=clean.device)
         return self._add(clean, noise * (self.low + (self.high - self.low) * part))
 
-    def test(self, clean: Tensor, test_seed: int, position: int) -> Tensor:
+    def add_test_noise(self, clean: Tensor, test_seed: int, position: int) -> Tensor:
         """Return an image (1, C, H, W) with the noise of its position in its set, the same for every model."""
         noise = torch.randn(clean.shape, generator=seeded_generator("test noise", test_seed, position))
         return self._add(clean, (noise * self.level).to(clean.device))

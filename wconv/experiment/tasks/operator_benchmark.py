@@ -116,7 +116,7 @@ def peak_bytes(model: nn.Module, images: Tensor) -> int:
     return int(sum(device["Total"] for device in tracker.get_tracker_snapshot("peak").values()))
 
 
-def run(cases: list[Case], pairs: int, progress: Callable[[str], None]) -> pd.DataFrame:
+def run_benchmark(cases: list[Case], pairs: int, progress: Callable[[str], None]) -> pd.DataFrame:
     """Measure all cases.
 
     Returns:

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
 
 
-def progress(every_seconds: float) -> ProgressBar:
+def progress_bar(every_seconds: float) -> ProgressBar:
     """Return the progress display that fits the standard output."""
     return RichProgressBar(leave=True) if sys.stdout.isatty() else PlainProgress(every_seconds)
 

@@ -57,8 +57,8 @@ class Task(pl.LightningModule):
             optimizer = self.optimizer(self.parameters())
             schedule = self.scheduler(optimizer, total_steps=steps)
         else:
-            optimizer = self.optimizer(self.density.groups(self.model))
-            restarts = self.density.restarts(steps / (self.trainer.max_epochs or 1))
+            optimizer = self.optimizer(self.density.param_groups(self.model))
+            restarts = self.density.lr_factor(steps / (self.trainer.max_epochs or 1))
             schedule = per_group(self.scheduler, restarts, optimizer, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -77,7 +77,7 @@ class Task(pl.LightningModule):
         checkpoint["metrics"] = gathered
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the sums of this process."""
+        """Resume with the sums of this process."""
         if not self.trainer.training:
             return
         sums = checkpoint["metrics"][self.trainer.global_rank]

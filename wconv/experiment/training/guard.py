@@ -1,4 +1,4 @@
-"""What is decided after every batch: go on, save, leave because a signal asks for it, or fail."""
+"""What is decided after every batch: continue, save, stop because a signal asks for it, or fail."""
 
 import math
 import time
@@ -12,11 +12,11 @@ from wconv.experiment.common.exceptions import Diverged, Interrupted
 from wconv.experiment.common.signals import install_handlers, stop_signal
 from wconv.experiment.runs.checkpoint_io import LAST
 
-CONTINUE, SAVE, LEAVE, FAIL = range(4)  # the worst one of all processes counts
+CONTINUE, SAVE, STOP, FAIL = range(4)  # the worst one of all processes counts
 
 
 class Guard(pl.Callback):
-    """Save inside long epochs, leave with a checkpoint when a signal asks for it, end a run whose loss is no number.
+    """Save inside long epochs, stop with a checkpoint on a signal, and end a run whose loss is NaN or infinite.
 
     Args:
         checkpoints: folder of the checkpoints.
@@ -56,11 +56,11 @@ class Guard(pl.Callback):
         decision = _most_severe(trainer, decision)
         if decision == FAIL:
             self._fail(trainer)
-        if decision in (SAVE, LEAVE) and _can_resume_here(trainer, batch_idx + 1):
+        if decision in (SAVE, STOP) and _can_resume_here(trainer, batch_idx + 1):
             trainer.save_checkpoint(self.path)
             self.saved = time.monotonic()
-            if decision == LEAVE:
-                self._leave(trainer)
+            if decision == STOP:
+                self._stop(trainer)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Any) -> None:
         """Let no weights into a checkpoint that a diverged step has made."""
@@ -69,9 +69,9 @@ class Guard(pl.Callback):
         self.saved_step = trainer.global_step
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave after the checkpoint of the validation, if there was one."""
-        if _most_severe(trainer, self._wish()) == LEAVE and self.saved_step == trainer.global_step:
-            self._leave(trainer)
+        """Stop after the checkpoint of the validation, if there was one."""
+        if _most_severe(trainer, self._wish()) == STOP and self.saved_step == trainer.global_step:
+            self._stop(trainer)
         self.saved = time.monotonic()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -80,18 +80,18 @@ class Guard(pl.Callback):
             trainer.save_checkpoint(self.path)
 
     def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        """Leave; the test is made again."""
+        """Stop; the test is made again."""
         # Several processes have different numbers of batches and cannot decide here: they complete the test.
         if trainer.world_size == 1 and stop_signal():
-            self._leave(trainer)
+            self._stop(trainer)
 
     def _wish(self) -> int:
         if stop_signal():
-            return LEAVE
+            return STOP
         return SAVE if time.monotonic() - self.saved >= self.every_seconds else CONTINUE
 
     def _diverged(self, keep: int) -> bool:
-        """Look at all losses but the newest few; what is left when there is one that is no number starts with it."""
+        """Look at all losses but the newest few; what is left when one of them is not finite starts with it."""
         while len(self.losses) > keep:
             if not math.isfinite(self.losses[0][1].item()):
                 return True
@@ -102,19 +102,19 @@ class Guard(pl.Callback):
         step = self.losses[0][0] if self.losses else trainer.global_step
         there = f"the last good checkpoint is {self.path}" if self.path.exists() else "no checkpoint was made before it"
         raise Diverged(
-            f"the loss is infinite or no number (NaN) at step {step}; {there}; "
+            f"the loss is NaN or infinite at step {step}; {there}; "
             "try a lower optimizer.lr, a longer scheduler.warmup or trainer.gradient_clip_val"
         )
 
-    def _leave(self, trainer: pl.Trainer) -> None:
+    def _stop(self, trainer: pl.Trainer) -> None:
         asked = stop_signal() or "a signal to another process"
         raise Interrupted(
-            f"stopped by {asked} at step {trainer.global_step}; the same command goes on from {self.path.parent.parent}"
+            f"stopped by {asked} at step {trainer.global_step}; the same command resumes from {self.path.parent.parent}"
         )
 
 
 def _can_resume_here(trainer: pl.Trainer, batches: int) -> bool:
-    """Tell whether a run that goes on from a checkpoint made after so many batches of an epoch misses nothing."""
+    """Tell whether a run that resumes from a checkpoint made after so many batches of an epoch misses nothing."""
     if trainer.is_last_batch or trainer.global_step == trainer.max_steps:  # Lightning would leave out what follows
         return False
     if batches % trainer.accumulate_grad_batches:  # the gradients gathered so far are in no checkpoint

@@ -1,4 +1,4 @@
-"""images.csv and pictures of what a denoiser did to test images."""
+"""images.csv and panels of what a denoiser did to test images."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from PIL import Image
 
 from wconv.experiment.common.files import write_atomically
-from wconv.experiment.reports.panels import DIFFERENCE_GAIN, difference, encode_png, panels
+from wconv.experiment.reports.panels import DIFFERENCE_GAIN, difference, encode_png, make_panel
 from wconv.experiment.tasks.denoising import Denoising
 from wconv.experiment.tasks.image_quality import psnr
 
@@ -24,7 +24,7 @@ class ImageResults(pl.Callback):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.pictures: dict[str, dict[str, Image.Image]] = {}  # by set and image
+        self.panels: dict[str, dict[str, Image.Image]] = {}  # by set and image
 
     def on_test_batch_end(
         self,
@@ -41,7 +41,7 @@ class ImageResults(pl.Callback):
         if isinstance(pl_module, Denoising) and batch_idx in wanted:
             name = Path(batch.name).with_suffix("").as_posix().replace("/", "-")
             path = self.directory / "images" / f"{batch.set_name}-{name}.png"
-            picture = panels(
+            panel = make_panel(
                 {
                     "clean": batch.clean,
                     f"noisy {psnr(outputs['noisy'], batch.clean):.2f} dB": outputs["noisy"],
@@ -50,16 +50,16 @@ class ImageResults(pl.Callback):
                 }
             )
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, encode_png(picture))
-            self.pictures.setdefault(batch.set_name, {})[batch.name] = picture
+            write_atomically(path, encode_png(panel))
+            self.panels.setdefault(batch.set_name, {})[batch.name] = panel
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write images.csv; loggers that show pictures and tables get those of a set together."""
+        """Write images.csv; loggers that show images and tables get those of a set together."""
         if isinstance(pl_module, Denoising) and trainer.is_global_zero:
             write_atomically(self.directory / "images.csv", pl_module.images.to_csv(index=False).encode())
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
-                    for name, pictures in self.pictures.items():
-                        logger.log_image(f"test/{name}", list(pictures.values()), caption=list(pictures))
+                    for name, panels in self.panels.items():
+                        logger.log_image(f"test/{name}", list(panels.values()), caption=list(panels))
                 if hasattr(logger, "log_table"):
                     logger.log_table("test/images", dataframe=pl_module.images)

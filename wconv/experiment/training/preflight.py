@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.runs.run import Run
-from wconv.experiment.tasks.instantiate import make
+from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.training.image_results import PANELS
 
 CHECKPOINTS = 4  # the best, the last, the one before it, and the one that is being written
 TABLES = 2**20  # bytes of metrics, results and curves
-BYTES_PER_PIXEL = 3 * 4  # of a picture of a test image: clean, noisy, denoised and their difference, in colour
+BYTES_PER_PIXEL = 3 * 4  # of the panel of a test image: clean, noisy, denoised and their difference, in colour
 
 
 def check(config: DictConfig, run: Run, data: Any) -> None:
@@ -33,7 +33,7 @@ def check(config: DictConfig, run: Run, data: Any) -> None:
     """
     device = _check_device(config.trainer)
     with torch.device("meta"):  # counts without taking memory
-        model: nn.Module = make(config.model, **data.model_arguments)
+        model: nn.Module = instantiate_group(config.model, **data.model_arguments)
     weights = _size([*model.parameters(), *model.buffers()])
     state = _optimizer_state(config, model)
     gradients = _size(model.parameters())
@@ -58,7 +58,7 @@ def _check_device(trainer: DictConfig) -> str:
     if device == "cuda":
         _check_devices(trainer.devices, torch.cuda.device_count())
     if device == "cpu" and precision.startswith("16"):
-        raise ConfigError(f"trainer.precision={precision} is for GPUs; choose bf16-mixed or 32-true on a processor")
+        raise ConfigError(f"trainer.precision={precision} is for GPUs; choose bf16-mixed or 32-true on a CPU")
     if device == "cuda" and precision.startswith("bf16") and not torch.cuda.is_bf16_supported(False):
         raise ConfigError(
             f"trainer.precision={precision}: {torch.cuda.get_device_name()} has no bfloat16; choose 16-mixed or 32-true"
@@ -77,7 +77,7 @@ def _check_devices(wanted: Any, there: int) -> None:
 def _optimizer_state(config: DictConfig, model: nn.Module) -> int:
     """Return the bytes of what the optimiser remembers: found by a step that computes nothing."""
     try:
-        optimizer = make(config.optimizer)(model.parameters())
+        optimizer = instantiate_group(config.optimizer)(model.parameters())
         for parameter in model.parameters():
             parameter.grad = torch.empty_like(parameter)
         optimizer.step()
@@ -110,7 +110,7 @@ def _check_folder(run: Run, needed: int) -> None:
         raise ConfigError(
             f"the run folder {run.directory} cannot be written ({error.strerror}); set paths.output_dir"
         ) from error
-    # A run that goes on has some of it on the disk.
+    # A run that resumes has some of it on the disk.
     kept = [path for path in run.directory.rglob("*") if path.is_file()] if folder == run.directory else []
     needed -= sum(path.stat().st_size for path in kept)
     if free < needed:

@@ -20,7 +20,7 @@ from wconv.experiment.training.timing import peak_memory_mb
 
 
 @rank_zero_only
-def complete(run: Run, trainer: pl.Trainer, task: Task) -> None:
+def write_completed_results(run: Run, trainer: pl.Trainer, task: Task) -> None:
     """Write results.json."""
     history = read_table(run.directory / "metrics.csv")
     chosen = history.iloc[:0]  # a run that was cut short, say by trainer.max_steps, may have no validation
@@ -29,7 +29,7 @@ def complete(run: Run, trainer: pl.Trainer, task: Task) -> None:
     timing = read_table(run.directory / "timing.csv")
     held_out = {name: float(value) for name in map(str, history) if name.startswith("val/") for value in chosen[name]}
     tested = {name: round_to_float32(float(value)) for name, value in trainer.callback_metrics.items()}
-    run.record(
+    run.write_results(
         "completed",
         metrics={name: value if math.isfinite(value) else None for name, value in (tested | held_out).items()},
         best_epoch=next(iter(map(int, chosen["epoch"])), None),
@@ -47,14 +47,14 @@ def complete(run: Run, trainer: pl.Trainer, task: Task) -> None:
 
 @rank_zero_only
 def draw_curves(run: Run) -> None:
-    """Draw the curves of a finished run where there is no picture of them yet."""
-    picture = run.directory / "images" / "curves.png"
-    if not picture.exists() and (saved := read_run(run.directory)).status == "completed":
-        draw_run(saved, picture)
+    """Draw the curves of a finished run where there is no figure of them yet."""
+    figure = run.directory / "images" / "curves.png"
+    if not figure.exists() and (saved := read_run(run.directory)).status == "completed":
+        draw_run(saved, figure)
 
 
 @rank_zero_only
-def show(result: Result) -> None:
+def print_result(result: Result) -> None:
     """Print what came out of a run, and last of all where it is."""
     if result.was_there:
         made_with = result.results["versions"]

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from wconv.experiment.common.exceptions import Stop
+from wconv.experiment.common.exceptions import RunError
 from wconv.experiment.runs.checkpoint_io import AtomicCheckpointIO
 from wconv.experiment.runs.run import Run
 from wconv.experiment.training.metrics_csv import MetricsCSV
 
 
 def resume_checkpoint(run: Run, trainer: pl.Trainer, files: AtomicCheckpointIO) -> Path | None:
-    """Return the checkpoint to go on from, if there is one, with the log cut back to it."""
+    """Return the checkpoint to resume from, if there is one, with the log cut back to it."""
     found = files.latest_valid(run.checkpoints, repair=trainer.is_global_zero)
     if found is None:
         return None
@@ -21,7 +21,7 @@ def resume_checkpoint(run: Run, trainer: pl.Trainer, files: AtomicCheckpointIO) 
         if isinstance(logger, MetricsCSV):
             logger.restore_rows(step)
     if trainer.is_global_zero:
-        print(f"going on from step {step} of {run.directory}", flush=True)
+        print(f"resuming from step {step} of {run.directory}", flush=True)
     return path
 
 
@@ -29,7 +29,7 @@ def best_checkpoint(run: Run, files: AtomicCheckpointIO) -> Path | None:
     """Return the checkpoint to test; None (the weights as they are) for a run without validation.
 
     Raises:
-        Stop: it is damaged.
+        RunError: it is damaged.
     """
     path = run.checkpoints / "best.ckpt"
     if not path.exists():
@@ -37,5 +37,5 @@ def best_checkpoint(run: Run, files: AtomicCheckpointIO) -> Path | None:
     try:
         files.read(path)
     except ValueError as error:
-        raise Stop(f"{path}, the best epoch of this run, {error}; start over with force=true") from error
+        raise RunError(f"{path}, the best epoch of this run, {error}; start over with force=true") from error
     return path

@@ -27,7 +27,7 @@ class Timing(pl.Callback):
         self.before = {"seconds": 0.0, "training": 0.0}  # of the epoch, in processes that were stopped
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock; going on inside an epoch, Lightning does not start that epoch again."""
+        """Start the clock; resuming inside an epoch, Lightning does not start that epoch again."""
         self._start(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -48,7 +48,7 @@ class Timing(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the row of the epoch."""
-        # Going on from a checkpoint, Lightning first ends the epoch that the checkpoint was made in.
+        # Resuming from a checkpoint, Lightning first ends the epoch that the checkpoint was made in.
         if self.images and trainer.is_global_zero:
             passed = self._passed()
             row = {
@@ -65,7 +65,7 @@ class Timing(pl.Callback):
         return {"images": self.images, **self._passed()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on measuring the epoch."""
+        """Resume measuring the epoch."""
         self.images = state["images"]
         self.before = {name: state[name] for name in self.before}
 

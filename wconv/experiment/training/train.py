@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 from torch import nn
 
-from wconv.experiment.common.checkout import with_absolute_paths
+from wconv.experiment.common.checkout import resolve_paths
 from wconv.experiment.common.failures import configuration_errors, log_failure
 from wconv.experiment.common.library_output import quiet_libraries
 from wconv.experiment.reports.wandb.callback import finish_wandb
@@ -17,10 +17,10 @@ from wconv.experiment.runs.result import Result
 from wconv.experiment.runs.run import Run
 from wconv.experiment.tasks.arms import kernel_sizes
 from wconv.experiment.tasks.build_task import build_task, check_compatibility
-from wconv.experiment.tasks.instantiate import make
+from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.network import build_model, count_macs, describe
 from wconv.experiment.training import preflight
-from wconv.experiment.training.results import complete, draw_curves
+from wconv.experiment.training.results import draw_curves, write_completed_results
 from wconv.experiment.training.resume import best_checkpoint, resume_checkpoint
 from wconv.experiment.training.trainer import build_trainer
 
@@ -33,14 +33,14 @@ def train(config: DictConfig, typed: Iterable[str] = ()) -> Result:
         typed: the overrides it was composed with, of which those without effect deserve a warning.
 
     Raises:
-        Stop: the run failed, was stopped, or cannot be; in one sentence.
+        RunError: the run failed, was stopped, or cannot be; in one sentence.
     """
     with quiet_libraries():
         with configuration_errors():
             check_compatibility(config)
-            absolute = with_absolute_paths(config)
+            absolute = resolve_paths(config)
             pl.seed_everything(config.seed, verbose=False)
-            data = make(absolute.datamodule)
+            data = instantiate_group(absolute.datamodule)
             run = Run(config, data.fingerprint(), Path(absolute.paths.output_dir))
             if run.is_completed and not config.force:
                 return Result(run.directory, run.results, was_there=True)
@@ -59,7 +59,7 @@ def train(config: DictConfig, typed: Iterable[str] = ()) -> Result:
                 trainer.fit(task, data, ckpt_path=resume, weights_only=True)
                 best = best_checkpoint(run, files)
                 trainer.test(task, data, ckpt_path=best, weights_only=True, verbose=False)
-                complete(run, trainer, task)
+                write_completed_results(run, trainer, task)
         draw_curves(run)
         return Result(run.directory, run.results)
 

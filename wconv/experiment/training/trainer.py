@@ -7,8 +7,8 @@ from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.reports.wandb.callback import wandb_logger_and_callback
 from wconv.experiment.runs.checkpoint_io import AtomicCheckpointIO
 from wconv.experiment.runs.run import Run
-from wconv.experiment.tasks.instantiate import make
-from wconv.experiment.tasks.progress import progress
+from wconv.experiment.tasks.instantiate import instantiate_group
+from wconv.experiment.tasks.progress import progress_bar
 from wconv.experiment.tasks.task import Task
 from wconv.experiment.training.batch_seeding import BatchSeeding
 from wconv.experiment.training.guard import Guard
@@ -39,9 +39,9 @@ def build_trainer(config: DictConfig, run: Run, task: Task, files: AtomicCheckpo
         Guard(run.checkpoints, config.callbacks.checkpoint.every_seconds),
     ]
     if config.trainer.enable_progress_bar:
-        callbacks.append(progress(config.callbacks.progress.every_seconds))
+        callbacks.append(progress_bar(config.callbacks.progress.every_seconds))
     wandb_loggers, wandb_callbacks = wandb_logger_and_callback(config, run)
-    trainer: pl.Trainer = make(
+    trainer: pl.Trainer = instantiate_group(
         config.trainer,
         callbacks=[*callbacks, *wandb_callbacks],
         logger=[MetricsCSV(run.directory / "metrics.csv"), *wandb_loggers],

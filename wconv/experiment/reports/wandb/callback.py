@@ -7,8 +7,8 @@ from typing import Any
 import pytorch_lightning as pl
 
 from wconv.experiment.common.exceptions import Interrupted
-from wconv.experiment.runs.run import Run
 from wconv.experiment.reports.wandb.logger import WandbRunLogger
+from wconv.experiment.runs.run import Run
 
 
 class WandbEpochCallback(pl.Callback):
@@ -26,8 +26,8 @@ class WandbEpochCallback(pl.Callback):
         self.rates = {"lr/density": float(groups[-1]["lr"])} if len(groups) > 1 else {}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Record the epoch."""
-        self.logger.record(trainer.current_epoch, **self.rates)
+        """Log the epoch."""
+        self.logger.log_epochs(trainer.current_epoch, **self.rates)
 
 
 def wandb_logger_and_callback(config: Any, run: Run) -> tuple[list[WandbRunLogger], list[WandbEpochCallback]]:

@@ -8,8 +8,8 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
 from wconv.experiment.common.checkout import CONFIGS
-from wconv.experiment.runs import arm_styles
 from wconv.experiment.common.metrics import PRIMARY, TASKS, best_mode, title
+from wconv.experiment.runs import arm_styles
 
 # Test sets that come with the project; a folder of images is a set named by the folder.
 SETS = ("DIV2K_valid_HR", "dead_leaves", "bsd68", "set12")
@@ -35,7 +35,7 @@ def dashboard(
         project: whose runs it shows.
         name: what it is called.
         sweep: show the runs of this sweep alone.
-        sets: test sets whose pictures are shown.
+        sets: test sets whose images are shown.
         by: keys of the configuration that tell groups apart.
     """
     return ws.Workspace(
@@ -120,11 +120,11 @@ def _cost() -> list[Any]:
 
 
 def _images(sets: Sequence[str]) -> list[Any]:
-    pictures = [
+    images = [
         wr.MediaBrowser(title=f"{name}: clean, noisy, denoised, difference", media_keys=[f"test/{name}"], num_columns=1)
         for name in sets
     ]
-    return [*pictures, wr.WeavePanelSummaryTable(table_name="test/images")]
+    return [*images, wr.WeavePanelSummaryTable(table_name="test/images")]
 
 
 def _best(name: str) -> str:

@@ -41,7 +41,7 @@ def final_test_metrics(directory: Path) -> dict[str, float]:
     """
     metrics = read_table(directory / "metrics.csv")
     names = [name for name in metrics if str(name).startswith("test/")]
-    # The row of the test has nothing else in it; what is no number is an empty cell.
+    # The row of the test has nothing else in it; what is not finite is an empty cell.
     row = metrics[metrics.drop(columns=["epoch", "step", *names], errors="ignore").isna().all(axis=1)][names].tail(1)
     if row.empty:
         return {}

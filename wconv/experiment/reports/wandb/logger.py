@@ -1,7 +1,7 @@
 """logger=wandb: what a run records is shown in W&B, and whatever goes wrong there, the run goes on.
 
 The record mirrors the run folder. A row is one epoch, sent when the epoch is complete and never twice: a process that
-goes on where another was stopped first asks which epochs are there (the server, or the parts on the disk).
+resumes where another was stopped first asks which epochs are there (the server, or the parts on the disk).
 """
 
 import os
@@ -16,15 +16,15 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import DummyLogger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from wconv.experiment.reports.wandb import server
 from wconv.experiment.common.exceptions import ConfigError, Interrupted
-from wconv.experiment.common.timeout import with_timeout
 from wconv.experiment.common.metrics import best_mode
-from wconv.experiment.runs.run import Run
 from wconv.experiment.common.text import one_line
-from wconv.experiment.reports.wandb.run_info import wandb_run_id, wandb_config, shrink_image, tags
-from wconv.experiment.reports.wandb.parts import Part, parts, recorded_epochs_and_media
+from wconv.experiment.common.timeout import with_timeout
+from wconv.experiment.reports.wandb import server
 from wconv.experiment.reports.wandb.epoch_rows import best_values, epoch_rows, final_test_metrics
+from wconv.experiment.reports.wandb.parts import Part, list_parts, recorded_epochs_and_media
+from wconv.experiment.reports.wandb.run_info import shrink_image, wandb_config, wandb_run_id, wandb_tags
+from wconv.experiment.runs.run import Run
 
 PATIENCE = 20.0  # seconds, for a server that stopped answering: at the start, and again at the end
 LIMIT = 60.0  # seconds, for whatever W&B is asked to do: it must not hang a run
@@ -52,7 +52,7 @@ class WandbRunLogger(WandbLogger):
             raise ConfigError("logger=wandb needs the package wandb: pip install wandb, or logger=csv") from error
         self.run = run
         self.entity = entity
-        self.mode = server.mode(mode)
+        self.mode = server.resolve_mode(mode)
         self.part_seconds = 60 * part_minutes
         self.is_disabled = self.mode == "disabled"
         self.part_started = 0.0
@@ -68,26 +68,28 @@ class WandbRunLogger(WandbLogger):
         return DummyLogger().experiment if self._experiment is None else self._experiment
 
     @rank_zero_only
-    def record(self, until: int | None = None, **more: float) -> None:
+    def log_epochs(self, until: int | None = None, **more: float) -> None:
         """Send the epochs that are complete and not there yet.
 
         Args:
             until: the last epoch that is complete; None where nothing is going on any more.
             **more: what is known of that epoch beside the files.
         """
-        self._safely(lambda: self._record(until, more))
+        self._safely(lambda: self._log_epochs(until, more))
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log pictures and tables, each once in a run; the numbers of an epoch come together (see `record`)."""
+        """Log images and tables, each once in a run; the numbers of an epoch come together (see `log_epochs`)."""
         media = {name: value for name, value in metrics.items() if not isinstance(value, int | float)}
         if media:
             self._safely(lambda: self._log_media(media))
 
     @rank_zero_only
     def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
-        """Log pictures, made smaller where they are very large: the run folder has all pixels."""
-        self._safely(lambda: super(WandbRunLogger, self).log_image(key, [shrink_image(image) for image in images], **kwargs))
+        """Log images, made smaller where they are very large: the run folder has all pixels."""
+        self._safely(
+            lambda: super(WandbRunLogger, self).log_image(key, [shrink_image(image) for image in images], **kwargs)
+        )
 
     @rank_zero_only
     def log_table(self, key: str, *args: Any, **kwargs: Any) -> None:
@@ -102,7 +104,7 @@ class WandbRunLogger(WandbLogger):
     def close(self, exit_code: int) -> None:
         """End the record, if there is one, as finished (0), failed (1), or stopped and to be continued (75)."""
         if self._experiment is not None:
-            self.record()
+            self.log_epochs()
             self._safely(lambda: self._end_part(exit_code))
             self.is_disabled = True
 
@@ -133,7 +135,7 @@ class WandbRunLogger(WandbLogger):
             name=directory.name,
             group=os.environ.get("WCONV_SWEEP"),
             job_type=run.config.conv.name,
-            tags=tags(run),
+            tags=wandb_tags(run),
             config=wandb_config(run),
             mode="online" if self.mode == "online" else "offline",
             resume="allow",
@@ -156,11 +158,13 @@ class WandbRunLogger(WandbLogger):
             ),
         )
         self.part_started = time.monotonic()
-        earlier = parts(directory)[:-1]
+        earlier = list_parts(directory)[:-1]
         if self.mode == "offline":
             self.epochs, self.media = recorded_epochs_and_media(earlier)
         else:
-            self.epochs, self.media = recorded_epochs_and_media(part for part in earlier if part.is_offline and not part.is_uploaded)
+            self.epochs, self.media = recorded_epochs_and_media(
+                part for part in earlier if part.is_offline and not part.is_uploaded
+            )
             shown = dict(experiment.summary)
             self.epochs |= set(range(int(shown.get("epoch", -1)) + 1))
             self.media |= set(shown)
@@ -170,7 +174,7 @@ class WandbRunLogger(WandbLogger):
         experiment.define_metric("epoch")
         return experiment
 
-    def _record(self, until: int | None, more: Mapping[str, float]) -> None:
+    def _log_epochs(self, until: int | None, more: Mapping[str, float]) -> None:
         experiment = self.experiment
         rows = epoch_rows(self.run.directory)
         due = {epoch: row for epoch, row in rows.items() if until is None or epoch <= until}

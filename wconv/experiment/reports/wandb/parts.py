@@ -66,14 +66,14 @@ class Part:
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def parts(directory: Path) -> list[Part]:
+def list_parts(directory: Path) -> list[Part]:
     """Return the parts of a run, the oldest first."""
     files = [path for path in directory.glob("wandb/*run-*/run-*.wandb") if not path.parent.is_symlink()]
     return [Part(file) for file in sorted(files, key=lambda file: file.parent.name.removeprefix("offline-"))]
 
 
 def recorded_epochs_and_media(some: Iterable[Part]) -> tuple[set[int], set[str]]:
-    """Return the epochs that some parts hold, and the names of the pictures and tables."""
+    """Return the epochs that some parts hold, and the names of the images and tables."""
     rows = [row for part in some for row in part.history]
     epochs = {int(str(row["epoch"])) for row in rows if "epoch" in row}
     media = {name.removesuffix("._type") for row in rows for name in row if name.endswith("._type")}

@@ -6,12 +6,12 @@ from typing import Any
 from PIL import Image
 
 from wconv.experiment.common.files import write_atomically
+from wconv.experiment.reports.wandb.private import run_id
 from wconv.experiment.runs.identity import relevant_settings
 from wconv.experiment.runs.provenance import provenance
 from wconv.experiment.runs.run import Run
-from wconv.experiment.reports.wandb.private import run_id
 
-LARGEST = 2048  # pixels, of a picture
+LARGEST = 2048  # pixels, of an image
 
 
 def wandb_run_id(path: Path) -> str:
@@ -26,14 +26,14 @@ def wandb_config(run: Run) -> dict[str, Any]:
     return {**relevant_settings(run.resolved_config), "data": run.data, "config_hash": run.hash, **provenance()}
 
 
-def shrink_image(picture: Image.Image) -> Image.Image:
-    """Return a picture of at most 2048 pixels each way."""
-    small = picture.copy()
+def shrink_image(image: Image.Image) -> Image.Image:
+    """Return an image of at most 2048 pixels each way."""
+    small = image.copy()
     small.thumbnail((LARGEST, LARGEST))
     return small
 
 
-def tags(run: Run) -> list[str]:
+def wandb_tags(run: Run) -> list[str]:
     """Return what one filters runs by: task, model, data set and noise level."""
     config = run.config
     names = [config.task.name, config.model.name, config.datamodule.name]

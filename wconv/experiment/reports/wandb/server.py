@@ -9,7 +9,7 @@ PATIENCE = 5.0  # seconds, for name look-up, connection and answer together
 MODES = ("online", "offline", "disabled")
 
 
-def mode(configured: str) -> str:
+def resolve_mode(configured: str) -> str:
     """Return "online", "offline" or "disabled": WANDB_MODE if it is set, else what is configured."""
     chosen = os.environ.get("WANDB_MODE", "")
     chosen = {"dryrun": "offline", "run": "online"}.get(chosen, chosen)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wconv.experiment.reports.wandb.parts import Part, list_parts
 from wconv.experiment.runs.run_files import read_results
-from wconv.experiment.reports.wandb.parts import Part, parts
 
 STALE = 600.0  # seconds without a sign of life (the system's figures come every 15) after which a part counts as closed
 TIMEOUT = 540.0  # seconds for a batch
@@ -35,7 +35,7 @@ class PendingUploads:
     open: list[Part] = field(default_factory=list)
 
 
-def find(root: Path) -> PendingUploads:
+def find_pending(root: Path) -> PendingUploads:
     """Look through a folder of runs, or a run folder.
 
     Raises:
@@ -44,7 +44,7 @@ def find(root: Path) -> PendingUploads:
     found = PendingUploads()
     for directory in _run_folders(root):
         found.runs += 1
-        waiting = [part for part in parts(directory) if not part.is_uploaded]
+        waiting = [part for part in list_parts(directory) if not part.is_uploaded]
         if waiting and _is_written(directory, waiting[-1]):
             newest = waiting.pop()
             found.open += [newest] if newest.is_offline else []
@@ -61,7 +61,7 @@ def upload(
     batch: int,
     entity: str | None = None,
     project: str | None = None,
-    tell: Callable[[int], None] = lambda count: None,
+    on_progress: Callable[[int], None] = lambda count: None,
 ) -> str:
     """Upload parts in batches, each by a process of its own that needs little time.
 
@@ -70,7 +70,7 @@ def upload(
         batch: how many a process.
         entity: other than the one they were recorded for.
         project: likewise.
-        tell: is called with the number of parts uploaded so far.
+        on_progress: is called with the number of parts uploaded so far.
 
     Returns:
         What went wrong, in W&B's words; empty if nothing did. What was uploaded stays so, and a batch of which nothing
@@ -103,7 +103,7 @@ def upload(
                 said = f"wandb sync took more than {TIMEOUT:.0f} s"
             left = [part for part in some if not part.is_uploaded]
             uploaded += len(some) - len(left)
-            tell(uploaded)
+            on_progress(uploaded)
             if left:
                 wrong = wrong or f"{left[0].folder}: {_reason(said)}"
             if len(left) == len(some):
@@ -115,7 +115,7 @@ def _run_folders(root: Path) -> Iterator[Path]:
     for folder, below, _ in os.walk(root, followlinks=True):
         if "wandb" in below:
             below.clear()
-            if parts(Path(folder)):
+            if list_parts(Path(folder)):
                 yield Path(folder)
         below.sort()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # What sbatch says, and the setting that it means.
-SETTINGS = {
+REFUSALS = {
     r"[Ii]nvalid account": "cluster.account={account} is none that you may use in this partition; "
     "`sacctmgr show associations user=$USER format=account` lists yours (on Leonardo: `saldo -b`)",
     r"[Ii]nvalid partition": "cluster.partition={partition} does not exist; `sinfo -s` lists those that do",
@@ -65,7 +65,7 @@ class Queued:
         return self.state in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
 
 
-def call(*command: str, stdin: str | None = None) -> str:
+def run_slurm(*command: str, stdin: str | None = None) -> str:
     """Run a command of SLURM and return what it prints.
 
     Raises:
@@ -103,7 +103,7 @@ def submit(script: Path, cluster: dict[str, object], resources: dict[str, object
         ValueError: SLURM refuses it, and which setting it means.
     """
     try:
-        return call("sbatch", "--parsable", *options, str(script)).strip()
+        return run_slurm("sbatch", "--parsable", *options, str(script)).strip()
     except ValueError as error:
         raise ValueError(explain_refusal(str(error), {**cluster, **resources})) from None
 
@@ -128,7 +128,7 @@ def options(cluster: dict[str, object], resources: dict[str, object], **more: ob
 def explain_refusal(message: str, settings: dict[str, object]) -> str:
     """Say which setting SLURM means."""
     shown = {name: "null" if value is None else value for name, value in settings.items()}
-    for pattern, sentence in SETTINGS.items():
+    for pattern, sentence in REFUSALS.items():
         if re.search(pattern, message):
             return f"{sentence.format(**shown)} (sbatch: {_last_sentence(message)})"
     return f"SLURM refuses the job: {_last_sentence(message)}"
@@ -144,7 +144,7 @@ def check_time(cluster: dict[str, object], resources: dict[str, object]) -> None
     Raises:
         ValueError: it is too long, too short to save in, or not written as SLURM writes a time.
     """
-    asked = seconds(str(resources["walltime"]))
+    asked = parse_time_limit(str(resources["walltime"]))
     if not asked:
         raise ValueError(
             f"resources.walltime={resources['walltime']} is no time; write [days-]hours:minutes:seconds, e.g. 12:00:00"
@@ -168,7 +168,7 @@ def check_time(cluster: dict[str, object], resources: dict[str, object]) -> None
         if "PartitionTimeLimit" in flags:
             limits.pop(("cluster.partition", partition), None)
     for (name, value), text in limits.items():
-        limit = seconds(text)
+        limit = parse_time_limit(text)
         if limit is not None and asked > limit:
             raise ValueError(
                 f"resources.walltime={resources['walltime']} is longer than {name}={value} allows, which is {text}"
@@ -177,13 +177,13 @@ def check_time(cluster: dict[str, object], resources: dict[str, object]) -> None
 
 def _field(pattern: str, *command: str) -> str:
     try:
-        found = re.search(pattern, call(*command))
+        found = re.search(pattern, run_slurm(*command))
     except ValueError:
         return ""
     return found[1] if found else ""
 
 
-def seconds(text: str) -> int | None:
+def parse_time_limit(text: str) -> int | None:
     """Return the length of a time as SLURM writes it: days-hours:minutes:seconds and what is shorter."""
     found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text)
     if not found:
@@ -196,7 +196,7 @@ def seconds(text: str) -> int | None:
 
 def queue() -> dict[tuple[str, int], Queued]:
     """Return the tasks of this user's jobs that wait or run, by job id and task; a job without an array is task 0."""
-    lines = call("squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%r|%A").splitlines()
+    lines = run_slurm("squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%r|%A").splitlines()
     found = {}
     for line in lines:
         parts = line.split("|")
@@ -210,7 +210,7 @@ def final_states(jobs: list[str]) -> dict[tuple[str, int], str]:
     if not jobs:
         return {}
     try:
-        text = call("sacct", "-nPX", "-j", ",".join(jobs), "--format=JobID,State")
+        text = run_slurm("sacct", "-nPX", "-j", ",".join(jobs), "--format=JobID,State")
     except ValueError:
         return {}
     found: dict[tuple[str, int], str] = {}

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from wconv.experiment.command_line.overrides import LAUNCHER
 from wconv.experiment.common.checkout import CONFIG_NAME
 from wconv.experiment.common.exceptions import ConfigError
-from wconv.experiment.sweep.manifest import SETTINGS
+from wconv.experiment.sweep.manifest import SHARED_KEYS
 from wconv.experiment.sweep.slurm import commands as slurm
 
 
@@ -34,7 +34,7 @@ def job_setup(modules: list[str], environment: dict[str, object]) -> str:
     return "\n".join(lines).replace("${", "$''{")
 
 
-def ask(arguments: list[str], configs: Path) -> str:
+def check_grid_submission(arguments: list[str], configs: Path) -> str:
     """Let SLURM judge the jobs of a grid.
 
     Args:
@@ -58,11 +58,11 @@ def ask(arguments: list[str], configs: Path) -> str:
     if not (configs / LAUNCHER / f"{chosen}.yaml").exists():
         return ""
     for key in (line.key_or_group for line in parsed if line.is_sweep_override()):
-        if key in SETTINGS or key.startswith(("cluster.", "resources.")):
+        if key in SHARED_KEYS or key.startswith(("cluster.", "resources.")):
             raise ConfigError(f"the runs of a grid are one array and share {key}: name one value, or make two grids")
     with initialize_config_dir(str(configs), version_base="1.3"):
         config = compose(CONFIG_NAME, [str(line.input_line) for line in lines], return_hydra_config=True)
-    _check_fit(config)
+    _check_single_process(config)
     cluster, resources = (OmegaConf.to_container(config[group]) for group in ("cluster", "resources"))
     assert isinstance(cluster, dict)
     assert isinstance(resources, dict)
@@ -82,7 +82,7 @@ def ask(arguments: list[str], configs: Path) -> str:
     )
 
 
-def _check_fit(config: DictConfig) -> None:
+def _check_single_process(config: DictConfig) -> None:
     """Refuse what submitit would do otherwise than asked.
 
     Raises:

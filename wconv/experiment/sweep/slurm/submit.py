@@ -17,7 +17,7 @@ def submit(sweep: Sweep, rows: list[Row], root: Path) -> Launch:
     Raises:
         ValueError: SLURM refuses it, and which setting it means; nothing was submitted.
     """
-    ask(sweep, rows, root)
+    ask_slurm(sweep, rows, root)
     launch = new_launch(sweep.folder, rows, rows_per_task(sweep, len(rows)))
     try:
         script = launch.folder / "job.sbatch"
@@ -31,7 +31,7 @@ def submit(sweep: Sweep, rows: list[Row], root: Path) -> Launch:
     return launch
 
 
-def ask(sweep: Sweep, rows: list[Row], root: Path) -> None:
+def ask_slurm(sweep: Sweep, rows: list[Row], root: Path) -> None:
     """Ask SLURM whether it would take the runs.
 
     Raises:
@@ -60,7 +60,7 @@ def cancel(sweep: Sweep) -> list[str]:
         at_work = {job for job, _ in slurm.queue()}
         alive = [job for launch in found for job in launch.jobs if job in at_work and job not in cancelled]
         if alive:
-            slurm.call("scancel", *alive)
+            slurm.run_slurm("scancel", *alive)
             cancelled += alive
         elif not cancelled:
             break
