@@ -28,8 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     chosen = (options.project, options.name, options.sweep, options.sets or SETS, options.by or BY)
     if options.json:
+        from wconv.experiment.reports.wandb.private import as_plain_values
+
         workspace = dashboard(options.entity or "", *chosen)
-        print(json.dumps(workspace._to_model().model_dump(by_alias=True, exclude_none=True), indent=2))
+        print(json.dumps(as_plain_values(workspace), indent=2))
         return 0
     from wconv.experiment.reports.wandb.server import unreachable_reason
 

@@ -4,12 +4,14 @@ Beside these, `wconv.modules` overrides what `torch.nn.Module` calls (`_apply`, 
 `_conv_forward`, and gives TorchScript `__prepare_scriptable__` and `__jit_unused_properties__`.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.modules.conv import _ConvNd as ConvNd
 from torch.nn.modules.lazy import LazyModuleMixin
 
-__all__ = ["ConvNd", "LazyModuleMixin", "forget_parameter", "is_transient"]
+__all__ = ["ConvNd", "LazyModuleMixin", "forget_parameter", "is_transient", "memory_tracker"]
 
 
 def is_transient(tensor: Tensor) -> bool:
@@ -29,3 +31,10 @@ def forget_parameter(model: nn.Module, owners: set[nn.Module], name: str) -> Non
                 for parameter in group.fsdp_params
                 if parameter._module_info.module not in owners or parameter._module_info.param_name != name
             ]
+
+
+def memory_tracker() -> Any:
+    """Return PyTorch's tracker of the tensors that are alive, which counts bytes where an allocator tells nothing."""
+    from torch.distributed._tools.mem_tracker import MemTracker
+
+    return MemTracker()

@@ -43,4 +43,4 @@ def test_the_compiled_program_reads_records(tmp_path):
     program = private.core_program()
     assert os.access(program, os.X_OK)
     done = subprocess.run([program, "leet", "inspect", "--help"], capture_output=True, text=True)
-    assert "--run-file" in done.stdout + done.stderr
+    assert {"-run-file", "-json"} <= set((done.stdout + done.stderr).split())

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch._subclasses import FakeTensorMode
 
-from wconv.torch_private import ConvNd, LazyModuleMixin, is_transient
+from wconv.torch_private import ConvNd, LazyModuleMixin, is_transient, memory_tracker
 
 PLAIN = [nn.Conv1d, nn.Conv2d, nn.Conv3d]
 
@@ -68,3 +68,12 @@ def test_transient_tensors_are_told_from_others():
     with torch.inference_mode():
         others.append(torch.ones(2))
     assert [is_transient(tensor) for tensor in others] == [False, False]
+
+
+def test_the_memory_tracker_counts_the_bytes_of_tensors_at_their_peak():
+    tracker = memory_tracker()
+    with tracker:
+        kept = torch.zeros(1000, dtype=torch.float32)
+        kept + torch.ones(1000)
+    peak = tracker.get_tracker_snapshot("peak")[kept.device]["Total"]
+    assert 8000 <= peak <= 16000  # of tensors alone, each rounded up to what an allocator gives

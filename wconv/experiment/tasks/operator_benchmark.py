@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributed._tools.mem_tracker import MemTracker
 
 import wconv
+from wconv.torch_private import memory_tracker
 
 DENSITY = 0.7
 
@@ -106,7 +106,7 @@ def ratios(steps: dict[str, Callable[[], None]], base: str, pairs: int) -> dict[
 
 def peak_bytes(model: nn.Module, images: Tensor) -> int:
     """Return the most bytes of tensors alive in a training step, the second one, counted by PyTorch's tracker."""
-    tracker = MemTracker()
+    tracker = memory_tracker()
     tracker.track_external(model, images)
     step = training_step(model, images)
     with tracker:

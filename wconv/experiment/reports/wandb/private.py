@@ -1,4 +1,4 @@
-"""What is used of the package wandb that it does not promise to keep: all of that kind stands here.
+"""What is used of wandb and wandb-workspaces that they do not promise to keep: all of that kind stands here.
 
 tests/wandb_runs/test_private.py says what is assumed; pyproject.toml has the lowest version that it was tried with.
 """
@@ -30,3 +30,8 @@ def core_program() -> str:
     from wandb.util import get_core_path
 
     return str(get_core_path())
+
+
+def as_plain_values(workspace: Any) -> dict[str, Any]:
+    """Return a workspace of wandb-workspaces as it is sent to the server."""
+    return dict(workspace._to_model().model_dump(by_alias=True, exclude_none=True))
