@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wconv.experiment.command_line.launch import run_command_line
 from wconv.experiment.common.checkout import CONFIGS
 from wconv.experiment.common.signals import deferred_signals
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-# PyTorch and Lightning take seconds to import: that waits until there is something to train.
+# The imports within functions wait: PyTorch and Lightning, which take seconds, until there is something to train; all that
+# is slow until signals are deferred, so that none is lost while a job starts.
 
 
 def train(config: "DictConfig", typed: Sequence[str]) -> None:
@@ -36,6 +36,8 @@ def before_grid(arguments: list[str], configs: Path) -> str:
 def main() -> int:
     """Run what the command line asks for and return the exit code."""
     with deferred_signals():
+        from wconv.experiment.command_line.launch import run_command_line
+
         return run_command_line(sys.argv[1:], train, before_grid, CONFIGS)
 
 
