@@ -14,7 +14,7 @@ from wconv.experiment.common.signals import deferred_signals
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-# The imports within functions wait: PyTorch and Lightning, which take seconds, until there is something to train; all that
+# Imports within functions wait: PyTorch and Lightning, which take seconds, until there is something to train, and what
 # is slow until signals are deferred, so that none is lost while a job starts.
 
 
