@@ -33,7 +33,7 @@ def follow(recipe: str, copy: Path) -> list[str]:
         else:
             before, after = re.split(r"(?<=\n)(?=\)\n)", file.read_text(), maxsplit=1)  # the end of the first tuple
             assert "ARMS = (" in before
-            file.write_text(f"{before}{code}{after}")
+            file.write_text(f"{before}    {code.rstrip()},\n{after}")
         touched.append(name)
     return touched
 
