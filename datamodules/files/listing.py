@@ -81,7 +81,7 @@ def find_images(folder: Path) -> list[Path]:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
         # Without a level of the stack: from one place, Python shows the same words once.
         warnings.warn(
-            f"{printable(folder)}: {others.total()} files of other formats are passed over ({kinds}); "
+            f"{printable(folder)}: images of formats that are not read are passed over ({kinds}); "
             "save them as PNG to use them",
             stacklevel=1,
         )
