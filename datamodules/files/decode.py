@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from datamodules.files.names import printable
+
 
 def open_image(path: Path | str, channels: int) -> tuple[Image.Image, bool]:
     """Open an image file and bring it to 8 bits a channel.
@@ -31,7 +33,9 @@ def open_image(path: Path | str, channels: int) -> tuple[Image.Image, bool]:
             is_grey = image.mode in ("1", "L", "LA", "La")
             return image.convert(mode), is_grey == (mode == "RGB")
     except Exception as error:  # Pillow's decoders raise many types on broken files
-        raise ValueError(f"{path} cannot be read as an image ({error}); repair or remove it") from error
+        raise ValueError(
+            f"{printable(path)} cannot be read as an image ({printable(error)}); repair or remove it"
+        ) from error
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

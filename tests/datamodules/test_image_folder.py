@@ -220,3 +220,33 @@ def test_fingerprint_tells_which_folder_is_which(tree: Path) -> None:
         make(tree, train_dir=str(tree / "Set2"), test_dirs=[str(tree / "train")]).fingerprint(),
     ]
     assert all(one != other for position, one in enumerate(prints) for other in prints[:position])
+
+
+# Names
+
+
+ODD_NAMES = [os.fsdecode(b"caf\xe9"), "line\nbreak", "\x1b[31mred", "küste", "a b", "-x", "=1+1"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_names_of_any_bytes_are_read_and_shown_as_text(
+    tree: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "Set2").rename(tree / name)
+    draw_image(7, channels=1).save(tree / name / f"{name}.png")
+    with pytest.warns(UserWarning, match="1 of 3 images are grey") as caught:
+        data = load(tree, test_dirs=[str(tree / name)])
+    shown = name.encode("utf-8", "backslashreplace").decode()
+    shown = shown.replace("\n", r"\n").replace("\x1b", r"\x1b")
+    assert list(data.test) == [shown]
+    assert f"{shown}.png" in data.test[shown].names
+    said = capsys.readouterr().out.splitlines() + [str(warning.message) for warning in caught]
+    assert len(said) == 3
+    for text in (*said, *data.test, *data.test[shown].names, str(data.fingerprint())):
+        assert text.isprintable()
+        text.encode()
+    (tree / name / f"{name}.png").write_text("no image")
+    refused(load, tree, f"{shown}.png cannot be read as an image", test_dirs=[str(tree / name)])
+    (tree / name / f"{name}.png").unlink()
+    (tree / name / f"{name}.png").symlink_to("gone")
+    refused(load, tree, f"{shown}.png leads nowhere", test_dirs=[str(tree / name)])
