@@ -93,6 +93,14 @@ def find_folders(folder: Path) -> list[Path]:
     return [path for path, identity in _entries(folder, _above(folder)) if identity]
 
 
+def refuse_dead_link(path: Path) -> None:
+    """Raise `ValueError` where a path is a link that leads nowhere, in one sentence."""
+    if path.is_symlink() and not path.exists():
+        raise ValueError(
+            f"the link {printable(path)} leads nowhere (to {printable(os.readlink(path))}); mend or remove it"
+        )
+
+
 def _above(folder: Path) -> Above:
     real = folder.resolve()
     return frozenset(_identity(path.stat()) for path in (real, *real.parents))
@@ -122,10 +130,7 @@ def _entries(folder: Path, above: Above) -> Iterator[tuple[Path, tuple[int, int]
         try:
             status = path.stat()
         except OSError as error:
-            if path.is_symlink():
-                raise ValueError(
-                    f"the link {printable(path)} leads nowhere (to {printable(os.readlink(path))}); mend or remove it"
-                ) from error
+            refuse_dead_link(path)
             if isinstance(error, FileNotFoundError):  # removed since it was listed
                 continue
             raise
