@@ -9,16 +9,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.datasets.folder import find_classes, make_dataset
 from torchvision.transforms.v2 import functional as F
 
 from datamodules.classification import ClassificationDataModule, LabelledImageSet, Splits
+from datamodules.files.checksums import content_digest
 from datamodules.files.decode import open_image
+from datamodules.files.listing import EXTENSIONS, find_folders, find_images
+from datamodules.files.names import printable
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 OPTIONS = {"train": "datamodule.train_dir", "val": "datamodule.val_dir", "test": "datamodule.test_dirs"}
 
-Listing = list[tuple[str, int]]  # path and class of each image
+Listing = list[tuple[Path, int]]  # path and class of each image
 
 
 class ClassFolder(ClassificationDataModule):
@@ -26,8 +27,8 @@ class ClassFolder(ClassificationDataModule):
 
     The shorter side is scaled to `image_size` and the centre square cut out; an image that has that size
     already is left as it is. Colour or grey is made as `datamodules.files.decode.open_image` says. As in torchvision's
-    ImageFolder, the classes are the folders' names in sorted order, images may lie in folders further down, and
-    files of other types are passed over.
+    ImageFolder, the classes are the folders' names in sorted order, and images may lie in folders further down; which
+    files are images, and which folders classes, is said in `datamodules.files.listing` and in docs/images.md.
 
     Args:
         train_dir: the folder of the training classes.
@@ -36,6 +37,7 @@ class ClassFolder(ClassificationDataModule):
         test_dirs: the test folder, a list of exactly one.
         image_size: height and width, in pixels.
         channels: 3 for colour, 1 for grey.
+        store_dir: folder in which the checksums of the images are remembered; None to take them every time.
         **options: as in `ClassificationDataModule`.
 
     Raises:
@@ -49,6 +51,7 @@ class ClassFolder(ClassificationDataModule):
         test_dirs: list[str],
         image_size: int,
         channels: int,
+        store_dir: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -66,18 +69,19 @@ class ClassFolder(ClassificationDataModule):
         self.test_dir = Path(test_dirs[0])
         self.image_size = image_size
         self.channels = channels
+        self.store_dir = None if store_dir is None else Path(store_dir)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return a digest of the images' names and sizes, whatever folder they lie in.
+        """Return a digest of the images' names and contents, whatever folder they lie in.
 
         Raises:
-            ValueError: as `read`, but no image is opened.
-            OSError: a folder cannot be listed.
+            ValueError: as `read`, but no image is decoded.
+            OSError: a file cannot be read.
         """
         digest = hashlib.sha256()
         for split, folder, images, _ in self._listings():
-            files = sorted((Path(path).relative_to(folder).as_posix(), _size(path)) for path, _ in images)
-            digest.update(json.dumps([split, files]).encode())
+            content = content_digest([path for path, _ in images], folder, self.store_dir)
+            digest.update(json.dumps([split, content]).encode())
         return {"dataset": "class_folder", "files": digest.hexdigest()}
 
     def read(self) -> Splits:
@@ -112,7 +116,7 @@ class ClassFolder(ClassificationDataModule):
                 pixels[position] = image
         return LabelledImageSet(pixels, torch.tensor([label for _, label in images]))
 
-    def _load_image(self, path: str) -> Tensor:
+    def _load_image(self, path: Path) -> Tensor:
         image, _ = open_image(path, self.channels)
         square = F.center_crop(F.resize(image, [self.image_size]), [self.image_size])
         pixels: Tensor = F.pil_to_tensor(square)
@@ -124,11 +128,10 @@ def _classes(split: str, folder: Path) -> list[str]:
     layout = f"point {OPTIONS[split]} at a folder that holds one folder of images a class"
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
-        raise ValueError(f"the {split} folder {folder} {found}; {layout}")
-    try:
-        classes: list[str] = find_classes(folder)[0]
-    except FileNotFoundError as error:
-        raise ValueError(f"the {split} folder {folder} holds no class folders; {layout}") from error
+        raise ValueError(f"the {split} folder {printable(folder)} {found}; {layout}")
+    classes = [path.name for path in find_folders(folder)]
+    if not classes:
+        raise ValueError(f"the {split} folder {printable(folder)} holds no class folders; {layout}")
     return classes
 
 
@@ -138,22 +141,23 @@ def _images(split: str, folder: Path, found: list[str], classes: list[str]) -> L
     for name in found:
         if name not in positions:
             raise ValueError(
-                f"the {split} folder {folder} holds {name!r}, which is no class folder of train; "
+                f"the {split} folder {printable(folder)} holds {name!r}, which is no class folder of train; "
                 f"rename or remove it, or add it to train (classes there: {_some(classes)})"
             )
-    images: Listing = make_dataset(folder, {name: positions[name] for name in found}, EXTENSIONS, allow_empty=True)
-    filled = {label for _, label in images}
-    for name in found:
-        if positions[name] not in filled:
+    by_class: dict[str, list[Path]] = {name: [] for name in found}
+    for path in find_images(folder):
+        name, *below = path.relative_to(folder).parts
+        if below:  # what lies beside the class folders is no image of any
+            by_class[name].append(path)
+    for name, paths in by_class.items():
+        if not paths:
             raise ValueError(
-                f"the class folder {folder / name} holds no image ({' '.join(EXTENSIONS)}); fill or remove it"
+                f"the class folder {printable(folder / name)} holds no image ({' '.join(EXTENSIONS)}); "
+                "fill or remove it"
             )
-    return images
+    return [(path, positions[name]) for name, paths in by_class.items() for path in paths]
 
 
 def _some(names: list[str], most: int = 10) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _size(path: str) -> int:
-    return Path(path).stat().st_size
+    shown = ", ".join(printable(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

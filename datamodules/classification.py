@@ -75,7 +75,7 @@ class ClassificationDataModule(ResumableDataModule):
 
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
-        """Return what tells this data from other data, whatever folder it lies in, without reading all of it."""
+        """Return what tells this data from other data, whatever folder it lies in, without decoding it."""
 
     @abstractmethod
     def read(self) -> Splits:

@@ -69,7 +69,7 @@ class DenoisingDataModule(ResumableDataModule):
 
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
-        """Return what tells this data from other data, whatever folder it lies in, without reading all of it."""
+        """Return what tells this data from other data, whatever folder it lies in, without decoding it."""
 
     @abstractmethod
     def read_train(self) -> tuple[PackedImages, PackedImages | None]:

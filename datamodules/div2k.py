@@ -4,7 +4,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from datamodules.files.archive import IMAGE_NUMBERS
+from datamodules.files.archive import IMAGE_NUMBERS, find_elsewhere, missing_images
+from datamodules.files.listing import refuse_dead_link
 from datamodules.image_folder import ImageFolder
 
 
@@ -32,15 +33,22 @@ def official_files(folder: Path) -> list[Path]:
     """List the images that one of the two folders must hold, by the official numbering.
 
     Raises:
-        ValueError: the folder or some of the files are not there.
+        ValueError: the folder or some of the files are not there, or links that lead nowhere.
     """
     files = [folder / f"{number:04d}.png" for number in IMAGE_NUMBERS[folder.name]]
-    missing = [path.name for path in files if not path.is_file()]
-    if missing:
-        where = "does not exist" if not folder.exists() else f"lacks {len(missing)} of {len(files)} images"
-        first = f" ({missing[0]} first)" if folder.exists() else ""
-        raise ValueError(
-            f"DIV2K's folder {folder} {where}{first}; run: python scripts/prepare_data.py div2k --data-dir "
-            f"{shlex.quote(str(folder.parent))}, or point paths.data_dir at the folder that holds {folder.name}/"
-        )
-    return files
+    missing = missing_images(folder)
+    if not missing:
+        return files
+    for path in (folder, folder / missing[0]):
+        refuse_dead_link(path)
+    where = "does not exist" if not folder.exists() else f"lacks {len(missing)} of {len(files)} images"
+    first = f" ({missing[0]} first)" if folder.exists() else ""
+    if (found := find_elsewhere(folder)) is not None:
+        what = f"they are all in {found}: move them to {folder}" if folder.exists() else f"it is {found}: move it there"
+        if found.name == folder.name and found.parent != folder:
+            what += f", or point paths.data_dir at {found.parent}"
+        raise ValueError(f"DIV2K's folder {folder} {where}{first}, but {what}")
+    raise ValueError(
+        f"DIV2K's folder {folder} {where}{first}; run: python scripts/prepare_data.py div2k --data-dir "
+        f"{shlex.quote(str(folder.parent))}, or point paths.data_dir at the folder that holds {folder.name}/"
+    )

@@ -1,7 +1,5 @@
-"""Anybody's images to denoise: folders of PNG, JPEG or TIFF files."""
+"""Anybody's images to denoise, in folders."""
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,16 +7,17 @@ from typing import Any
 
 from datamodules.batching.packed_images import PackedImages
 from datamodules.denoising import DenoisingDataModule
+from datamodules.files.checksums import content_digest
 from datamodules.files.image_store import open_store
-
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+from datamodules.files.listing import list_images
+from datamodules.files.names import printable
 
 
 class ImageFolder(DenoisingDataModule):
     """Images of any sizes, in folders and the folders below them, decoded once into a store.
 
-    What happens to each kind of image is said in `datamodules.files.decode.open_image`; files of other types, and those
-    whose names start with a dot, are passed over.
+    Which files are images is said in `datamodules.files.listing`, what happens to each kind of them in
+    `datamodules.files.decode.open_image`, and both in docs/images.md.
 
     Args:
         train_dir: folder of the training images.
@@ -42,7 +41,7 @@ class ImageFolder(DenoisingDataModule):
         self.train_dir = Path(train_dir)
         self.val_dir = None if val_dir is None else Path(val_dir)
         # The name of a link, not of where it leads: data on another disk is still the same set.
-        self.test_dirs = {Path(os.path.abspath(folder)).name: Path(folder) for folder in test_dirs}
+        self.test_dirs = {printable(Path(os.path.abspath(folder)).name): Path(folder) for folder in test_dirs}
         if len(self.test_dirs) < len(test_dirs):
             raise ValueError(
                 f"datamodule.test_dirs={list(test_dirs)}: a set is named by its folder, and two have the same name; "
@@ -51,18 +50,16 @@ class ImageFolder(DenoisingDataModule):
         self.store_dir = Path(store_dir)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return a digest of each folder's names and sizes of images.
+        """Return a digest of the names and contents of each folder's images.
 
         Raises:
-            ValueError: a folder is missing or empty.
-            OSError: a folder cannot be listed.
+            ValueError: a folder is missing or empty, or one of its links leads nowhere.
+            OSError: a file cannot be read.
         """
-        digests = {"train": _digest(self.train_dir, self.files(self.train_dir, "datamodule.train_dir"))}
+        digests = {"train": self._digest(self.train_dir, "datamodule.train_dir")}
         if self.val_dir is not None:
-            digests["val"] = _digest(self.val_dir, self.files(self.val_dir, "datamodule.val_dir"))
-        tests = {
-            name: _digest(folder, self.files(folder, "datamodule.test_dirs")) for name, folder in self.test_dirs.items()
-        }
+            digests["val"] = self._digest(self.val_dir, "datamodule.val_dir")
+        tests = {name: self._digest(folder, "datamodule.test_dirs") for name, folder in self.test_dirs.items()}
         return {"dataset": self.dataset, **digests, "test": tests}
 
     def read_train(self) -> tuple[PackedImages, PackedImages | None]:
@@ -85,33 +82,5 @@ class ImageFolder(DenoisingDataModule):
     def _open(self, folder: Path, option: str) -> PackedImages:
         return open_store(self.files(folder, option), folder, self.store_dir, self.channels)
 
-
-def list_images(folder: Path, option: str) -> list[Path]:
-    """List the images in and below a folder, sorted by their path.
-
-    Args:
-        folder: where to look.
-        option: what named the folder, for the message.
-
-    Raises:
-        ValueError: it is no folder, or there is no image.
-    """
-    if not folder.is_dir():
-        found = "is a file" if folder.exists() else "does not exist"
-        raise ValueError(f"the folder {folder} {found}; point {option} at a folder of images")
-    found = [
-        path
-        for path in folder.rglob("*")
-        # A link that leads nowhere is listed, and fails to open: it must not be left out in silence.
-        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and not path.is_dir()
-    ]
-    if not found:
-        raise ValueError(
-            f"the folder {folder} holds no image ({' '.join(EXTENSIONS)}); fill it, or point {option} at another"
-        )
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _digest(folder: Path, files: list[Path]) -> str:
-    listing = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in files]
-    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+    def _digest(self, folder: Path, option: str) -> str:
+        return content_digest(self.files(folder, option), folder, self.store_dir)

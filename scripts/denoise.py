@@ -4,7 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from datamodules.files.listing import find_images
 from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.library_output import format_warnings_as_one_line
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.inference.denoise_photos import denoise_photos
 from wconv.experiment.inference.load import load_denoiser
@@ -31,10 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--sigma", type=float, default=0.0, help="first add white noise of this standard deviation, of 255, to try it"
     )
     options = parser.parse_args(arguments)
+    format_warnings_as_one_line()
     try:
         if not 0 <= options.sigma <= 255:
             raise ConfigError(f"--sigma {options.sigma:g}: choose a number from 0 to 255")
-        places = plan(options.inputs, options.out)
+        places = plan(options.inputs, options.out, find_images)
         denoiser = load_denoiser(options.run)
         make_room(next(iter(places)).parent if len(places) == 1 else options.out)
     except ConfigError as error:

@@ -9,7 +9,7 @@ from torchvision.datasets.utils import extract_archive
 
 from datamodules.cifar100 import verify
 from datamodules.div2k import official_files
-from datamodules.files.archive import ARCHIVES, check_space, missing_images, unpack
+from datamodules.files.archive import ARCHIVES, check_space, find_elsewhere, missing_images, unpack
 from datamodules.files.download import download, make_folder
 from datamodules.files.image_store import open_store
 
@@ -78,6 +78,9 @@ def prepare_div2k(data_dir: Path, url: str) -> None:
         OSError: a file that is there cannot be read.
     """
     to_do = [name for name in ARCHIVES if missing_images(data_dir / name)]
+    for name in to_do:
+        if find_elsewhere(data_dir / name) is not None:
+            official_files(data_dir / name)  # says where they are: they need no second download
     if to_do:
         make_folder(data_dir)
         check_space(data_dir, to_do)

@@ -35,6 +35,19 @@ def missing_images(folder: Path) -> list[str]:
     return [name for name in names if not (folder / name).is_file()]
 
 
+def find_elsewhere(folder: Path) -> Path | None:
+    """Find the images that one of the two folders lacks where unpacking and moving by hand leave them.
+
+    That is one folder further down (`DIV2K_train_HR/DIV2K_train_HR`, `data/DIV2K/DIV2K_train_HR`), or the folder above,
+    where it was itself named as the one that holds the two.
+    """
+    missing = missing_images(folder)
+    above = folder.parent.resolve()
+    beside = sorted(folder.parent.glob(f"*/{folder.name}"))
+    near = [folder / folder.name, *beside, *([above] if above.name == folder.name else [])]
+    return next((path for path in near if all((path / name).is_file() for name in missing)), None)
+
+
 def check_space(data_dir: Path, names: list[str]) -> None:
     """Say how much space some archives need, and see that it is there.
 

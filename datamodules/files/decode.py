@@ -1,9 +1,24 @@
 """Image files as 8-bit grey or RGB, whatever they were."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
+
+from datamodules.files.names import printable
+
+# Pillow refuses large pictures, as they might be an attack; here they are the user's own.
+Image.MAX_IMAGE_PIXELS = None
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def open_image(path: Path | str, channels: int) -> tuple[Image.Image, bool]:
@@ -11,8 +26,8 @@ def open_image(path: Path | str, channels: int) -> tuple[Image.Image, bool]:
 
     Pillow converts to colour or grey (ITU-R 601 luma): a palette is looked up, an alpha channel is dropped and not
     blended with anything, grey is repeated for colour. 16 bits of grey become 8 by scaling and rounding; of 16-bit
-    colour, and of 16-bit grey with alpha, Pillow reads the higher byte. Of several pages the first is read. A camera's
-    EXIF orientation is not applied.
+    colour, and of 16-bit grey with alpha, Pillow reads the higher byte. A camera's EXIF orientation is applied, so that
+    an image of any format is upright. Of what a phone stores beside a photograph (MPO) nothing is read.
 
     Args:
         path: the file.
@@ -22,16 +37,43 @@ def open_image(path: Path | str, channels: int) -> tuple[Image.Image, bool]:
         The image, and whether colour was made of grey or the reverse.
 
     Raises:
-        ValueError: the file is no image or a broken one, in one sentence with its path.
+        ValueError: the file is no image or a broken one, holds several, or is too large, in one sentence with its path.
     """
     mode = "L" if channels == 1 else "RGB"
     try:
         with Image.open(path) as opened:
-            image = _eight_bits(opened)
+            # Pillow maps some files of a known name into memory, and takes a mapped TIFF for turned before it is.
+            opened.filename = ""
+            if opened.format != "MPO" and (several := getattr(opened, "n_frames", 1)) > 1:
+                raise SeveralImages(several)
+            image = _eight_bits(_upright(opened))
             is_grey = image.mode in ("1", "L", "LA", "La")
             return image.convert(mode), is_grey == (mode == "RGB")
+    except SeveralImages as error:
+        raise ValueError(f"{printable(path)} {error}; save the one you want as a file of its own") from error
+    except MemoryError as error:
+        raise ValueError(f"{printable(path)} does not fit into memory; make it smaller or remove it") from error
     except Exception as error:  # Pillow's decoders raise many types on broken files
-        raise ValueError(f"{path} cannot be read as an image ({error}); repair or remove it") from error
+        raise ValueError(
+            f"{printable(path)} cannot be read as an image ({printable(error)}); repair or remove it"
+        ) from error
+
+
+class SeveralImages(Exception):
+    """A file holds more than one image."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"holds {count} frames or pages")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Load an image, and turn it as its EXIF data says."""
+    image.load()  # which turns a TIFF, and forgets that it was to be turned
+    orientation = 1
+    with suppress(Exception):  # Pillow raises many types on broken metadata, beside which the pixels may be whole
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -39,7 +81,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers, of unknown range")
     if image.mode.startswith("I"):  # convert("L") would clip 16 bits at 255
-        values = np.asarray(image).astype(np.int64)
+        values = np.asarray(image).astype(np.int32)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError("its pixels have more than 16 bits, of unknown range")
         return Image.fromarray(((values + 128) // 257).astype(np.uint8))

@@ -23,9 +23,11 @@ from rich.console import Console
 from rich.progress import track
 
 from datamodules.batching.packed_images import PackedImages
+from datamodules.files.checksums import checksums, file_checksum, place
 from datamodules.files.decode import open_image
+from datamodules.files.names import printable
 
-VERSION = 1
+VERSION = 2
 CHUNK = 32  # images decoded ahead of the writing
 
 
@@ -42,9 +44,9 @@ def open_store(files: Sequence[Path], folder: Path, store_dir: Path, channels: i
         ValueError: a file is no image, or the store cannot be written; in one sentence.
         OSError: a file cannot be read.
     """
-    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
-    store = store_dir / f"{folder.resolve().name}-{'grey' if channels == 1 else 'colour'}-{place}"
-    sources = [_source(file, folder) for file in files]
+    store = store_dir / f"{folder.resolve().name}-{'grey' if channels == 1 else 'colour'}-{place(folder)}"
+    contents = zip(files, checksums(files, folder, store_dir), strict=True)
+    sources = [{"name": file.relative_to(folder).as_posix(), "sha256": digest} for file, digest in contents]
     try:
         if _fault(store, sources, channels):
             store_dir.mkdir(parents=True, exist_ok=True)
@@ -55,7 +57,7 @@ def open_store(files: Sequence[Path], folder: Path, store_dir: Path, channels: i
                     _build(store, files, sources, channels, fault)
     except OSError as error:
         raise ValueError(
-            f"the image store {store} cannot be written ({error.strerror or error}); "
+            f"the image store {printable(store)} cannot be written ({error.strerror or error}); "
             "make room there, or choose another folder with datamodule.store_dir"
         ) from error
     index = json.loads((store / "index.json").read_text())
@@ -63,15 +65,12 @@ def open_store(files: Sequence[Path], folder: Path, store_dir: Path, channels: i
     converted = sum(image["converted"] for image in images)
     if converted:
         kinds = ("colour", "grey") if channels == 1 else ("grey", "colour")
-        warnings.warn(f"{folder}: {converted} of {len(images)} images are {kinds[0]} and made {kinds[1]}", stacklevel=2)
+        what = f"{converted} of {len(images)} images are {kinds[0]} and made {kinds[1]}"
+        warnings.warn(f"{printable(folder)}: {what}", stacklevel=2)
     pixels = torch.from_numpy(np.memmap(store / "pixels.bin", np.uint8, mode="c"))
     sizes = torch.tensor([[image["height"], image["width"]] for image in images])
-    return PackedImages.from_contiguous(pixels, sizes, channels, [image["name"] for image in images])
-
-
-def _source(file: Path, folder: Path) -> dict[str, Any]:
-    stat = file.stat()
-    return {"name": file.relative_to(folder).as_posix(), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    # By these names the images are known in tables, figures and on the terminal.
+    return PackedImages.from_contiguous(pixels, sizes, channels, [printable(image["name"]) for image in images])
 
 
 def _fault(store: Path, sources: list[dict[str, Any]], channels: int) -> str:
@@ -80,27 +79,22 @@ def _fault(store: Path, sources: list[dict[str, Any]], channels: int) -> str:
         return "is missing"
     try:
         index = json.loads((store / "index.json").read_text())
-        made_of = [{key: image[key] for key in ("name", "bytes", "mtime_ns")} for image in index["images"]]
-        pixels = sum(image["height"] * image["width"] * channels for image in index["images"])
-        sum(image["converted"] for image in index["images"])  # is read later
         if (index["version"], index["channels"]) != (VERSION, channels):
             return "is of another version"
+        made_of = [{key: image[key] for key in ("name", "sha256")} for image in index["images"]]
+        pixels = sum(image["height"] * image["width"] * channels for image in index["images"])
+        sum(image["converted"] for image in index["images"])  # is read later
         if made_of != sources:
             return "is out of date: the images have changed"
-        if (store / "pixels.bin").stat().st_size != pixels or _checksum(store / "pixels.bin") != index["sha256"]:
+        if (store / "pixels.bin").stat().st_size != pixels or file_checksum(store / "pixels.bin") != index["sha256"]:
             return "is damaged: its checksum is wrong"
     except (OSError, ValueError, KeyError, TypeError):
         return "is damaged: its index cannot be read"
     return ""
 
 
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _build(store: Path, files: Sequence[Path], sources: list[dict[str, Any]], channels: int, fault: str) -> None:
-    print(f"decoding {len(files)} images once, because the image store {store} {fault}", flush=True)
+    print(f"decoding {len(files)} images once, because the image store {printable(store)} {fault}", flush=True)
     part = store.with_name(f".{store.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     try:

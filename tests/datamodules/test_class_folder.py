@@ -12,7 +12,8 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from datamodules.class_folder import EXTENSIONS, ClassFolder
+from datamodules.class_folder import ClassFolder
+from datamodules.files.listing import EXTENSIONS
 
 
 def draw_image(seed: int, height: int = 8, width: int = 8, channels: int = 3) -> Image.Image:
@@ -261,7 +262,8 @@ def test_broken_image(tree: Path, split: str, fault: str) -> None:
     else:  # unreadable for root, too, as which tests may run
         path.unlink()
         path.symlink_to(path.parent / "gone.png")
-    refused(tree, f"{path} cannot be read as an image", "repair or remove it", val_dir="auto")
+    fault_said = "leads nowhere" if fault == "dangling link" else "cannot be read as an image"
+    refused(tree, f"{path} {fault_said}", "remove it", val_dir="auto")
 
 
 def test_pixels_of_unknown_range_are_refused(tree: Path) -> None:
@@ -286,11 +288,15 @@ def test_fingerprint_does_not_depend_on_the_place(tree: Path, tmp_path_factory: 
     assert json.loads(json.dumps(fingerprint)) == fingerprint
 
 
-@pytest.mark.parametrize("change", ["longer", "renamed", "added", "removed", "other class", "val", "swapped"])
+@pytest.mark.parametrize(
+    "change", ["longer", "renamed", "added", "removed", "other class", "val", "swapped", "other bytes"]
+)
 def test_fingerprint_tells_other_data(tree: Path, change: str) -> None:
     before, path = make(tree, val_dir="auto").fingerprint(), tree / "train" / "ant" / "0.png"
     if change == "longer":
         path.write_bytes(path.read_bytes() + b"x")
+    elif change == "other bytes":
+        path.write_bytes(path.read_bytes()[::-1])
     elif change == "renamed":
         path.rename(path.with_name("00.png"))
     elif change == "added":
@@ -308,12 +314,17 @@ def test_fingerprint_tells_other_data(tree: Path, change: str) -> None:
     assert make(tree, val_dir="auto").fingerprint() != before
 
 
-def test_fingerprint_reads_no_image_and_no_other_file(tree: Path) -> None:
-    before = make(tree).fingerprint()
+def test_fingerprint_decodes_no_image_and_reads_no_other_file(tree: Path) -> None:
     path = tree / "train" / "ant" / "0.png"
-    path.write_bytes(b"x" * path.stat().st_size)
+    path.write_bytes(b"no image")
+    before = make(tree).fingerprint()
     (tree / "train" / "ant" / "notes.txt").write_text("no image")
     assert make(tree).fingerprint() == before
+
+
+def test_fingerprint_is_the_same_with_a_memory_and_without(tree: Path) -> None:
+    kept = make(tree, store_dir=str(tree / "stores"))
+    assert kept.fingerprint() == kept.fingerprint() == make(tree).fingerprint()
 
 
 def test_fingerprint_refuses_what_reading_refuses(tree: Path) -> None:

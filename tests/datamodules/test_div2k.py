@@ -159,6 +159,49 @@ def test_missing_folder_or_files(tmp_path: Path, name: str) -> None:
     refused(data_dir, name, "does not exist")
 
 
+def lay_out(folder: Path, numbers: range) -> None:
+    folder.mkdir(parents=True)
+    for number in numbers:
+        (folder / f"{number:04d}.png").touch()
+
+
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize(
+    ("lies", "words"),
+    [
+        ("NAME/NAME", "lacks N of N images (0001.png first), but they are all in PLACE: move them to FOLDER"),
+        ("DIV2K/NAME", "does not exist, but it is PLACE: move it there, or point paths.data_dir at PLACE/.."),
+    ],
+)
+def test_images_one_folder_further_down_are_found(tmp_path: Path, part: int, lies: str, words: str) -> None:
+    name, numbers = (("DIV2K_train_HR", range(1, 801)), ("DIV2K_valid_HR", range(801, 901)))[part]
+    place, folder = tmp_path / lies.replace("NAME", name), tmp_path / name
+    lay_out(place, numbers)
+    with pytest.raises(ValueError, match="DIV2K's folder") as caught:
+        official_files(folder)
+    said = words.replace("PLACE/..", str(place.parent)).replace("PLACE", str(place)).replace("FOLDER", str(folder))
+    said = said.replace("N of N", f"{len(numbers)} of {len(numbers)}").replace("0001", f"{numbers[0]:04d}")
+    assert str(caught.value) == f"DIV2K's folder {folder} {said}"
+
+
+def test_the_folder_itself_named_as_the_one_that_holds_it(tmp_path: Path) -> None:
+    folder = tmp_path / "DIV2K_train_HR"
+    lay_out(folder, range(1, 801))
+    with pytest.raises(ValueError, match=rf"but it is {folder}: .* or point paths.data_dir at {tmp_path}$"):
+        official_files(folder / "DIV2K_train_HR")
+
+
+def test_links_that_lead_nowhere_are_no_reason_to_download(tmp_path: Path) -> None:
+    folder = tmp_path / "DIV2K_valid_HR"
+    lay_out(folder, range(802, 901))
+    (folder / "0801.png").symlink_to("gone.png")
+    with pytest.raises(ValueError, match=r"the link .*/0801\.png leads nowhere \(to gone\.png\); mend or remove it"):
+        official_files(folder)
+    (tmp_path / "DIV2K_train_HR").symlink_to("unplugged")
+    with pytest.raises(ValueError, match=r"the link .*/DIV2K_train_HR leads nowhere \(to unplugged\); mend or remove"):
+        official_files(tmp_path / "DIV2K_train_HR")
+
+
 def refused(data_dir: Path, name: str, found: str) -> None:
     data = make(data_dir)
     read = data.read_train if name == "DIV2K_train_HR" else data.read_test

@@ -1,5 +1,6 @@
 """Which files of a folder are images, what a folder can be wrong in, and what tells its data from other data."""
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.image_folder import EXTENSIONS, ImageFolder
+from datamodules.files.listing import EXTENSIONS
+from datamodules.image_folder import ImageFolder
 
 
 def draw_image(seed: int, height: int = 12, width: int = 14, channels: int = 3) -> Image.Image:
@@ -136,8 +138,7 @@ def test_broken_image(tree: Path, part: str, fault: str) -> None:
 
 def test_link_that_leads_nowhere_is_not_left_out_in_silence(tree: Path) -> None:
     (tree / "Set2" / "02.png").symlink_to(tree / "gone.png")
-    with pytest.raises(FileNotFoundError, match=r"02\.png"):
-        load(tree)
+    refused(load, tree, f"the link {tree / 'Set2' / '02.png'} leads nowhere (to {tree / 'gone.png'}); mend or remove")
 
 
 @pytest.mark.parametrize("test_dirs", [[], "folder"])
@@ -187,16 +188,20 @@ def test_fingerprint_does_not_depend_on_the_place(tree: Path, monkeypatch: pytes
 
 def test_fingerprint_needs_no_decoding(tree: Path) -> None:
     make(tree).fingerprint()
-    assert not (tree / "stores").exists()
+    assert not list((tree / "stores").glob("*"))
 
 
 @pytest.mark.parametrize("part", ["train", "mine", "Set2"])
-@pytest.mark.parametrize("change", ["renamed", "one more", "one less", "other bytes"])
+@pytest.mark.parametrize("change", ["renamed", "one more", "one less", "other bytes", "other bytes, as many"])
 def test_fingerprint_tells_other_files(tree: Path, part: str, change: str) -> None:
     folders = {"val_dir": str(tree / "mine"), "test_dirs": [str(tree / "Set2")]}
     before = make(tree, **folders).fingerprint()
     path = tree / part / "01.png"
-    if change == "renamed":
+    if change == "other bytes, as many":
+        status, content = path.stat(), path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    elif change == "renamed":
         path.rename(tree / part / "09b.png")
     elif change == "one more":
         draw_image(0).save(tree / part / "11.png")
@@ -215,3 +220,33 @@ def test_fingerprint_tells_which_folder_is_which(tree: Path) -> None:
         make(tree, train_dir=str(tree / "Set2"), test_dirs=[str(tree / "train")]).fingerprint(),
     ]
     assert all(one != other for position, one in enumerate(prints) for other in prints[:position])
+
+
+# Names
+
+
+ODD_NAMES = [os.fsdecode(b"caf\xe9"), "line\nbreak", "\x1b[31mred", "küste", "a b", "-x", "=1+1"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_names_of_any_bytes_are_read_and_shown_as_text(
+    tree: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "Set2").rename(tree / name)
+    draw_image(7, channels=1).save(tree / name / f"{name}.png")
+    with pytest.warns(UserWarning, match="1 of 3 images are grey") as caught:
+        data = load(tree, test_dirs=[str(tree / name)])
+    shown = name.encode("utf-8", "backslashreplace").decode()
+    shown = shown.replace("\n", r"\n").replace("\x1b", r"\x1b")
+    assert list(data.test) == [shown]
+    assert f"{shown}.png" in data.test[shown].names
+    said = capsys.readouterr().out.splitlines() + [str(warning.message) for warning in caught]
+    assert len(said) == 3
+    for text in (*said, *data.test, *data.test[shown].names, str(data.fingerprint())):
+        assert text.isprintable()
+        text.encode()
+    (tree / name / f"{name}.png").write_text("no image")
+    refused(load, tree, f"{shown}.png cannot be read as an image", test_dirs=[str(tree / name)])
+    (tree / name / f"{name}.png").unlink()
+    (tree / name / f"{name}.png").symlink_to("gone")
+    refused(load, tree, f"{shown}.png leads nowhere", test_dirs=[str(tree / name)])

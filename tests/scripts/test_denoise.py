@@ -1,6 +1,8 @@
 """Cleaning pictures on the command line, with models that are easy to check in place of a trained one."""
 
 import importlib.util
+import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -271,3 +273,30 @@ def test_help_says_that_a_denoiser_knows_one_noise(script, capsys):
     with pytest.raises(SystemExit):
         script.main(["--help"])
     assert "the results are poor" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"caf\xe9"), "line\nbreak", "\x1b[31mred"])
+def test_names_of_any_bytes_are_shown_as_text(tmp_path, name):
+    """On a real standard output, which takes no undecodable bytes."""
+    draw(tmp_path / "in" / name / f"{name}.png")
+    draw(tmp_path / "in" / name / f"{name}.gif")
+    (tmp_path / "in" / f"{name}.png").write_text("no picture")
+    code = f"""
+import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "scripts")!r}]
+import denoise
+from tests.scripts.test_denoise import Darker, Trained
+denoise.load_denoiser = lambda run: Trained(Darker(), channels=3)
+sys.exit(denoise.main(["run", *sys.argv[1:]]))
+"""
+    words = [sys.executable, "-c", code, tmp_path / "in", "-o", tmp_path / "out"]
+    done = subprocess.run(words, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"})
+    shown = name.encode("utf-8", "backslashreplace").decode().replace("\n", r"\n").replace("\x1b", r"\x1b")
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert done.returncode == 1
+    assert len(out.splitlines()) == 3
+    assert f"{tmp_path}/in/{shown}/{shown}.png -> {tmp_path}/out/{shown}/{shown}.png\n" in out
+    assert out.endswith("1 of 2 pictures cleaned, 1 failed\n")
+    warning, failure = err.splitlines()
+    assert warning.startswith(f"warning: {tmp_path}/in: images of formats that are not read are passed over (1 .gif)")
+    assert failure.startswith(f"denoise: {tmp_path}/in/{shown}.png cannot be read as a picture")
+    assert (tmp_path / "out" / name / f"{name}.png").is_file()

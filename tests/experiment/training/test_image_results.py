@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from datamodules.batching.patches import EvaluationImage
 from wconv.experiment.tasks.denoising import Denoising
 from wconv.experiment.tasks.noise import GaussianNoise
-from wconv.experiment.training.image_results import ImageResults
+from wconv.experiment.training.image_results import ImageResults, panel_names
 
 
 def frames(
@@ -59,6 +59,36 @@ def test_eight_at_most_are_drawn_from_the_first_to_the_last(written, count, draw
 def test_images_of_the_same_name_in_several_folders_have_pictures_of_their_own(written):
     given = frames(2, "one", "deep/{}.png") + frames(2, "two", "{}.v1.jpg")
     assert written(given) == ["one-deep-0.png", "one-deep-1.png", "two-0.v1.png", "two-1.v1.png"]
+
+
+def test_no_panel_is_written_over_another(written):
+    names = ["x.png", "x.tif", "X.png", "a/b.png", "a-b.png", "x-2.png"]
+    given = [image._replace(name=name) for image, name in zip(frames(6), names, strict=True)]
+    assert written(given) == [
+        "set-X-3.png",
+        "set-a-b-2.png",
+        "set-a-b.png",
+        "set-x-2-2.png",
+        "set-x-2.png",
+        "set-x.png",
+    ]
+
+
+def test_panels_of_sets_whose_names_run_together():
+    assert panel_names([("a", "b-c.png"), ("a-b", "c.png"), ("a", "b/c.png")]) == ["a-b-c", "a-b-c-2", "a-b-c-3"]
+
+
+ODD = ["caf\udce9.png", "line\nbreak.png", "\x1b[31mred.png", f"{'deep/' * 100}x.png", "\udce9" * 120 + ".png"]
+ODD += [f"{'é' * 120}.png", f"{'é' * 120}.tif"]
+
+
+def test_names_that_no_file_or_table_takes_do_not_end_the_run(written, tmp_path):
+    given = [image._replace(name=name) for image, name in zip(frames(len(ODD)), ODD, strict=True)]
+    panels = written(given)
+    assert len(panels) == len(ODD)
+    assert all(panel.isprintable() and len(panel.encode()) < 220 for panel in panels)
+    assert {"set-caf\\udce9.png", "set-line\\nbreak.png", "set-\\x1b[31mred.png"} <= set(panels)
+    assert "caf\\udce9.png" in (tmp_path / "images.csv").read_text()
 
 
 def test_every_image_has_a_row(written, tmp_path):

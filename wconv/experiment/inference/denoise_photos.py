@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from wconv.experiment.common.text import one_line
+from wconv.experiment.common.text import escape_control_characters, one_line
 from wconv.experiment.inference.load import Denoiser
 from wconv.experiment.inference.photo import PhotoError, read_photo, replace_pixels, write_photo
 from wconv.experiment.tasks.random_streams import seeded_generator
@@ -56,21 +56,22 @@ def denoise_photos(places: Mapping[Path, Path], denoiser: Denoiser, sigma: float
         try:
             photo = read_photo(source)
             _say_channels(tally, len(photo.pixels), denoiser.channels)
-            with _progress(source.name) as step:
+            with _progress(escape_control_characters(source.name)) as step:
                 pixels, approximate = denoise_pixels(photo.pixels, denoiser, sigma, step)
             write_photo(replace_pixels(photo, pixels), target)
         except PhotoError as error:
             tally.failed += 1
-            print(f"denoise: {error}", file=sys.stderr, flush=True)
+            print(f"denoise: {escape_control_characters(error)}", file=sys.stderr, flush=True)
         except (RuntimeError, MemoryError) as error:  # what PyTorch raises where memory runs out
             tally.failed += 1
             reason = f"{source} could not be denoised ({one_line(error)}); make room or clean it on another machine"
-            print(f"denoise: {reason}", file=sys.stderr, flush=True)
+            print(f"denoise: {escape_control_characters(reason)}", file=sys.stderr, flush=True)
         else:
             tally.cleaned += 1
             tally.approximate += approximate
             remarks = [*photo.remarks, *(["in tiles, which changes it a little"] if approximate else [])]
-            print(f"{source} -> {target}" + (f" ({'; '.join(remarks)})" if remarks else ""), flush=True)
+            line = f"{source} -> {target}" + (f" ({'; '.join(remarks)})" if remarks else "")
+            print(escape_control_characters(line), flush=True)
     return tally
 
 

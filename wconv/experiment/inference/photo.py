@@ -1,7 +1,6 @@
 """A user's photo as numbers, and back into a file like the one that it came from."""
 
 import io
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.text import one_line
 from wconv.experiment.inference.photo_metadata import after_loading, before_loading
 
+# Pillow refuses large pictures, as they might be an attack; here they are the user's own.
+Image.MAX_IMAGE_PIXELS = None
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pnm", ".pbm")
 ORIENTATION = 274
@@ -60,12 +61,14 @@ def read_photo(path: Path) -> Photo:
         PhotoError: it cannot be read, or not be written again as what it is.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the user's own, and merely large
-            with Image.open(path) as image:
-                return _read(image)
+        with Image.open(path) as image:
+            # Pillow maps some files of a known name into memory, and takes a mapped TIFF for turned before it is.
+            image.filename = ""
+            return _read(image)
     except PhotoError as error:
         raise PhotoError(f"{path} {error}") from error
+    except MemoryError as error:
+        raise PhotoError(f"{path} does not fit into memory; make it smaller or clean it on another machine") from error
     except Exception as error:  # Pillow's decoders raise many types on broken files
         raise PhotoError(f"{path} cannot be read as a picture ({one_line(error)}); repair or remove it") from error
 

@@ -1,26 +1,29 @@
 """Which photos a command line names, and where each of them goes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.inference.photo import EXTENSIONS
 
+FindImages = Callable[[Path], list[Path]]
 
-def plan(inputs: list[Path], out: Path) -> dict[Path, Path]:
+
+def plan(inputs: list[Path], out: Path, find_images: FindImages) -> dict[Path, Path]:
     """Return the photos, in order: where each goes, and where it is.
 
     Args:
-        inputs: photos, and folders of which all photos are taken, those in folders further down too. What is
-            hidden (its name starts with a dot) and what lies in `out` is passed over.
+        inputs: photos, and folders of which all photos are taken but those that lie in `out`.
         out: a folder, or the file to write where the only input is a file.
+        find_images: lists the photos in and below a folder, or raises `ValueError` with one sentence. It is handed in,
+            as the data sets list theirs by the same rule, and no room may import them.
 
     Raises:
         ConfigError: there is nothing to do, two photos would go to one place, or one to the place of an input.
     """
     places: dict[Path, Path] = {}
-    for source, target in _pairs(inputs, out):
+    for source, target in _pairs(inputs, out, find_images):
         other = places.setdefault(target, source)
         if not _same(source, other):
             raise ConfigError(f"{other} and {source} would both be written to {target}; clean them one by one")
@@ -34,7 +37,7 @@ def plan(inputs: list[Path], out: Path) -> dict[Path, Path]:
     return places
 
 
-def _pairs(inputs: list[Path], out: Path) -> Iterator[tuple[Path, Path]]:
+def _pairs(inputs: list[Path], out: Path, find_images: FindImages) -> Iterator[tuple[Path, Path]]:
     if len(inputs) == 1 and inputs[0].is_file() and _is_file_name(out):
         if _kind(inputs[0]) != _kind(out):
             raise ConfigError(f"{out} would be a file like {inputs[0]}; give it the ending {inputs[0].suffix!r} too")
@@ -44,22 +47,24 @@ def _pairs(inputs: list[Path], out: Path) -> Iterator[tuple[Path, Path]]:
         raise ConfigError(f"{out} is no folder, and only a single picture can go to a file; name a folder with -o")
     for path in inputs:
         if path.is_dir():
-            yield from ((photo, out / photo.relative_to(path)) for photo in _photos(path, out))
+            yield from ((photo, out / photo.relative_to(path)) for photo in _photos(path, out, find_images))
         elif path.exists():
             yield path, out / path.name
+        elif path.is_symlink():
+            raise ConfigError(f"the link {path} leads nowhere (to {os.readlink(path)}); mend or remove it")
         else:
             raise ConfigError(f"{path} does not exist; name pictures and folders of pictures")
 
 
-def _photos(folder: Path, out: Path) -> list[Path]:
+def _photos(folder: Path, out: Path, find_images: FindImages) -> list[Path]:
+    try:
+        found = find_images(folder)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     # The results of the command's last call, where they lie inside. If `out` is the folder itself, `plan` refuses.
-    results = out.resolve() if out.resolve() != folder.resolve() else None
-    found = []
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        again = results is not None and path.resolve().is_relative_to(results)
-        if path.suffix.lower() in EXTENSIONS and path.is_file() and not hidden and not again:
-            found.append(path)
+    results = out.resolve()
+    if results != folder.resolve():
+        found = [path for path in found if not path.resolve().is_relative_to(results)]
     if not found:
         raise ConfigError(f"{folder} holds no picture ({' '.join(EXTENSIONS)}); name another folder")
     return found

@@ -1,6 +1,7 @@
 """images.csv and panels of what a denoiser did to test images."""
 
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,13 @@ import pytorch_lightning as pl
 from PIL import Image
 
 from wconv.experiment.common.files import write_atomically
+from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.reports.panels import DIFFERENCE_GAIN, difference, encode_png, make_panel
 from wconv.experiment.tasks.denoising import Denoising
 from wconv.experiment.tasks.image_quality import psnr
 
 PANELS = 8
+NAME_BYTES = 200  # of a panel's file; file systems take 255, some of which go to the temporary file
 
 
 class ImageResults(pl.Callback):
@@ -25,6 +28,16 @@ class ImageResults(pl.Callback):
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.panels: dict[str, dict[str, Image.Image]] = {}  # by set and image
+        self.files: dict[tuple[str, int], str] = {}  # by set and position
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Name the panels of all images, those of other processes too, so that none is written over another."""
+        if isinstance(pl_module, Denoising):
+            assert trainer.test_dataloaders is not None
+            dataset = trainer.test_dataloaders.dataset
+            images = [dataset[index] for index in range(len(dataset))]
+            names = panel_names((image.set_name, image.name) for image in images)
+            self.files = {(image.set_name, image.position): name for image, name in zip(images, names, strict=True)}
 
     def on_test_batch_end(
         self,
@@ -39,8 +52,7 @@ class ImageResults(pl.Callback):
         count = int(trainer.num_test_batches[0])
         wanted = np.linspace(0, count - 1, max(1, PANELS // trainer.world_size)).round()
         if isinstance(pl_module, Denoising) and batch_idx in wanted:
-            name = Path(batch.name).with_suffix("").as_posix().replace("/", "-")
-            path = self.directory / "images" / f"{batch.set_name}-{name}.png"
+            path = self.directory / "images" / f"{self.files[batch.set_name, batch.position]}.png"
             panel = make_panel(
                 {
                     "clean": batch.clean,
@@ -56,10 +68,32 @@ class ImageResults(pl.Callback):
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write images.csv; loggers that show images and tables get those of a set together."""
         if isinstance(pl_module, Denoising) and trainer.is_global_zero:
-            write_atomically(self.directory / "images.csv", pl_module.images.to_csv(index=False).encode())
+            write_atomically(
+                self.directory / "images.csv", pl_module.images.to_csv(index=False).encode(errors="backslashreplace")
+            )
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
                     for name, panels in self.panels.items():
                         logger.log_image(f"test/{name}", list(panels.values()), caption=list(panels))
                 if hasattr(logger, "log_table"):
                     logger.log_table("test/images", dataframe=pl_module.images)
+
+
+def panel_names(images: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the name of each image's panel, without its ending: SET-IMAGE, numbered where another has it.
+
+    Args:
+        images: set and name of each; a name may have folders.
+    """
+    taken, names = set[str](), []
+    for set_name, image in images:
+        text = f"{set_name}-{PurePosixPath(image).with_suffix('')}".replace("/", "-")
+        # Whatever the file system of the images takes, that of the run may not: undecodable bytes, long names.
+        stem = name = escape_control_characters(text).encode()[:NAME_BYTES].decode(errors="ignore")
+        number = 1
+        while name.casefold() in taken:  # some file systems do not tell capitals apart
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names

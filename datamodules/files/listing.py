@@ -1,0 +1,151 @@
+"""Which files of a folder are images: one rule for all data sets and commands, explained in docs/images.md."""
+
+import os
+import stat
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from datamodules.files.names import printable
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pnm", ".pbm")
+# Images that are not read; a folder may well have been meant to be used with them.
+OTHER_FORMATS = (
+    *(
+        ".gif",
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jxl",
+        ".jp2",
+        ".j2k",
+        ".jfif",
+        ".jpe",
+        ".mpo",
+        ".svg",
+        ".psd",
+        ".tga",
+        ".ico",
+    ),
+    *(".exr", ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".dcm", ".fits"),
+)
+# What systems put into folders, in lower case; whatever starts with a dot is left out besides.
+LEFTOVERS = {
+    *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),  # NAS of Synology, of QNAP
+    *("__macosx", "network trash folder", "temporary items"),  # macOS
+    *("$recycle.bin", "recycler", "system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini"),  # Windows
+    *("lost+found", "~snapshot", "__pycache__"),
+}
+THUMBNAILS = ("synophoto_thumb", "synofile_thumb")  # of a Synology NAS, where they were copied out of their folder
+
+Above = frozenset[tuple[int, int]]  # device and number of the folders that one lies in
+
+
+def list_images(folder: Path, option: str) -> list[Path]:
+    """List the images in and below a folder, sorted by their path.
+
+    Args:
+        folder: where to look.
+        option: what named the folder, for the message.
+
+    Raises:
+        ValueError: it is no folder, there is no image, or as `find_images`.
+    """
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "does not exist"
+        raise ValueError(f"the folder {printable(folder)} {found}; point {option} at a folder of images")
+    images = find_images(folder)
+    if not images:
+        raise ValueError(
+            f"the folder {printable(folder)} holds no image ({' '.join(EXTENSIONS)}); fill it, or point {option} "
+            "at another"
+        )
+    return images
+
+
+def find_images(folder: Path) -> list[Path]:
+    """List the images in and below a folder, sorted by their path; those of other formats are counted in a warning.
+
+    Raises:
+        ValueError: a link leads nowhere, or a folder cannot be listed; in one sentence.
+    """
+    images, others = [], Counter[str]()
+    for path in _files(folder, _above(folder)):
+        suffix = path.suffix.lower()
+        if suffix in EXTENSIONS:
+            images.append(path)
+        elif suffix in OTHER_FORMATS:
+            others[suffix] += 1
+    if others:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
+        # Without a level of the stack: from one place, Python shows the same words once.
+        warnings.warn(
+            f"{printable(folder)}: images of formats that are not read are passed over ({kinds}); "
+            "save them as PNG to use them",
+            stacklevel=1,
+        )
+    return sorted(images, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def find_folders(folder: Path) -> list[Path]:
+    """List the folders in a folder, sorted by their names; raises as `find_images`."""
+    return [path for path, identity in _entries(folder, _above(folder)) if identity]
+
+
+def refuse_dead_link(path: Path) -> None:
+    """Raise `ValueError` where a path is a link that leads nowhere, in one sentence."""
+    if path.is_symlink() and not path.exists():
+        raise ValueError(
+            f"the link {printable(path)} leads nowhere (to {printable(os.readlink(path))}); mend or remove it"
+        )
+
+
+def _above(folder: Path) -> Above:
+    real = folder.resolve()
+    return frozenset(_identity(path.stat()) for path in (real, *real.parents))
+
+
+def _files(folder: Path, above: Above) -> Iterator[Path]:
+    """Yield the files in and below a folder."""
+    for path, identity in _entries(folder, above):
+        if identity:
+            yield from _files(path, above | {identity})
+        else:
+            yield path
+
+
+def _entries(folder: Path, above: Above) -> Iterator[tuple[Path, tuple[int, int] | None]]:
+    """Yield the files and folders in a folder, folders with their identity; links are what they lead to."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise ValueError(
+            f"the folder {printable(folder)} cannot be listed ({error.strerror}); make it readable or remove it"
+        ) from error
+    for name in names:
+        path = folder / name
+        if _is_leftover(name):
+            continue
+        try:
+            status = path.stat()
+        except OSError as error:
+            refuse_dead_link(path)
+            if isinstance(error, FileNotFoundError):  # removed since it was listed
+                continue
+            raise
+        if stat.S_ISDIR(status.st_mode):
+            # A link to a folder that it lies in would go round in a circle.
+            if _identity(status) not in above:
+                yield path, _identity(status)
+        elif stat.S_ISREG(status.st_mode):
+            yield path, None
+
+
+def _is_leftover(name: str) -> bool:
+    lower = name.lower()
+    return lower.startswith((".", *THUMBNAILS)) or lower in LEFTOVERS
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
