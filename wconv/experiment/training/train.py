@@ -53,6 +53,7 @@ def train(config: DictConfig, typed: Iterable[str] = ()) -> Result:
             task = build_task(config, model, **data.task_arguments)
             files = AtomicCheckpointIO()
             trainer = build_trainer(absolute, run, task, files)
+            preflight.check_shares(trainer.world_size, data)
         with finish_wandb(trainer), run.acquire() as to_do:
             if to_do:
                 resume = resume_checkpoint(run, trainer, files)
