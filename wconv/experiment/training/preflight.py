@@ -44,29 +44,6 @@ def check(config: DictConfig, run: Run, data: Any) -> None:
     _check_folder(run, CHECKPOINTS * (weights + state) + PANELS * pixels * BYTES_PER_PIXEL + TABLES)
 
 
-def check_shares(world_size: int, data: Any) -> None:
-    """See that every process gets an image of each set; one without any would leave the others waiting.
-
-    Args:
-        world_size: number of processes.
-        data: the loaded data.
-
-    Raises:
-        ConfigError: a set has fewer images: which, and what to do.
-    """
-    parts = {
-        "a training batch": data.train_dataloader().sampler.batch_size,
-        "the validation set": len(data.val_dataloader().dataset),
-        "the test set": len(data.test_dataloader().dataset),
-    }
-    for part, images in parts.items():
-        if images < world_size:
-            raise ConfigError(
-                f"{part} has {images} image{'s' * (images > 1)} for {world_size} processes, and each needs one; "
-                f"use more images, or trainer.devices={images} with trainer.num_nodes=1"
-            )
-
-
 def _check_device(trainer: DictConfig) -> str:
     """Return "cuda", "mps" or "cpu"."""
     accelerator, precision = trainer.accelerator, str(trainer.precision)
