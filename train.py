@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wconv.experiment.common.checkout import CONFIGS
+from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.signals import deferred_signals
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def before_grid(arguments: list[str], configs: Path) -> str:
 
 def main() -> int:
     """Run what the command line asks for and return the exit code."""
-    with deferred_signals():
+    with tolerate_closed_output(drop_lines=True), deferred_signals():
         from wconv.experiment.command_line.launch import run_command_line
 
         return run_command_line(sys.argv[1:], train, before_grid, CONFIGS)

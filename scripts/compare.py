@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wconv.experiment.common.files import write_atomically
+from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.tables import to_csv, to_markdown
 from wconv.experiment.runs.saved_runs import find_runs
 
 
+@tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -4,11 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.sweep import actions
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: as train.py; 2 with one sentence on stderr where something is wrong."""
     parser = argparse.ArgumentParser(

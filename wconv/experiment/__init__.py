@@ -28,10 +28,11 @@ def run(words: Sequence[str]) -> "Result":
     from wconv.experiment.command_line.arguments import parse_command_line
     from wconv.experiment.common.checkout import CONFIGS
     from wconv.experiment.common.exceptions import ConfigError
+    from wconv.experiment.common.output import tolerate_closed_output
     from wconv.experiment.common.signals import deferred_signals
     from wconv.experiment.training.train import train
 
-    with deferred_signals():
+    with tolerate_closed_output(drop_lines=True), deferred_signals():
         line = parse_command_line(words, CONFIGS)
         if line.config is None:
             raise ConfigError(f"{' '.join(words)}: run takes the words of a single run, without options")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wconv.experiment.common.exceptions import ConfigError, Interrupted, RunError
 from wconv.experiment.common.files import write_atomically
-from wconv.experiment.common.text import one_line
+from wconv.experiment.common.text import escape_control_characters, one_line
 
 # What says that a value or a file is wrong, by name: to look at them must not import the libraries they come from.
 OF_USERS = (ValueError, OSError)
@@ -60,7 +60,7 @@ def log_failure(folder: Path, name: str = "error.log") -> Iterator[None]:
         with suppress(OSError):  # no room for it
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(log, "".join(traceback.format_exception(error)).encode())
-        raise RunError(failure_message(error, log)) from error
+        raise RunError(_message_of_all(error, log)) from error
 
 
 def save_traceback(error: BaseException) -> RunError:
@@ -68,6 +68,16 @@ def save_traceback(error: BaseException) -> RunError:
     with tempfile.NamedTemporaryFile("w", prefix="wconv-error-", suffix=".log", delete=False) as log:
         log.write("".join(traceback.format_exception(error)))
     return RunError(failure_message(error, Path(log.name)))
+
+
+def _message_of_all(error: Exception, log: Path) -> str:
+    """Return why a run failed; where another process failed before, why that did: here only its absence is felt."""
+    for other in sorted(log.parent.glob("error.rank*.log")):
+        if other != log:
+            with suppress(OSError, IndexError):
+                reason = escape_control_characters(other.read_text().strip().splitlines()[-1])
+                return f"the run failed in another process with {reason} (see {other})"
+    return failure_message(error, log)
 
 
 def failure_message(error: BaseException, log: Path) -> str:

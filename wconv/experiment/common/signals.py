@@ -1,4 +1,6 @@
-"""SIGTERM, SIGINT and SIGUSR1: they set a flag, and the training leaves where nothing is lost.
+"""The signals that mean stop: they set a flag, and the training leaves where nothing is lost.
+
+SIGHUP is one of them: the terminal was closed. Where it is ignored, as by nohup, it stays so.
 
 A handler that does more is a trap: it runs between any two instructions, and in one process of several only.
 """
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 _received: list[int] = []
 
@@ -27,7 +29,7 @@ def deferred_signals() -> Iterator[None]:
         yield
         return
     _received.clear()
-    before = {number: signal.signal(number, _keep) for number in STOP_SIGNALS}
+    before = {number: signal.signal(number, _keep) for number in _heeded()}
     try:
         yield
     finally:
@@ -38,13 +40,19 @@ def deferred_signals() -> Iterator[None]:
 def install_handlers() -> None:
     """Set our handlers again where a library has put its own in their place, within `deferred_signals`."""
     if threading.current_thread() is threading.main_thread():
-        for number in STOP_SIGNALS:
+        for number in _heeded():
             signal.signal(number, _keep)
 
 
 def stop_signal() -> str:
     """Return the name of the signal that asked to stop; nothing where none did."""
     return signal.Signals(_received[0]).name if _received else ""
+
+
+def _heeded() -> list[signal.Signals]:
+    """Return the signals that mean stop to this process."""
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [number for number in STOP_SIGNALS if not (ignored and number == signal.SIGHUP)]
 
 
 def _keep(number: int, frame: FrameType | None) -> None:

@@ -37,7 +37,11 @@ INTERVAL: Rule = (
     lambda value: value is None or isinstance(value, str) or POSITIVE[0](value),
     "a part of an epoch, a number of batches, or DD:HH:MM:SS",
 )
-DURATION: Rule = (lambda value: value is None or isinstance(value, str), "DD:HH:MM:SS, or null")
+# The form is Lightning's to check; no time at all would train nothing.
+DURATION: Rule = (
+    lambda value: value is None or (isinstance(value, str) and value.strip("0: ") != ""),
+    "a time above 0 as DD:HH:MM:SS, or null",
+)
 OPTIONAL_LIST: Rule = (
     lambda value: value is None or (OmegaConf.is_list(value) and all(map(_number, value))),
     "a list of numbers, or null",

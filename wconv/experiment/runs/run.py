@@ -131,7 +131,8 @@ class Run:
                     shutil.rmtree(path)
                 elif not path.name.startswith(LOCK):
                     path.unlink()
-        (self.directory / "error.log").unlink(missing_ok=True)
+        for log in (self.directory / "error.log", *self._logs_of_other_processes()):
+            log.unlink(missing_ok=True)
         for folder in (self.directory, self.checkpoints, self.directory / "images"):
             remove_temporary_files(folder)
         self._write("config.yaml", sealed_config(OmegaConf.to_yaml(self.config, resolve=True)))
@@ -147,9 +148,16 @@ class Run:
                 if isinstance(error, Interrupted):
                     self.write_results("interrupted")
                 else:
-                    self._write("error.log", "".join(traceback.format_exception(error.__cause__ or error)))
+                    lines = traceback.format_exception(error.__cause__ or error)
+                    lines += [
+                        f"\nAnother process failed before: see {log}\n" for log in self._logs_of_other_processes()
+                    ]
+                    self._write("error.log", "".join(lines))
                     self.write_results("failed", error=str(error), diverged=isinstance(error, Diverged))
             raise
+
+    def _logs_of_other_processes(self) -> list[Path]:
+        return sorted(self.directory.glob("error.rank*.log"))
 
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.directory / name, text.encode())

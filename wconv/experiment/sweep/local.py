@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from wconv.experiment.common.exceptions import SEVERITY, Interrupted, worst_exit_code
+from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.sweep import status_table
 from wconv.experiment.sweep.launches import LOCK, Launch, new_launch
 from wconv.experiment.sweep.manifest import Row, Sweep
@@ -57,7 +58,8 @@ def run_locally(
         root: folder of train.py.
         get_states: tells how the sweep stands.
     """
-    return _Workers(launch, rows, at_once, root).work(name, get_states)
+    with tolerate_closed_output(drop_lines=True):
+        return _Workers(launch, rows, at_once, root).work(name, get_states)
 
 
 class _Workers:

@@ -35,8 +35,8 @@ def write_completed_results(run: Run, trainer: pl.Trainer, task: Task) -> None:
         best_epoch=next(iter(map(int, chosen["epoch"])), None),
         epochs=trainer.current_epoch,
         steps=trainer.global_step,
-        seconds=float(timing["seconds"].sum()),
-        images_per_second=float(timing["images_per_second"].median()),
+        seconds=float(timing["seconds"].sum()) if len(timing) else 0.0,
+        images_per_second=float(timing["images_per_second"].median()) if len(timing) else None,
         peak_memory_mb=peak_memory_mb(),
         device=device_name(trainer.strategy.root_device),
         threads=torch.get_num_threads(),
@@ -49,6 +49,8 @@ def write_completed_results(run: Run, trainer: pl.Trainer, task: Task) -> None:
 def draw_curves(run: Run) -> None:
     """Draw the curves of a finished run where there is no figure of them yet."""
     figure = run.directory / "images" / "curves.png"
+    if not (run.directory / "metrics.csv").exists():  # neither validated nor tested
+        return
     if not figure.exists() and (saved := read_run(run.directory)).status == "completed":
         draw_run(saved, figure)
 

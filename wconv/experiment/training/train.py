@@ -19,7 +19,7 @@ from wconv.experiment.tasks.arms import kernel_sizes
 from wconv.experiment.tasks.build_task import build_task, check_compatibility
 from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.network import build_model, count_macs, describe
-from wconv.experiment.training import preflight
+from wconv.experiment.training import batch_checks, preflight
 from wconv.experiment.training.results import draw_curves, write_completed_results
 from wconv.experiment.training.resume import best_checkpoint, resume_checkpoint
 from wconv.experiment.training.trainer import build_trainer
@@ -53,6 +53,7 @@ def train(config: DictConfig, typed: Iterable[str] = ()) -> Result:
             task = build_task(config, model, **data.task_arguments)
             files = AtomicCheckpointIO()
             trainer = build_trainer(absolute, run, task, files)
+            batch_checks.check(absolute, data, trainer.world_size)
         with finish_wandb(trainer), run.acquire() as to_do:
             if to_do:
                 resume = resume_checkpoint(run, trainer, files)

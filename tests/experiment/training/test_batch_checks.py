@@ -1,0 +1,62 @@
+"""What is known of the batches is said before the run starts, and not hours later."""
+
+import pytest
+
+from tests.tiny import DENOISER, command_line
+
+REFUSED = {
+    "trainer.max_time=00:00:00:00": "trainer.max_time=00:00:00:00: expected a time above 0 as DD:HH:MM:SS, or null",
+    "trainer.limit_train_batches=0.01": "trainer.limit_train_batches=0.01 of 5 batches is less than one; write a whole",
+    "trainer.limit_val_batches=0.01": "trainer.limit_val_batches=0.01 of 1 batch is less than one; write a whole",
+    "trainer.limit_test_batches=0.01": "trainer.limit_test_batches=0.01 of 2 batches is less than one; write a whole",
+    "trainer.val_check_interval=100": "trainer.val_check_interval=100, but an epoch has 5 batches; lower it",
+    "trainer.val_check_interval=3 trainer.limit_train_batches=2": "but an epoch has 2 batches",
+}
+
+
+def refusal(done, folder) -> str:
+    assert done.code == 2, done.err
+    assert done.err.count("\n") == 1
+    assert done.out == ""
+    assert not (folder / "runs").exists()
+    return done.err
+
+
+@pytest.mark.parametrize(("line", "message"), REFUSED.items())
+def test_limits_that_leave_nothing(train, tmp_path, line, message):
+    assert message in refusal(train(*line.split()), tmp_path)
+
+
+def test_batch_norm_with_one_value_a_channel(train, tmp_path):
+    line = command_line(DENOISER, "datamodule.patch_size=1", "datamodule.batch_size=1")
+    message = refusal(train(*line), tmp_path)
+    assert "a training batch of 1 image of 1x1 pixels leaves batch norm one value a channel" in message
+    assert "use a larger datamodule.batch_size, or larger images" in message
+
+
+ENDED = {
+    "no validation": ("trainer.limit_val_batches=0", {"test/acc", "test/acc_top5", "test/loss"}),
+    "no test": ("trainer.limit_test_batches=0", {"val/acc", "val/acc_top5", "val/loss"}),
+    "neither": ("trainer.limit_val_batches=0 trainer.limit_test_batches=0", set()),
+}
+
+
+@pytest.mark.parametrize(("line", "names"), ENDED.values(), ids=ENDED)
+def test_a_run_without_a_part_ends_with_what_it_has(train, line, names):
+    done = train(*line.split(), "trainer.max_epochs=1")
+    assert done.code == 0, done.err
+    assert done.results["status"] == "completed"
+    assert done.results["metrics"].keys() == names
+    assert done.results["steps"] == 5
+
+
+def test_a_run_without_any_step_ends_with_what_it_has(train, monkeypatch):
+    """Its time was over before the first batch."""
+    from pytorch_lightning.callbacks import Timer
+
+    monkeypatch.setattr(Timer, "time_elapsed", lambda *_: 10.0)
+    done = train("trainer.max_time=00:00:00:01")
+    assert done.code == 0, done.err
+    results = done.results
+    assert (results["steps"], results["seconds"], results["images_per_second"]) == (0, 0.0, None)
+    assert "test/acc" in results["metrics"]

@@ -1,0 +1,74 @@
+"""What is known of the batches before a run starts: enough for every process, some of each part, and for batch norm."""
+
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.tasks.instantiate import instantiate_group
+
+NO_VARIANCE = "more than 1 value per channel"  # PyTorch's words
+
+
+def check(config: DictConfig, data: Any, world_size: int) -> None:
+    """See that training, validation and test have batches that the run can use.
+
+    Args:
+        config: the composed configuration.
+        data: the loaded data.
+        world_size: number of processes.
+
+    Raises:
+        ConfigError: they do not: what is missing, and what to do.
+    """
+    training, held_out, test = data.train_dataloader(), data.val_dataloader(), data.test_dataloader()
+    _check_shares(world_size, training.sampler.batch_size, len(held_out.dataset), len(test.dataset))
+    _check_limits(config.trainer, {"train": len(training), "val": len(held_out), "test": len(test)})
+    _check_batch_norm(config, data, training.sampler.batch_size // (1 if config.trainer.sync_batchnorm else world_size))
+
+
+def _check_shares(world_size: int, batch: int, held_out: int, test: int) -> None:
+    """See that every process gets an image of each set; one without any would leave the others waiting."""
+    parts = {"a training batch": batch, "the validation set": held_out, "the test set": test}
+    for part, images in parts.items():
+        if images < world_size:
+            raise ConfigError(
+                f"{part} has {images} image{'s' * (images > 1)} for {world_size} processes, and each needs one; "
+                f"use more images, or trainer.devices={images} with trainer.num_nodes=1"
+            )
+
+
+def _check_limits(trainer: DictConfig, batches: dict[str, int]) -> None:
+    """See that no limit leaves a part of a batch, and that a validation is not due behind the end of the epoch."""
+    for part, count in batches.items():
+        limit = trainer[f"limit_{part}_batches"]
+        if isinstance(limit, float) and limit > 0 and int(limit * count) == 0:
+            raise ConfigError(
+                f"trainer.limit_{part}_batches={limit:g} of {count} batch{'es' * (count > 1)} is less than one; "
+                "write a whole number for a number of batches, or a larger part"
+            )
+    limit, due = trainer.limit_train_batches, trainer.val_check_interval
+    steps = int(limit * batches["train"]) if isinstance(limit, float) else min(limit, batches["train"])
+    if isinstance(due, int) and trainer.check_val_every_n_epoch is not None and due > steps:
+        raise ConfigError(
+            f"trainer.val_check_interval={due}, but an epoch has {steps} batches; lower it, or count batches over "
+            "all epochs with trainer.check_val_every_n_epoch=null"
+        )
+
+
+def _check_batch_norm(config: DictConfig, data: Any, images: int) -> None:
+    """Try a training step in shapes alone: batch norm has no variance of a single value a channel."""
+    size = getattr(data, "patch_size", data.image_size)
+    with torch.device("meta"):
+        model: nn.Module = instantiate_group(config.model, **data.model_arguments)
+        batch = torch.empty(images, data.channels, size, size)
+    try:
+        model.train()(batch)
+    except Exception as error:  # all else is told by the first real step
+        if NO_VARIANCE in str(error):
+            raise ConfigError(
+                f"a training batch of {images} image{'s' * (images > 1)} of {size}x{size} pixels leaves batch norm one "
+                "value a channel, which has no variance; use a larger datamodule.batch_size, or larger images"
+            ) from error
