@@ -140,6 +140,26 @@ def test_disabled_is_disabled(train, monkeypatch):
     assert not list(done.directory.glob("wandb*"))
 
 
+@pytest.mark.parametrize("word", ["OFFLINE", " Offline ", "DryRun"])
+def test_a_word_in_any_case_is_understood(word, offline, monkeypatch):
+    """By W&B as well, which reads the variable and knows small letters only."""
+    monkeypatch.setenv("WANDB_MODE", word)
+    done = offline("trainer.max_epochs=1", "logger.mode=online")
+    assert done.code == 0
+    assert "W&B: offline, in" in done.out
+    assert "gave up" not in done.err
+    assert len(list_parts(done.directory)) == 1
+
+
+@pytest.mark.parametrize("word", ["0", "false", "off", "shared"])
+def test_an_unknown_word_is_refused_before_the_training(word, train, monkeypatch, tmp_path):
+    monkeypatch.setenv("WANDB_MODE", word)
+    done = train("logger=wandb", "trainer.max_epochs=1")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (f"train.py: WANDB_MODE={word}: expected online, offline or disabled; set one, or unset it\n")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_the_logger_does_not_change_what_a_run_is(train, offline):
     recorded = offline("trainer.max_epochs=1")
     again = train("trainer.max_epochs=1")

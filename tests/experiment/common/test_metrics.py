@@ -1,9 +1,21 @@
 import json
+import math
 from pathlib import Path
 
 import pytest
 
-from wconv.experiment.common.metrics import METRICS, TABLE, TASKS, best_mode, heading, metric, title
+from wconv.experiment.common.metrics import (
+    METRICS,
+    TABLE,
+    TASKS,
+    best_mode,
+    from_json,
+    heading,
+    metric,
+    not_finite,
+    title,
+    to_json,
+)
 from wconv.experiment.tasks.classification import Classification
 from wconv.experiment.tasks.denoising import Denoising
 
@@ -66,3 +78,17 @@ def test_the_columns_of_a_table_are_metrics_of_a_task() -> None:
     measured = {name for task in TASKS.values() for name in task.metrics}
     assert {name.rpartition("/")[2] for name in TABLE} == measured
     assert measured | {"loss"} == set(METRICS)
+
+
+def test_an_infinite_psnr_is_a_score_and_no_other_infinity_is() -> None:
+    infinite = {"test/psnr": math.inf, "test/noisy_psnr": math.inf, "test/bsd68/psnr": math.inf}
+    assert not_finite(infinite) == []
+    assert not_finite({"test/psnr": math.nan, "test/noisy_psnr": math.nan}) == ["test/psnr"]
+    assert not_finite({"test/psnr": -math.inf, "test/loss": math.inf}) == ["test/psnr", "test/loss"]
+
+
+def test_numbers_go_through_json() -> None:
+    values = [1.5, math.inf, -math.inf, math.nan]
+    written = json.dumps([to_json(value) for value in values], allow_nan=False)
+    assert written == '[1.5, "inf", "-inf", null]'
+    assert [from_json(value) for value in json.loads(written)] == [1.5, math.inf, -math.inf, None]

@@ -7,6 +7,7 @@ imported here, so that a command line that only prints a name starts at once.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Metric:
         factor: from the logged value to the shown one.
         decimals: of the shown value.
         of_model: whether it measures the model; else the data, and it says nothing about the run.
+        may_be_infinite: whether infinity is a value as good as any, and no sign that a run has diverged.
     """
 
     label: str
@@ -32,6 +34,7 @@ class Metric:
     factor: float = 1.0
     decimals: int = 2
     of_model: bool = True
+    may_be_infinite: bool = False
 
     def with_unit(self, name: str) -> str:
         """Return a name of the metric followed by its unit."""
@@ -71,6 +74,7 @@ METRICS: Mapping[str, Metric] = {
         "dB; images in [0, 1], output clamped, data range 1, from the mean squared error over all channels "
         "and pixels of an image, then the mean over the images",
         unit="dB",
+        may_be_infinite=True,
     ),
     "ssim": Metric(
         "SSIM",
@@ -87,6 +91,7 @@ METRICS: Mapping[str, Metric] = {
         "of the noisy images as the network gets them, not clamped",
         unit="dB",
         of_model=False,
+        may_be_infinite=True,
     ),
     "loss": Metric("loss", "loss", "min", decimals=4),
 }
@@ -148,9 +153,25 @@ def best_mode(name: str) -> str | None:
 def not_finite(metrics: Mapping[str, float]) -> list[str]:
     """Return those of the final metrics of a run that are not finite numbers; where there are some, it has diverged.
 
-    The PSNR of the noisy images does not count: without noise it is infinite for every model.
+    An infinite PSNR does not count: images that are equal have it. That of the noisy images does not count at all.
     """
-    return [name for name, value in metrics.items() if not math.isfinite(value) and _is_of_model(name)]
+    return [name for name, value in metrics.items() if not is_score(name, value) and _is_of_model(name)]
+
+
+def is_score(name: str, value: float) -> bool:
+    """Whether a value is one that the metric of a logged name can have."""
+    known = metric(name)
+    return math.isfinite(value) or (value == math.inf and known is not None and known.may_be_infinite)
+
+
+def to_json(value: float) -> float | str | None:
+    """Return a number as JSON can hold it: infinity as the text "inf", which `float` reads, and NaN as null."""
+    return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+
+
+def from_json(value: Any) -> float | None:
+    """Return the number that `to_json` wrote; None for NaN."""
+    return None if value is None else float(value)
 
 
 def _is_of_model(name: str) -> bool:

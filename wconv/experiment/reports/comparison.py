@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from wconv.experiment.common.metrics import TABLE, TILED, not_finite
+from wconv.experiment.common.metrics import TABLE, TILED, is_score, not_finite
 from wconv.experiment.runs import arm_styles
 from wconv.experiment.runs.saved_runs import SavedRun
 
@@ -105,7 +105,7 @@ class Comparison:
         what = pd.DataFrame(rows, dtype=object).assign(n=[len(group.counted) for group in self.groups])
         if self.diverged:
             what["diverged"] = [len(group.diverged) for group in self.groups]
-        measured = [{name: _finite(run.metrics, name) for name in self.measured} for run in self.counted]
+        measured = [{name: _score(run.metrics, name) for name in self.measured} for run in self.counted]
         of_group = [row for row, group in enumerate(self.groups) for _ in group.counted]
         values = pd.DataFrame(measured, columns=self.measured, dtype=float).groupby(of_group)
         means, deviations = values.mean(skipna=False), values.std(skipna=False)
@@ -153,9 +153,9 @@ class Comparison:
                 yield f"No mean of {', '.join(missing)}: {run.folder} (seed {run.seed}) lacks it."
 
 
-def _finite(metrics: Mapping[str, float], name: str) -> float:
+def _score(metrics: Mapping[str, float], name: str) -> float:
     value = metrics.get(name, math.nan)
-    return value if math.isfinite(value) else math.nan
+    return value if is_score(name, value) else math.nan
 
 
 def _differing(groups: Sequence[Group]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wconv.experiment.common.metrics import from_json
 from wconv.experiment.runs.run_files import read_table
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ class Result:
 
     @property
     def metrics(self) -> dict[str, float | None]:
-        """The final values by name, such as "test/acc", a fraction; None for one that is not finite."""
-        return dict(self.results["metrics"])
+        """The final values by name, such as "test/acc", a fraction; None for NaN."""
+        return {str(name): from_json(value) for name, value in self.results["metrics"].items()}
 
     @property
     def history(self) -> "pd.DataFrame":

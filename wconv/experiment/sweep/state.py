@@ -142,7 +142,7 @@ def _results(directory: Path) -> dict[str, Any]:
 def _done(row: Row, results: dict[str, Any]) -> State:
     metrics, epochs = results.get("metrics") or {}, results.get("epochs") or 0
     tested = [f"test/{name}" for name in PRIMARY if metrics.get(f"test/{name}") is not None]
-    metric = "".join(f"{name} {metrics[name]:.4g}" for name in tested[:1])
+    metric = "".join(f"{name} {float(metrics[name]):.4g}" for name in tested[:1])
     each = results.get("seconds", math.nan) / epochs if epochs else math.nan
     return State(row, "done", epoch=epochs, metric=metric, epoch_seconds=each)
 

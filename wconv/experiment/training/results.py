@@ -1,12 +1,10 @@
 """What a run ends with: results.json, its curves, and what is printed."""
 
-import math
-
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from wconv.experiment.common.metrics import round_to_float32
+from wconv.experiment.common.metrics import round_to_float32, to_json
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.reports.curves import draw_run
 from wconv.experiment.runs.provenance import device_name
@@ -31,7 +29,7 @@ def write_completed_results(run: Run, trainer: pl.Trainer, task: Task) -> None:
     tested = {name: round_to_float32(float(value)) for name, value in trainer.callback_metrics.items()}
     run.write_results(
         "completed",
-        metrics={name: value if math.isfinite(value) else None for name, value in (tested | held_out).items()},
+        metrics={name: to_json(value) for name, value in (tested | held_out).items()},
         best_epoch=next(iter(map(int, chosen["epoch"])), None),
         epochs=trainer.current_epoch,
         steps=trainer.global_step,

@@ -42,17 +42,17 @@ class WandbRunLogger(WandbLogger):
         part_minutes: how often a part is closed offline.
 
     Raises:
-        ConfigError: wandb is not installed.
+        ConfigError: wandb is not installed, or WANDB_MODE has a value that it does not know.
     """
 
     def __init__(self, run: Run, project: str, entity: str | None, mode: str, part_minutes: float) -> None:
+        self.mode = server.resolve_mode(mode)
         try:
             super().__init__(name=run.directory.name, project=project, save_dir=run.directory, log_model=False)
         except ModuleNotFoundError as error:
             raise ConfigError("logger=wandb needs the package wandb: pip install wandb, or logger=csv") from error
         self.run = run
         self.entity = entity
-        self.mode = server.resolve_mode(mode)
         self.part_seconds = 60 * part_minutes
         self.is_disabled = self.mode == "disabled"
         self.part_started = 0.0

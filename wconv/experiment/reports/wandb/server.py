@@ -2,18 +2,33 @@
 
 import os
 
+from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.timeout import with_timeout
 from wconv.experiment.reports.wandb.private import has_key
 
 PATIENCE = 5.0  # seconds, for name look-up, connection and answer together
 MODES = ("online", "offline", "disabled")
+OLD_WORDS = {"dryrun": "offline", "run": "online"}
 
 
 def resolve_mode(configured: str) -> str:
-    """Return "online", "offline" or "disabled": WANDB_MODE if it is set, else what is configured."""
-    chosen = os.environ.get("WANDB_MODE", "")
-    chosen = {"dryrun": "offline", "run": "online"}.get(chosen, chosen)
-    return chosen if chosen in MODES else configured
+    """Return "online", "offline" or "disabled": WANDB_MODE if it is set, else what is configured.
+
+    W&B reads the variable too, and fails on what it does not know: it finds the word that was understood here.
+
+    Raises:
+        ConfigError: WANDB_MODE has another value.
+    """
+    words = os.environ.get("WANDB_MODE", "")
+    chosen = words.strip().lower()
+    if not chosen:
+        os.environ.pop("WANDB_MODE", None)
+        return configured
+    chosen = OLD_WORDS.get(chosen, chosen)
+    if chosen not in MODES:
+        raise ConfigError(f"WANDB_MODE={words}: expected {', '.join(MODES[:-1])} or {MODES[-1]}; set one, or unset it")
+    os.environ["WANDB_MODE"] = chosen
+    return chosen
 
 
 def unreachable_reason() -> str:
