@@ -1,11 +1,17 @@
 """DnCNN (Zhang et al., arXiv 1608.03981): a stack of convolutions that estimates the noise of an image."""
 
+import re
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
+from models.published import is_kernel, load_weights
 from models.vgg import check_kernel_size
+
+_NOT_DNCNN = "the weights are not those of a DnCNN"
+AUTHORS_EPS = 1e-4  # of the batch norms in the author's own programs, whose first convolution has a bias
 
 
 class DnCNN(nn.Module):
@@ -24,6 +30,8 @@ class DnCNN(nn.Module):
     Raises:
         ValueError: an argument has another value than these.
     """
+
+    returns: ClassVar = "the noise, which is taken from the image"  # for those who read foreign weights
 
     def __init__(
         self, channels: int = 1, depth: int = 17, width: int = 64, kernel_size: int = 3, batch_norm: bool = True
@@ -44,6 +52,8 @@ class DnCNN(nn.Module):
                 layers.append(nn.BatchNorm2d(width))
             layers.append(nn.ReLU(inplace=True))
         self.dncnn = nn.Sequential(*layers, conv(width, channels))
+        self.arguments = {"channels": channels, "depth": depth, "width": width, "kernel_size": kernel_size}
+        self.arguments["batch_norm"] = batch_norm
         self._context = depth * (kernel_size // 2)
 
     @property
@@ -56,33 +66,56 @@ class DnCNN(nn.Module):
         residual: Tensor = noisy - self.dncnn(noisy)
         return residual
 
+    @staticmethod
+    def is_named_in(state: Mapping[str, Any]) -> bool:
+        """Tell whether the names of weights are those of a DnCNN: all kernels are in one `nn.Sequential`."""
+        return _container(state) is not None
+
     @classmethod
-    def from_state_dict(cls, state: Mapping[str, Tensor]) -> Self:
+    def from_state_dict(cls, state: Mapping[str, Any]) -> Self:
         """Return the network that a file of weights is for, with these weights, in evaluation mode.
 
         Args:
-            state: what the port's files hold; `module.`, which DataParallel puts before every name, may be there.
+            state: the weights of an `nn.Sequential`, whatever it is called: `dncnn.0.weight` in the port and here,
+                `model.0.weight` in KAIR, `module.` before it where DataParallel was. Convolutions may have biases.
 
         Raises:
             ValueError: they are not the weights of such a network.
         """
-        state = {str(name).removeprefix("module."): value for name, value in state.items()}
-        kernels = [value for value in state.values() if isinstance(value, Tensor) and value.dim() == 4]
-        if not any(kernel is state.get("dncnn.0.weight") for kernel in kernels):
-            found = ", ".join(list(state)[:3]) or "nothing"
-            raise ValueError(f"{_NOT_DNCNN} (no kernel is called dncnn.0.weight; found {found})")
-        try:
-            width, channels, kernel_size, _ = state["dncnn.0.weight"].shape
-            batch_norm = any(name.endswith("running_mean") for name in state)
+        container = _container(state)
+        if container is None:
+            found = ", ".join(list(map(str, state))[:3]) or "nothing"
+            raise ValueError(f"{_NOT_DNCNN} (no kernel is called dncnn.0.weight, or model.0.weight; found {found})")
+        kernels = [value for value in state.values() if is_kernel(value)]
+        width, channels, kernel_size, _ = state[f"{container}0.weight"].shape
+        batch_norm = any(str(name).endswith("running_mean") for name in state)
+        renamed = {re.sub(rf"^{re.escape(container)}(?=\d)", "dncnn.", str(name)): state[name] for name in state}
+        kernels_of = {name.removesuffix("weight") for name, value in renamed.items() if is_kernel(value)}
+        biases = {name for name in renamed if name.removesuffix("bias") in kernels_of}
+
+        def make() -> Self:
             model = cls(channels, len(kernels), width, kernel_size, batch_norm)
-            # Files from before PyTorch 0.4.1 lack num_batches_tracked, and load_state_dict knows.
-            model.load_state_dict(state)
-        except (ValueError, RuntimeError) as error:
-            raise ValueError(f"{_NOT_DNCNN} ({' '.join(str(error).split())[:200]})") from error
-        return model.eval()
+            for name, layer in model.named_modules():
+                if isinstance(layer, nn.Conv2d) and f"{name}.bias" in biases:
+                    layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
+                elif isinstance(layer, nn.BatchNorm2d) and biases:
+                    layer.eps = AUTHORS_EPS
+            return model
+
+        try:
+            return load_weights(make, renamed)
+        except ValueError as error:
+            raise ValueError(f"{_NOT_DNCNN} ({error})") from error
 
 
-_NOT_DNCNN = "the weights are not those of a DnCNN without biases, as train.py and SaoYan/DnCNN-PyTorch write them"
+def _container(state: Mapping[str, Any]) -> str | None:
+    """Return what stands before the positions of the one `nn.Sequential` that all kernels are in."""
+    names = [str(name) for name, value in state.items() if is_kernel(value)]
+    first = next((name for name in names if f".{name}".endswith(".0.weight")), None)
+    if first is None:
+        return None
+    container = first.removesuffix("0.weight")
+    return container if all(re.fullmatch(rf"{re.escape(container)}\d+\.weight", name) for name in names) else None
 
 
 def check_channels(channels: int) -> None:

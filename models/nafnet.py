@@ -3,13 +3,17 @@
 Where other networks have a ReLU or a sigmoid, this one multiplies one half of the features by the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from models.dncnn import check_channels, check_integer
+from models.published import is_kernel, load_weights
 from models.vgg import check_kernel_size
+
+_NOT_NAFNET = "the weights are not those of a NAFNet"
 
 
 class NAFNet(nn.Module):
@@ -29,6 +33,8 @@ class NAFNet(nn.Module):
     Raises:
         ValueError: an argument has another value than these.
     """
+
+    returns: ClassVar = "a correction, which is added to the image"  # for those who read foreign weights
 
     def __init__(
         self,
@@ -54,6 +60,8 @@ class NAFNet(nn.Module):
         def blocks(features: int, count: int) -> nn.Sequential:
             return nn.Sequential(*(Block(features, kernel_size) for _ in range(count)))
 
+        self.arguments = {"channels": channels, "width": width, "encoder": list(encoder), "middle": middle}
+        self.arguments |= {"decoder": list(decoder), "kernel_size": kernel_size}
         self.intro = nn.Conv2d(channels, width, kernel_size, padding=kernel_size // 2)
         self.encoders, self.downs = nn.ModuleList(), nn.ModuleList()
         for count in encoder:
@@ -88,6 +96,41 @@ class NAFNet(nn.Module):
             features = decoder(up(features) + skips.pop())
         restored: Tensor = padded + self.ending(features)
         return restored[..., :height, :width]
+
+    @staticmethod
+    def is_named_in(state: Mapping[str, Any]) -> bool:
+        """Tell whether the names of weights are those of a NAFNet: there is an `intro.weight`."""
+        return _intro(state) is not None
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any]) -> Self:
+        """Return the network that a file of weights is for, with these weights, in evaluation mode.
+
+        Args:
+            state: as the authors publish them, whatever stands before `intro.weight` and all other names.
+
+        Raises:
+            ValueError: they are not the weights of such a network.
+        """
+        first = _intro(state)
+        if first is None:
+            raise ValueError(f"{_NOT_NAFNET} (no kernel is called intro.weight)")
+        prefix = first.removesuffix("intro.weight")
+        renamed = {str(name).removeprefix(prefix): value for name, value in state.items()}
+        width, channels, kernel_size, _ = state[first].shape
+        names = [name.split(".") for name in renamed]
+        levels = len({parts[1] for parts in names if parts[0] == "downs"})
+
+        def blocks(*place: str) -> int:
+            return len({parts[len(place)] for parts in names if tuple(parts[: len(place)]) == place})
+
+        encoder, decoder = ([blocks(part, str(level)) for level in range(levels)] for part in ("encoders", "decoders"))
+        try:
+            return load_weights(
+                lambda: cls(channels, width, encoder, blocks("middle_blks"), decoder, kernel_size), renamed
+            )
+        except ValueError as error:
+            raise ValueError(f"{_NOT_NAFNET} ({error})") from error
 
 
 class Block(nn.Module):
@@ -161,3 +204,10 @@ def _check_levels(key: str, counts: Sequence[int]) -> None:
         raise ValueError(f"{key}={counts}: {meaning}")
     for count in counts:
         check_integer(key, count, 0, meaning)
+
+
+def _intro(state: Mapping[str, Any]) -> str | None:
+    """Return what the first kernel is called."""
+    return next(
+        (str(name) for name, value in state.items() if is_kernel(value) and f".{name}".endswith(".intro.weight")), None
+    )

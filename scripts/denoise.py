@@ -9,7 +9,7 @@ from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.library_output import format_warnings_as_one_line
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.inference.denoise_photos import denoise_photos
-from wconv.experiment.inference.load import load_denoiser
+from wconv.experiment.inference.load import load_checkpoint, load_denoiser
 from wconv.experiment.inference.photo_paths import plan
 
 HINT = """
@@ -24,26 +24,44 @@ for each says where it went and what is different. Exit codes: 0 all cleaned, 1 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 if a picture failed, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog=HINT, formatter_class=argparse.RawDescriptionHelpFormatter
+        usage="%(prog)s (RUN | --checkpoint FILE) IN [IN ...] -o OUT [--sigma SIGMA]",
+        description=__doc__,
+        epilog=HINT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished denoising run")
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="a picture, or a folder of pictures")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="RUN IN",
+        help="the folder of a finished denoising run, and pictures or folders of pictures",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="in place of RUN: a file of weights (docs/weights.md)"
+    )
     parser.add_argument("-o", "--out", type=Path, required=True, help="a folder, or a file for a single picture")
     parser.add_argument(
         "--sigma", type=float, default=0.0, help="first add white noise of this standard deviation, of 255, to try it"
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     format_warnings_as_one_line()
+    runs, inputs = ([], options.paths) if options.checkpoint else (options.paths[:1], options.paths[1:])
+    if not inputs:
+        parser.error("the following arguments are required: IN")
     try:
         if not 0 <= options.sigma <= 255:
             raise ConfigError(f"--sigma {options.sigma:g}: choose a number from 0 to 255")
-        places = plan(options.inputs, options.out, find_images)
-        denoiser = load_denoiser(options.run)
+        places = plan(inputs, options.out, find_images)
+        denoiser = load_denoiser(runs[0]) if runs else load_checkpoint(options.checkpoint)
         make_room(next(iter(places)).parent if len(places) == 1 else options.out)
     except ConfigError as error:
         print(f"denoise: {escape_control_characters(error)}", file=sys.stderr)
         return 2
-    print(f"{denoiser.name}: trained for noise of sigma {denoiser.sigma:g}", flush=True)
+    if runs or denoiser.config:
+        print(f"{denoiser.name}: trained for noise of sigma {denoiser.sigma:g}", flush=True)
+    else:
+        print(escape_control_characters(denoiser.recognised))
+        print("the file does not say for which noise it was trained", flush=True)
     tally = denoise_photos(places, denoiser, options.sigma)
     approximate = f", {tally.approximate} of them in approximate tiles" if tally.approximate else ""
     failed = f", {tally.failed} failed" if tally.failed else ""

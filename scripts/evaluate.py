@@ -7,14 +7,12 @@ from pathlib import Path
 
 from datamodules.denoising import DenoisingDataModule
 from datamodules.image_folder import ImageFolder, list_images
-from models.dncnn import DnCNN
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.inference.evaluate import evaluate, mean_metrics, to_markdown, update_evaluation
-from wconv.experiment.inference.load import Denoiser, load_denoiser, read_weights
-from wconv.experiment.tasks.denoising import Denoising
+from wconv.experiment.inference.load import Denoiser, load_checkpoint, load_denoiser, run_of
 from wconv.experiment.tasks.instantiate import instantiate_group
 
 
@@ -26,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="folder of a run, which train.py prints last")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="in place of RUN: weights of a DnCNN, named as in its port"
+        "--checkpoint", type=Path, metavar="FILE", help="in place of RUN: a file of weights (docs/weights.md)"
     )
     parser.add_argument("--data", nargs="+", type=Path, metavar="FOLDER", help="images; each folder is a set")
     parser.add_argument(
@@ -60,21 +58,11 @@ def _denoiser(options: argparse.Namespace) -> Denoiser:
         raise ConfigError("name either the folder of a run or, with --checkpoint, a file of weights")
     if options.run:
         return load_denoiser(options.run)
-    if not options.data:
+    if not options.data and not run_of(options.checkpoint):
         raise ConfigError("a file of weights says nothing of images: name some with --data")
-    path = options.checkpoint
-    try:
-        state = read_weights(path)
-    except Exception as error:  # whatever PyTorch makes of a file that is something else
-        raise ConfigError(f"{path} cannot be read as a file of weights, saved with torch.save(state_dict)") from error
-    if not isinstance(state, dict):
-        raise ConfigError(f"{path} holds a {type(state).__name__}, and not the weights by their names")
-    try:
-        model = DnCNN.from_state_dict(state)
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    task = Denoising(model, None, None, 0, 25.0, clip_noisy=False, loss="l2", test_seed=0, max_pixels=1_000_000)
-    return Denoiser(task.eval(), model.dncnn[0].in_channels, path.name)
+    denoiser = load_checkpoint(options.checkpoint)
+    print(escape_control_characters(denoiser.recognised))
+    return denoiser
 
 
 def _data(denoiser: Denoiser, folders: list[Path] | None, store_dir: str) -> DenoisingDataModule:

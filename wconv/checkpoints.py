@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 # Where programs put the state_dict in what they save, what is better for inference first.
 _NESTS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "net", "network", "module")
+_DEEPEST = 10  # nests in each other
 _WRAPPERS = ("_orig_mod", "module")  # torch.compile, (Distributed)DataParallel
 
 
@@ -17,12 +18,26 @@ def unwrapped(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
         checkpoint: a state_dict, or a dictionary that has it under `params_ema`, `params`, `state_dict`,
             `model_state_dict`, `model`, `net`, `network` or `module`, at any depth; the first of these is taken.
     """
-    while not any(isinstance(entry, Tensor) for entry in checkpoint.values()):
-        nest = next((nest for nest in _NESTS if isinstance(checkpoint.get(nest), Mapping)), None)
-        if nest is None:
+    return located(checkpoint)[1]
+
+
+def located(checkpoint: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return where the state_dict in a checkpoint stands, such as "state_dict.model", and the state_dict."""
+    path: list[str] = []
+    while len(path) < _DEEPEST:  # a file can hold what contains itself
+        inner = {nest: checkpoint[nest] for nest in _NESTS if _may_hold_tensors(checkpoint.get(nest))}
+        if not inner:
             break
-        checkpoint = checkpoint[nest]
-    return checkpoint
+        nest, checkpoint = next(iter(inner.items()))
+        path.append(nest)
+    return ".".join(path), checkpoint
+
+
+def _may_hold_tensors(part: Any) -> bool:
+    """Tell a state_dict, or what has one in it, from the settings that programs keep under the same names."""
+    return isinstance(part, Mapping) and any(
+        isinstance(entry, Tensor) or (name in _NESTS and isinstance(entry, Mapping)) for name, entry in part.items()
+    )
 
 
 def fitted(state_dict: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:

@@ -77,6 +77,38 @@ def test_old_files_without_counts_of_batches_are_read():
     assert DnCNN.from_state_dict(state).context == 17
 
 
+def authors_network(width: int, depth: int, batch_norm: bool) -> nn.Sequential:
+    """Return the noise estimator as its author builds it: biases everywhere, an epsilon of 1e-4."""
+    layers = [nn.Conv2d(1, width, 3, padding=1), nn.ReLU()]
+    for _ in range(depth - 2):
+        norm = [nn.BatchNorm2d(width, eps=1e-4)] if batch_norm else []
+        layers += [nn.Conv2d(width, width, 3, padding=1), *norm, nn.ReLU()]
+    return nn.Sequential(*layers, nn.Conv2d(width, 1, 3, padding=1))
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+@pytest.mark.parametrize("prefix", ["model.", "", "module.model.", "dncnn.", "_orig_mod.net.model."])
+def test_the_authors_layout_is_read(prefix, batch_norm):
+    torch.manual_seed(0)
+    theirs = authors_network(6, 5, batch_norm)
+    for layer in theirs:
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.running_mean)
+            nn.init.uniform_(layer.running_var, 1e-5, 1e-3)  # so small that the epsilon counts
+    image = torch.rand(1, 1, 16, 16)
+    again = DnCNN.from_state_dict({prefix + name: value for name, value in theirs.state_dict().items()})
+    torch.testing.assert_close(again(image), image - theirs.eval()(image))
+
+
+def test_biases_may_be_where_they_are():
+    """The author's training program has one at the first convolution alone."""
+    model = DnCNN(depth=4, width=4)
+    state = {**model.state_dict(), "dncnn.0.bias": torch.randn(4)}
+    again = DnCNN.from_state_dict(state)
+    assert [conv.bias is not None for conv in convolutions(again)] == [True, False, False, False]
+    assert torch.equal(again.dncnn[0].bias, state["dncnn.0.bias"])
+
+
 STATE = DnCNN(depth=4, width=4).state_dict()
 
 
@@ -84,12 +116,15 @@ STATE = DnCNN(depth=4, width=4).state_dict()
     ("state", "message"),
     [
         ({}, "found nothing"),
-        ({"model.0.weight": torch.zeros(4, 1, 3, 3), "model.0.bias": torch.zeros(4)}, "model.0.weight, model.0.bias"),
+        ({"conv1.weight": torch.zeros(4, 1, 3, 3), "conv1.bias": torch.zeros(4)}, "found conv1.weight, conv1.bias"),
+        ({"model.0.weight": torch.zeros(4, 1, 3, 3), "model.0.bias": torch.zeros(4)}, "model.depth=1"),
         ({"dncnn.0.weight": torch.zeros(4)}, "no kernel is called dncnn.0.weight"),
         ({"dncnn.0.weight": torch.zeros(4, 1, 3, 3)}, "model.depth=1"),
         ({**STATE, "dncnn.0.weight": torch.zeros(4, 2, 3, 3)}, "datamodule.channels=2"),
         ({**STATE, "dncnn.0.weight": torch.zeros(4, 1, 3, 5)}, "size mismatch for dncnn.0.weight"),
-        ({**STATE, "dncnn.0.bias": torch.zeros(4)}, "Unexpected key.*dncnn.0.bias"),
+        ({**STATE, "dncnn.0.bias": torch.zeros(5)}, "size mismatch for dncnn.0.bias"),
+        ({**STATE, "dncnn.1.bias": torch.zeros(4)}, "dncnn.1.bias is none of its weights"),
+        ({**STATE, "head.weight": torch.zeros(4)}, "head.weight is none of its weights"),
         ({name: value for name, value in STATE.items() if name != "dncnn.3.running_var"}, "dncnn.3.running_var"),
         ({"epoch": 3, "state_dict": STATE}, "found epoch, state_dict"),
         ({**STATE, "dncnn.0.weight": 3}, "not those of a DnCNN"),

@@ -181,3 +181,40 @@ def test_conversion_takes_the_intro_the_ending_and_all_depthwise_ones():
 def test_what_it_does_not_have_is_refused(options, message):
     with pytest.raises(ValueError, match=message), torch.device("meta"):
         NAFNet(**options)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "net_g.module."])
+@pytest.mark.parametrize(
+    "options",
+    [
+        SMALL,
+        {"channels": 1, "width": 4, "encoder": [0, 1], "middle": 0, "decoder": [2, 0], "kernel_size": 5},
+        {"width": 2, "encoder": [1, 1, 2], "middle": 11, "decoder": [1, 1, 1]},
+    ],
+)
+def test_a_file_of_weights_is_enough(prefix, options):
+    model = randomised(NAFNet(**options))
+    again = NAFNet.from_state_dict({prefix + name: value for name, value in model.state_dict().items()})
+    assert not again.training
+    assert again.arguments == model.arguments
+    images = torch.rand(2, model.arguments["channels"], 13, 17)
+    assert torch.equal(again(images), model(images))
+
+
+STATE = NAFNet(**SMALL).state_dict()
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({}, "no kernel is called intro.weight"),
+        ({**STATE, "more.weight": torch.ones(1)}, "more.weight is none of its weights"),
+        ({name: value for name, value in STATE.items() if name != "ending.bias"}, "there is no ending.bias"),
+        ({**STATE, "ending.bias": torch.ones(2)}, "size mismatch for ending.bias"),
+        ({**STATE, "intro.weight": torch.ones(10**6, 3, 3, 3)}, "size mismatch"),
+    ],
+)
+def test_other_weights_are_refused_in_one_sentence(state, message):
+    with pytest.raises(ValueError, match=f"not those of a NAFNet.*{message}") as caught:
+        NAFNet.from_state_dict(state)
+    assert "\n" not in str(caught.value)

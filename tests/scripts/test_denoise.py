@@ -269,6 +269,39 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, script, monkeypatch, capsy
     assert capsys.readouterr().err == "denoise: somewhere is no finished denoising run\n"
 
 
+def test_a_file_of_weights_cleans_as_it_computes(tmp_path, script, capsys):
+    torch.manual_seed(0)
+    model = DnCNN(1, 3, 4).eval()
+    torch.save(
+        {"params_ema": {f"module.{name}": value for name, value in model.state_dict().items()}}, tmp_path / "net"
+    )
+    old = draw(tmp_path / "a.png", "L")
+    for order in (["--checkpoint", "net", "a.png", "-o", "b.png"], ["a.png", "-o", "b.png", "--checkpoint", "net"]):
+        arguments = [str(tmp_path / word) if word in ("net", "a.png", "b.png") else word for word in order]
+        assert script.main(arguments) == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        assert out.splitlines()[0].startswith(f"{tmp_path / 'net'}: DnCNN of channels 1, depth 3, width 4")
+        assert out.splitlines()[1] == "the file does not say for which noise it was trained"
+        with torch.inference_mode():
+            expected = model(torch.from_numpy(old / np.float32(255))[None, None]).clamp(0, 1).mul(255).round()
+        assert np.array_equal(load(tmp_path / "b.png"), expected[0, 0].numpy().astype(np.uint8))
+        (tmp_path / "b.png").unlink()
+
+
+def test_words_may_stand_around_the_options(tmp_path, denoise):
+    draw(tmp_path / "a.png")
+    assert denoise(Trained(Darker(), channels=3), "-o", tmp_path / "out", tmp_path / "a.png")[0] == 0
+
+
+@pytest.mark.parametrize("words", [["run"], ["--checkpoint", "net.pth"]])
+def test_a_picture_has_to_be_named(words, script, capsys, tmp_path):
+    with pytest.raises(SystemExit) as caught:
+        script.main([*words, "-o", str(tmp_path / "out")])
+    assert caught.value.code == 2
+    assert "required" in capsys.readouterr().err
+
+
 def test_help_says_that_a_denoiser_knows_one_noise(script, capsys):
     with pytest.raises(SystemExit):
         script.main(["--help"])

@@ -191,6 +191,43 @@ def test_a_file_of_weights_is_measured_as_its_port_computes(prefix, evaluate, tm
     assert state(tmp_path) == before
 
 
+def test_what_was_recognised_is_printed(evaluate, tmp_path):
+    layers = {
+        f"model.{2 * n}.{leaf}": torch.zeros(4 if n < 2 else 1, *rest)
+        for n in range(3)
+        for leaf, rest in (("weight", (4 if n else 1, 3, 3)), ("bias", ()))
+    }
+    torch.save({"params": layers}, tmp_path / "net.pth")
+    code, out, err = evaluate("--checkpoint", tmp_path / "net.pth", "--data", draw(tmp_path / "set", "L"))
+    assert (code, err) == (0, "")
+    line = out.splitlines()[0]
+    assert line.startswith(
+        f"{tmp_path / 'net.pth'}: DnCNN of channels 1, depth 3, width 4, kernel size 3, no batch norm"
+    )
+    assert line.endswith("found as the weights from model.0.weight on, under params")
+    assert [row[:3] for row in table(out)] == [["set", "25", "2"]]
+
+
+@pytest.mark.parametrize("conv", ["standard", "weighted", "trainable"])
+@pytest.mark.parametrize("data", ["its own", "others"])
+def test_the_checkpoint_of_a_run_is_evaluated_as_the_run(conv, data, train, evaluate, tmp_path, monkeypatch):
+    run = train(*command_line(SMALL_DENOISER, f"conv={conv}", "task.sigma=15")).directory
+    more = ["--data", draw(tmp_path / "set", "L")] if data == "others" else []
+    _, expected, _ = evaluate(run, *more)
+    monkeypatch.chdir(run / "checkpoints")
+    code, out, err = evaluate("--checkpoint", "best.ckpt", *more)
+    assert (code, err) == (0, "")
+    assert table(out) == table(expected)
+    assert out.splitlines()[0] == f"best.ckpt: dncnn, {conv}, as the run in {run} trained it"
+
+
+def test_the_checkpoint_of_a_run_that_was_taken_out_of_it_is_refused(run, evaluate, tmp_path):
+    """Nothing in it says whether densities multiply its weights."""
+    shutil.copy(run / "checkpoints" / "best.ckpt", tmp_path)
+    err = refused(evaluate("--checkpoint", tmp_path / "best.ckpt", "--data", draw(tmp_path / "set", "L")))
+    assert "name the folder of the run" in err
+
+
 def test_approximate_tiles_are_said(run, evaluate, monkeypatch):
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["task"]["max_pixels"] = 400

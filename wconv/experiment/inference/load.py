@@ -1,29 +1,30 @@
-"""A trained denoiser, read back from the folder of its run."""
+"""A trained network, read back from the folder of its run, and a denoiser from that or from a file of weights."""
 
+import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_STORED, ZipFile, is_zipfile
 
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from wconv.experiment.common.checkout import CONFIG_NAME, CONFIGS, ROOT
+from wconv.experiment.common.checkout import ROOT
 from wconv.experiment.common.directory_keys import is_directory_key
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.text import escape_control_characters, one_line
-from wconv.experiment.common.value_rules import check_values
+from wconv.experiment.inference.published import recognise
+from wconv.experiment.inference.run_config import read_run_config
 from wconv.experiment.runs.checkpoint_io import verify_checksum
-from wconv.experiment.runs.run_files import check_folder, read_config
 from wconv.experiment.tasks.denoising import Denoising
 from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.network import apply_arm
+from wconv.experiment.tasks.weights_file import read_weights
 
-# What is made of the configuration of a run, which may be somebody else's.
-MADE = ("model", "conv", "datamodule", "task")
+# Of a denoiser that comes without a run.
+SIGMA, MAX_PIXELS = 25.0, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Denoiser:
         channels: 1 for grey, 3 for colour.
         name: what it is, for people.
         config: of its run; None for a file of weights.
+        recognised: what was found in a file of weights, in one line.
     """
 
     task: Denoising
     channels: int
     name: str
     config: DictConfig | None = None
+    recognised: str = ""
 
     @property
     def model(self) -> nn.Module:
@@ -58,61 +61,87 @@ class Denoiser:
         return self.task.max_pixels
 
 
-def load_denoiser(run: Path) -> Denoiser:
-    """Read the network of the best epoch of a run; whoever made its folder, nothing in it is executed.
+def load_denoiser(run: Path, checkpoint: Path | None = None) -> Denoiser:
+    """Read the network of a denoising run; whoever made its folder, nothing in it is executed.
+
+    Args:
+        run: its folder.
+        checkpoint: one of its files; by default that of the best epoch.
 
     Raises:
         ConfigError: the folder is no denoising run, or has no checkpoint; in one sentence.
     """
-    config = _config(run)
-    path = run / "checkpoints" / "best.ckpt"
-    path = path if path.exists() else path.with_name("last.ckpt")
+    config = read_run_config(run, "denoising")
+    for key, value in config.datamodule.items():
+        if is_directory_key(str(key)) and value is not None:
+            several = OmegaConf.is_list(value)
+            config.datamodule[key] = [str(ROOT / path) for path in value] if several else str(ROOT / value)
+    path = checkpoint or _checkpoint_of(run)
+    with _what_the_file_lacks(run, path):
+        model = _network(config, path, channels=config.datamodule.channels)
+        task: Denoising = instantiate_group(config.task, model=model, optimizer=None, scheduler=None)
+    return Denoiser(task.eval().to(_device()), config.datamodule.channels, _name(config), config)
+
+
+def load_checkpoint(path: Path) -> Denoiser:
+    """Read a denoiser from one file: of a run, in its folder, or of weights, wherever they come from.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no network that is known here; in one sentence.
+    """
+    if run := run_of(path):
+        denoiser = load_denoiser(run, path)
+        return replace(denoiser, recognised=f"{path}: {denoiser.name}, as the run in {run} trained it")
     try:
-        verify_checksum(path)
-        state = dict(read_weights(path)["state_dict"])
-        arguments = {"channels": config.datamodule.channels}
-        with torch.device("meta"):  # no memory is taken until it is known that the file fills it
-            _check_shapes(instantiate_group(config.model, **arguments), state)
-        with torch.random.fork_rng(devices=[]):
-            model = apply_arm(instantiate_group(config.model, **arguments), config.conv)
-            task: Denoising = instantiate_group(config.task, model=model, optimizer=None, scheduler=None)
-        task.load_state_dict(state)
+        content = read_weights(path)
+    except ImportError as error:
+        raise ConfigError(f"{path}: safetensors is needed to read it; pip install safetensors") from error
+    except Exception as error:  # whatever PyTorch makes of a file that is something else
+        raise ConfigError(f"{path} cannot be read as a file of weights, saved with torch.save(state_dict)") from error
+    try:
+        found = recognise(content)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {one_line(error)[:400]}") from error
+    task = Denoising(found.model, None, None, 0, SIGMA, clip_noisy=False, loss="l2", test_seed=0, max_pixels=MAX_PIXELS)  # type: ignore[arg-type]
+    return Denoiser(task.eval().to(_device()), found.channels, path.name, recognised=f"{path}: {found.description}")
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """Return the folder of the run that a checkpoint lies in, if it does."""
+    folder = Path(os.path.abspath(checkpoint)).parent
+    return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").exists() else None
+
+
+def _checkpoint_of(run: Path) -> Path:
+    path = run / "checkpoints" / "best.ckpt"
+    return path if path.exists() else path.with_name("last.ckpt")
+
+
+@contextmanager
+def _what_the_file_lacks(run: Path, path: Path) -> Iterator[None]:
+    """Say in one sentence why a network could not be made."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise ConfigError(f"{run} holds no checkpoint; let the run come to the end of an epoch first") from error
     except Exception as error:  # whatever PyTorch and the constructors make of a damaged file
         raise ConfigError(f"{path} does not hold the network of {run}/config.yaml: {one_line(error)[:300]}") from error
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    name = escape_control_characters(f"{config.model.name}, {config.conv.name}")[:60]
-    return Denoiser(task.eval().to(device), config.datamodule.channels, name, config)
 
 
-def read_weights(path: Path) -> Any:
-    """Read a file of PyTorch, wherever it comes from: tensors and plain values, of no more memory than the file.
-
-    Raises:
-        Exception: whatever PyTorch makes of a file that is something else.
-    """
-    if is_zipfile(path):
-        with ZipFile(path) as archive:
-            # PyTorch compresses nothing; what is compressed may be a thousand times as large as its file.
-            if any(entry.compress_type != ZIP_STORED for entry in archive.infolist()):
-                raise ValueError("it is compressed, as PyTorch writes none")
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    _check_filled(content)
-    if isinstance(content, dict):
-        _check_filled(content.get("state_dict"))
-    return content
-
-
-def _check_filled(state: Any) -> None:
-    """Refuse tensors that repeat a few values along large dimensions.
-
-    Raises:
-        ValueError: one of these tensors does; which.
-    """
-    for name, value in state.items() if isinstance(state, dict) else ():
-        if isinstance(value, Tensor) and value.untyped_storage().nbytes() < value.numel() * value.element_size():
-            raise ValueError(f"{name} is of shape {tuple(value.shape)}, but the file has fewer values")
+def _network(config: DictConfig, path: Path, **arguments: Any) -> nn.Module:
+    """Return the network of a configuration with the weights of a checkpoint."""
+    verify_checksum(path)
+    state = dict(read_weights(path)["state_dict"])
+    with torch.device("meta"):  # no memory is taken until it is known that the file fills it
+        _check_shapes(instantiate_group(config.model, **arguments), state)
+    with torch.random.fork_rng(devices=[]):
+        model = apply_arm(instantiate_group(config.model, **arguments), config.conv)
+    prefix = "model."
+    foreign = [name for name in state if not name.startswith(prefix)]
+    if foreign:
+        raise ValueError(f"{foreign[0]} is no weight of a network")
+    model.load_state_dict({name.removeprefix(prefix): value for name, value in state.items()})
+    return model
 
 
 def _check_shapes(skeleton: nn.Module, state: Mapping[str, Any]) -> None:
@@ -124,84 +153,9 @@ def _check_shapes(skeleton: nn.Module, state: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} should be of shape {tuple(parameter.shape)}, found {found}")
 
 
-def _config(run: Path) -> DictConfig:
-    """Return the configuration of a denoising run, with absolute paths."""
-    if not run.is_dir():
-        raise ConfigError(f"{run} is no folder; name the folder of a run, as train.py prints it")
-    check_folder(run)
-    file = run / "config.yaml"
-    try:
-        parts = read_config(run)
-        groups = ("model", "conv", "datamodule", "task", "trainer")
-        if missing := set(groups) - set(parts):
-            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
-        if plain := [name for name in groups if not isinstance(parts[name], dict)]:
-            raise ValueError(f"{plain[0]} is no group of keys")
-        task = parts["task"]["name"]
-        named = {name: str(parts[name].get("name")) for name in MADE}
-        OmegaConf.create(parts)
-    except FileNotFoundError as error:
-        raise ConfigError(f"{run} holds no config.yaml; name the folder of a run, as train.py prints it") from error
-    except Exception as error:  # whatever OmegaConf makes of a file that is something else
-        raise ConfigError(f"{file} is not the configuration of a run: {one_line(error)}") from error
-    if task != "denoising":
-        raise ConfigError(escape_control_characters(f"{run} is a run of task={task}; name one of task=denoising"))
-    foreign = [f"{group}={name}" for group, name in named.items() if not _is_ours(group, name)]
-    if not foreign:
-        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            ours = compose(CONFIG_NAME, [f"{group}={name}" for group, name in named.items()])
-        foreign = [name for group in MADE for name in _foreign_targets(parts[group], ours[group]._target_)]
-    if foreign:
-        raise ConfigError(
-            f"{file} names {escape_control_characters(', '.join(foreign))}: none of this project's, and so not run"
-        )
-    try:
-        for group in MADE:
-            _check_group(group, parts[group])
-            # Whatever the file says: it may be foreign, or from before a class moved.
-            parts[group]["_target_"] = ours[group]._target_
-        config = OmegaConf.create(parts)
-        check_values(config)
-    except Exception as error:  # whatever OmegaConf makes of groups that are none
-        raise ConfigError(f"{file}: {one_line(error)}") from error
-    for key, value in config.datamodule.items():
-        if is_directory_key(str(key)) and value is not None:
-            several = OmegaConf.is_list(value)
-            config.datamodule[key] = [str(ROOT / path) for path in value] if several else str(ROOT / value)
-    return config
+def _name(config: DictConfig) -> str:
+    return escape_control_characters(f"{config.model.name}, {config.conv.name}")[:60]
 
 
-def _is_ours(group: str, name: str) -> bool:
-    """Tell whether the project has a choice of this name in a group."""
-    return name in {file.stem for file in (CONFIGS / group).glob("*.yaml")}
-
-
-def _foreign_targets(group: dict[str, Any], ours: str) -> Iterator[str]:
-    """Yield what Hydra would call besides our own class, which may have moved since the file was written."""
-    yield from _targets({key: value for key, value in group.items() if key != "_target_"})
-    target = str(group.get("_target_", ours))
-    if target.rpartition(".")[2] != ours.rpartition(".")[2]:
-        yield target
-
-
-def _targets(part: Any) -> Iterator[str]:
-    """Yield every `_target_`, at any depth."""
-    if isinstance(part, dict):
-        yield from (str(value) for key, value in part.items() if key == "_target_")
-        for value in part.values():
-            yield from _targets(value)
-    elif isinstance(part, list):
-        for value in part:
-            yield from _targets(value)
-
-
-def _check_group(name: str, group: dict[str, Any]) -> None:
-    """Refuse keys that Hydra would take for an instruction, and nested ones but the densities of an arm."""
-    plain = {key: value for key, value in group.items() if key != "_target_"}
-    if name == "conv":
-        density = plain.pop("density", None)
-        plain |= density if isinstance(density, dict) else {}
-    for key, value in plain.items():
-        nested = isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value))
-        if str(key).startswith("_") or nested:
-            raise ValueError(f"{name}.{key} is no argument of a model, an arm, a data set or a task")
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,40 @@
+"""Weights that others have published, put into the networks here."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def is_kernel(value: object) -> bool:
+    """Tell the weights of a convolution from others."""
+    return isinstance(value, Tensor) and value.dim() == 4
+
+
+def load_weights(make: Callable[[], Network], state: Mapping[str, Any]) -> Network:
+    """Return a network with weights, in evaluation mode; no memory is taken for one that the weights do not fill.
+
+    Args:
+        make: makes the network.
+        state: its weights, each a tensor; files from before PyTorch 0.4.1 lack `num_batches_tracked`.
+
+    Raises:
+        ValueError: a weight is missing, unknown or of another shape: which.
+    """
+    with torch.device("meta"):
+        expected = make().state_dict()
+    missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
+    if missing:
+        raise ValueError(f"there is no {missing[0]}")
+    for name, value in state.items():
+        if name not in expected:
+            raise ValueError(f"{name} is none of its weights")
+        if not isinstance(value, Tensor) or value.shape != expected[name].shape:
+            found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"size mismatch for {name}: {found} in place of {tuple(expected[name].shape)}")
+    model = make()
+    model.load_state_dict(dict(state))
+    return model.eval()

@@ -1,0 +1,103 @@
+"""Weights that people have: which network a file is for, whatever its entries are called and wherever they stand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+from hydra.utils import get_class
+from torch import Tensor, nn
+
+from wconv.experiment.common.checkout import CONFIGS
+from wconv.experiment.tasks.weights_file import find_state_dict
+
+# What torch.compile, DataParallel and FSDP put into names, before them or between.
+WRAPPERS = ("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+DENSITY = "density_coefficients"
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A denoiser that was found in a file.
+
+    Attributes:
+        model: with its weights.
+        channels: 1 for grey, 3 for colour.
+        description: what it is and where it stood, in one line.
+    """
+
+    model: nn.Module
+    channels: int
+    description: str
+
+
+def recognise(content: Any) -> Recognised:
+    """Return the denoiser whose weights a file holds.
+
+    Args:
+        content: of the file: the weights by name, or dictionaries around them.
+
+    Raises:
+        ValueError: there is none, or none that is known here; in words that go on from the name of the file.
+    """
+    if not isinstance(content, Mapping):
+        raise ValueError(f"it holds a {type(content).__name__}, and not the weights by their names")
+    _check_plain(content)
+    where, entries = find_state_dict(content)
+    # What has no dot in its name is of no layer: a loss, an epoch.
+    weights = {str(name): value for name, value in entries.items() if isinstance(value, Tensor) and "." in str(name)}
+    state = {_without_wrappers(name): value for name, value in weights.items()}
+    _check_own_memory(state)
+    networks = _denoisers()
+    for network in networks:
+        if network.is_named_in(state):
+            model = network.from_state_dict(state)
+            place = f"the weights from {next(iter(weights))} on" + (f", under {where}" if where else "")
+            return Recognised(model, model.arguments["channels"], f"{_describe(model)}; found as {place}")
+    found = ", ".join(list(map(str, entries))[:3]) or "nothing"
+    known = " or ".join(network.__name__ for network in networks)
+    raise ValueError(f"no weights of a {known} are in it: found {found}")
+
+
+def _describe(model: Any) -> str:
+    """Write what a network is in one line."""
+    words = {True: "with ", False: "no "}
+    facts = [
+        f"{words[value]}{key}" if isinstance(value, bool) else f"{key} {value}"
+        for key, value in ((key.replace("_", " "), value) for key, value in model.arguments.items())
+    ]
+    convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    biases = sum(layer.bias is not None for layer in convolutions)
+    facts.append(f"biases in {biases} of {len(convolutions)} convolutions")
+    return f"{type(model).__name__} of {', '.join(facts)}; it returns {model.returns}"
+
+
+def _denoisers() -> list[Any]:
+    """Return the classes among the project's models that say which weights are theirs."""
+    files = sorted((CONFIGS / "model").glob("*.yaml"))
+    groups = [yaml.safe_load(file.read_text()) for file in files]
+    classes = [get_class(group.get("model", group)["_target_"]) for group in groups]
+    return [kind for kind in classes if hasattr(kind, "from_state_dict")]
+
+
+def _without_wrappers(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def _check_plain(content: Mapping[Any, Any]) -> None:
+    """Refuse weights that mean something only together with a density."""
+    entries = find_state_dict(content)[1]
+    if "metrics" in content and "pytorch-lightning_version" in content:
+        raise ValueError(
+            "it is a checkpoint of train.py outside its run, whose config.yaml says which densities multiply the "
+            "weights; name the folder of the run"
+        )
+    if trained := next((name for name in entries if str(name).rpartition(".")[2] == DENSITY), None):
+        raise ValueError(f"it has a trained density ({trained}); name the folder of the run, or wconv.fold the network")
+
+
+def _check_own_memory(state: Mapping[str, Tensor]) -> None:
+    """Refuse many tensors that are views of few values."""
+    storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in state.values()}
+    if sum(value.numel() * value.element_size() for value in state.values()) > sum(storages.values()):
+        raise ValueError("its weights share their memory, and no network here has weights in common")
