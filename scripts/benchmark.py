@@ -11,6 +11,7 @@ from models.dncnn import DnCNN
 from models.resnet import ResNet
 from models.vgg import VGG
 from wconv.experiment.common.files import write_atomically
+from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.tasks.operator_benchmark import Case, run_benchmark
 
 CASES = [
@@ -20,6 +21,7 @@ CASES = [
 ]
 
 
+@tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark, print its table, and write it where asked."""
     parser = argparse.ArgumentParser(description=__doc__)

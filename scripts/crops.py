@@ -12,6 +12,7 @@ from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
+from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.inference.load import load_denoiser
 from wconv.experiment.reports.panels import encode_png, make_panel
@@ -20,6 +21,7 @@ from wconv.experiment.tasks.noise import GaussianNoise
 from wconv.experiment.tasks.tiles import denoise_tiled
 
 
+@tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(

@@ -7,6 +7,7 @@ from pathlib import Path
 from datamodules.files.listing import find_images
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.library_output import format_warnings_as_one_line
+from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.inference.denoise_photos import denoise_photos
 from wconv.experiment.inference.load import load_checkpoint, load_denoiser
@@ -21,6 +22,7 @@ for each says where it went and what is different. Exit codes: 0 all cleaned, 1 
 """
 
 
+@tolerate_closed_output(drop_lines=True)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 if a picture failed, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(

@@ -16,6 +16,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 import wconv
+from wconv.experiment.common.output import tolerate_closed_output
 from wconv.modules import Weighted
 from wconv.report import kernel_size_of
 
@@ -114,6 +115,7 @@ def write(what: str, table: str) -> None:
     PAGE.write_text(f"{before}{start}\n\n{table}\n\n{end}{after}")
 
 
+@tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
     """Try what is asked for, and write its table into the page."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -10,12 +10,14 @@ from datamodules.image_folder import ImageFolder, list_images
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
+from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.inference.evaluate import evaluate, mean_metrics, to_markdown, update_evaluation
 from wconv.experiment.inference.load import Denoiser, load_checkpoint, load_denoiser, run_of
 from wconv.experiment.tasks.instantiate import instantiate_group
 
 
+@tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(

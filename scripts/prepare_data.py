@@ -12,12 +12,14 @@ from datamodules.div2k import official_files
 from datamodules.files.archive import ARCHIVES, check_space, find_elsewhere, missing_images, unpack
 from datamodules.files.download import download, make_folder
 from datamodules.files.image_store import open_store
+from wconv.experiment.common.output import tolerate_closed_output
 
 DATA_DIR = Path(__file__).resolve().parent.parent / "data"
 CIFAR100_SIZE = 169_001_437  # bytes of the archive, whose md5 torchvision knows
 DIV2K_URL = "http://data.vision.ee.ethz.ch/cvl/DIV2K/"
 
 
+@tolerate_closed_output(drop_lines=True)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr; 75 when stopped by Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)

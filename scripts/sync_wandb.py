@@ -4,12 +4,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.reports.wandb.server import unreachable_reason
 from wconv.experiment.reports.wandb.sync import find_pending, upload
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@tolerate_closed_output(drop_lines=True)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 where something is left, 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(

@@ -5,9 +5,12 @@ import json
 import os
 import sys
 
+from wconv.experiment.common.output import tolerate_closed_output
+
 os.environ.setdefault("WANDB_SILENT", "true")  # the address is all there is to say
 
 
+@tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 if W&B refused, 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(description=__doc__)
