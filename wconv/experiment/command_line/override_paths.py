@@ -2,29 +2,63 @@
 
 import os
 import re
+from itertools import combinations
 
 from wconv.experiment.common.directory_keys import is_directory_key
+from wconv.experiment.common.exceptions import ConfigError
 
 QUOTES = "'\""
-LISTED = r"""\s*('[^']*'|"[^"]*"|[^,]+)"""  # an entry of a list: a comma within quotes belongs to it
+# An entry of a list: a comma within quotes, or behind a backslash, belongs to it.
+LISTED = re.compile(r"""\s*('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?:\\.|[^,\\])+)""")
+ESCAPED = re.compile(r"\\([\\()\[\]{}:=, \t])")  # what Hydra lets a backslash stand before, outside quotes
 
 
 def absolute_override(line: str, multirun: bool) -> str:
-    """Quote the value of a path and make it absolute; in a grid, each of its values."""
+    """Quote the value of a path and make it absolute; in a grid, each of its values.
+
+    Raises:
+        ConfigError: a comma separates two folders that would be one, or the reverse, and how to write it.
+    """
     key, _, value = line.partition("=")
     if not is_directory_key(key) or value in ("", "null", "auto") or "${" in value:
         return line
     if value[0] == "[" and value[-1] == "]":
-        return f"{key}=[{_absolute(re.findall(LISTED, value[1:-1]))}]"
-    quoted = value[0] in QUOTES and value[-1] == value[0] and len(value) > 1
-    return f"{key}=" + _absolute([value] if quoted else value.split(",") if multirun else [value])
+        entries = LISTED.findall(value[1:-1])
+        _check_commas(line, key, entries, "[{}]")
+        return f"{key}=[{_absolute(entries)}]"
+    if multirun:
+        entries = LISTED.findall(value)
+        _check_commas(line, key, entries, "{}")
+        return f"{key}={_absolute(entries)}"
+    return f"{key}={_absolute([value])}"
 
 
-def _absolute(paths: list[str]) -> str:
+def _check_commas(line: str, key: str, entries: list[str], form: str) -> None:
+    """Refuse a folder with a comma in its name that was cut in two: it is there, and what it was cut into is not."""
+    for first, last in combinations(range(len(entries)), 2):
+        parts = entries[first : last + 1]
+        whole = ",".join(parts)
+        if os.path.isdir(_path(whole)) and not all(os.path.isdir(_path(part)) for part in parts):
+            quoted = form.format(",".join([*entries[:first], f"'{whole.strip()}'", *entries[last + 1 :]]))
+            raise ConfigError(f'{line}: a comma separates folders; for one in a name write "{key}={quoted}"')
+
+
+def _absolute(entries: list[str]) -> str:
     """Make paths absolute and quote them."""
-    plain = [path[1:-1] if path[:1] in QUOTES and path[-1:] == path[:1] else path for path in map(str.strip, paths)]
-    absolute = [os.path.abspath(os.path.expanduser(path)).replace("'", "\\'") for path in plain if path]
-    return ",".join(f"'{path}'" for path in absolute)
+    return ",".join(_quoted(os.path.abspath(path)) for entry in entries if (path := _path(entry)))
+
+
+def _path(entry: str) -> str:
+    """Return the path that Hydra would read, with the quotes and backslashes taken off that stand for it."""
+    text = entry.strip()
+    if len(text) > 1 and text[0] in QUOTES and text[-1] == text[0]:
+        return os.path.expanduser(text[1:-1].replace(f"\\{text[0]}", text[0]))
+    return os.path.expanduser(ESCAPED.sub(r"\1", text))
+
+
+def _quoted(path: str) -> str:
+    """Quote a path: of backslashes, Hydra halves those before a quote."""
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", path)) + "'"
 
 
 def absolute_overrides(lines: list[str]) -> list[str]:

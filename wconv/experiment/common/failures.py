@@ -38,6 +38,20 @@ def configuration_errors() -> Iterator[None]:
 
 
 @contextmanager
+def advise(advice: str) -> Iterator[None]:
+    """Replace the advice of an error, what stands behind its last semicolon, by what helps here.
+
+    Raises:
+        ConfigError: what was wrong, and the advice.
+    """
+    try:
+        yield
+    except (*OF_USERS, ConfigError) as error:
+        fact, semicolon, last = one_line(error).rpartition("; ")
+        raise ConfigError(f"{fact if semicolon else last}; {advice}") from error
+
+
+@contextmanager
 def log_failure(folder: Path, name: str = "error.log") -> Iterator[None]:
     """Tell a run that was stopped from one that failed, and write the traceback of the latter to a file.
 
