@@ -84,8 +84,9 @@ def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
                 raise ConfigError(f"{override.input_line!r}: {override.key_or_group} is there already, drop the +")
         for override in values:
             _check_type(override, base)
-            if override.is_sweep_override():  # the first runs of a grid would be done before the wrong one is met
-                for value in _values(override):
+            # Each of them, also one that a later one replaces; of a grid, before the first runs are done.
+            for value in _values(override):
+                if "${" not in str(value):
                     check_value(override.key_or_group, value)
         config = base.copy()
         for override in values:
