@@ -3,12 +3,13 @@
 import argparse
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 from datamodules.denoising import DenoisingDataModule
 from datamodules.image_folder import ImageFolder, list_images
 from wconv.experiment.common.exceptions import ConfigError
-from wconv.experiment.common.failures import configuration_errors
+from wconv.experiment.common.failures import advise, configuration_errors
 from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
@@ -43,8 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
                     raise ConfigError(f"--sigma {sigma:g}: a noise level is a number from 0")
             # Of a run that came from elsewhere, nothing is written but evaluation.json.
             with tempfile.TemporaryDirectory() as store_dir:
-                data = _data(denoiser, options.data, store_dir)
-                data.load_test()
+                with nullcontext() if options.data else advise("name the test images with --data FOLDER"):
+                    data = _data(denoiser, options.data, store_dir)
+                    data.load_test()
                 rows = mean_metrics(evaluate(denoiser, data, sigmas))
             print(to_markdown(rows))
             if options.run:

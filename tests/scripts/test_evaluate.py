@@ -125,7 +125,7 @@ def test_other_images_and_other_noise(run, evaluate, tmp_path, monkeypatch):
     assert set(content["one"]) == {"sigma0", "sigma15", "sigma17.5"}
     assert {level["images"] for level in content["one"].values()} == {2}
     assert {level["images"] for level in content["two"].values()} == {1}
-    assert content["one"]["sigma0"]["noisy_psnr"] is None  # infinite
+    assert content["one"]["sigma0"]["noisy_psnr"] == "inf"
     assert content["one"]["sigma15"]["noisy_psnr"] == pytest.approx(20 * np.log10(255 / 15), abs=0.4)
     assert content["one"]["sigma15"]["psnr"] > content["one"]["sigma17.5"]["psnr"]
     assert [row[:3] for row in table(out)] == [
@@ -283,3 +283,13 @@ def test_a_run_from_elsewhere_calls_nothing(group, run, evaluate, tmp_path):
     assert "names os.system" in refused(evaluate(run))
     assert not (tmp_path / "attacked").exists()
     assert state(run) == before
+
+
+def test_data_that_has_moved_is_named_by_the_option_that_helps(run, evaluate, monkeypatch):
+    def gone(self):
+        raise ValueError("the test folder data/set12 does not exist; point datamodule.test_dirs at it")
+
+    monkeypatch.setattr("datamodules.synthetic_images.SyntheticImages.read_test", gone)
+    assert refused(evaluate(run)) == (
+        "evaluate: the test folder data/set12 does not exist; name the test images with --data FOLDER\n"
+    )

@@ -1,7 +1,6 @@
 """Trained denoisers, evaluated once more: the same numbers as after training, or other noise and other images."""
 
 import json
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ import pandas as pd
 import pytorch_lightning as pl
 
 from wconv.experiment.common.files import write_atomically
-from wconv.experiment.common.metrics import METRICS, TASKS, round_to_float32
+from wconv.experiment.common.metrics import METRICS, TASKS, round_to_float32, to_json
 from wconv.experiment.common.text import escape_markdown
 from wconv.experiment.inference.load import Denoiser
 from wconv.experiment.tasks.noise import GaussianNoise
@@ -73,7 +72,7 @@ def update_evaluation(rows: pd.DataFrame, path: Path) -> None:
     """Write the means to evaluation.json; what it says of other sets and levels stays."""
     content = _read_evaluation(path)
     for row in rows.to_dict("records"):
-        values = {name: row[name] if math.isfinite(row[name]) else None for name in MEASURED}
+        values = {name: to_json(row[name]) for name in MEASURED}
         level = {**values, "images": row["images"], "tiled": row["tiled"]}
         content.setdefault(row["set"], {})[f"sigma{row['sigma']:g}"] = level
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
