@@ -25,7 +25,7 @@ def test_a_grid_is_an_array_and_a_failure_is_told(tmp_path):
         "optimizer.lr=0.1,1e30",
     )
     assert done.returncode == 1
-    assert any(line.startswith("train.py: the loss is infinite or no") for line in done.stderr.splitlines())
+    assert any(line.startswith("train.py: the loss is NaN or infinite") for line in done.stderr.splitlines())
     assert "Traceback" not in done.stderr
     assert f"python scripts/compare.py {tmp_path}" in done.stdout
     found = [json.loads(path.read_text()) for path in tmp_path.glob("*/*/results.json")]
