@@ -170,7 +170,9 @@ class LayerNorm2d(nn.LayerNorm):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
-        return super().forward(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        normalised = super().forward(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        # Whether a single image lies in memory as several do would otherwise end in the graph as their number.
+        return normalised.contiguous() if torch.compiler.is_compiling() else normalised
 
 
 class SimpleGate(nn.Module):
@@ -190,10 +192,12 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """
     for axis in (2, 3):
         size = images.shape[axis]
-        if size % multiple:
-            turn = max(1, 2 * (size - 1))  # there and back
-            place = torch.arange(-(-size // multiple) * multiple, device=images.device) % turn
-            images = images.index_select(axis, torch.minimum(place, 2 * (size - 1) - place))
+        # In a graph for all sizes there is no question whether this one fits.
+        if torch.compiler.is_compiling() or size % multiple:
+            last = torch.arange(size, device=images.device)[-1:]  # a tensor: ONNX takes no remainder by a size
+            turn = (2 * last).clamp(min=1)  # there and back
+            place = torch.arange((size + multiple - 1) // multiple * multiple, device=images.device) % turn
+            images = images.index_select(axis, torch.minimum(place, 2 * last - place))
     return images
 
 

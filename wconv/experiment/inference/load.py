@@ -61,6 +61,41 @@ class Denoiser:
         return self.task.max_pixels
 
 
+@dataclass(frozen=True)
+class Trained:
+    """The network of a run, on the CPU, in evaluation mode.
+
+    Attributes:
+        model: the network, with its densities.
+        arguments: what the data told its constructor.
+        config: of its run.
+    """
+
+    model: nn.Module
+    arguments: Mapping[str, int]
+    config: DictConfig
+
+    @property
+    def channels(self) -> int:
+        """Of its images."""
+        return self.arguments["in_channels" if "in_channels" in self.arguments else "channels"]
+
+
+def load_network(run: Path) -> Trained:
+    """Read the network of a run of any task; whoever made its folder, nothing in it is executed.
+
+    Raises:
+        ConfigError: the folder is no run, or has no checkpoint; in one sentence.
+    """
+    config = read_run_config(run)
+    path = _checkpoint_of(run)
+    with _what_the_file_lacks(run, path):
+        state = _state_dict(path)
+        denoises = config.task.name == "denoising"
+        arguments = {"channels": config.datamodule.channels} if denoises else _told_by_the_data(config, state)
+        return Trained(_network(config, state, **arguments).eval(), arguments, config)
+
+
 def load_denoiser(run: Path, checkpoint: Path | None = None) -> Denoiser:
     """Read the network of a denoising run; whoever made its folder, nothing in it is executed.
 
@@ -78,7 +113,7 @@ def load_denoiser(run: Path, checkpoint: Path | None = None) -> Denoiser:
             config.datamodule[key] = [str(ROOT / path) for path in value] if several else str(ROOT / value)
     path = checkpoint or _checkpoint_of(run)
     with _what_the_file_lacks(run, path):
-        model = _network(config, path, channels=config.datamodule.channels)
+        model = _network(config, _state_dict(path), channels=config.datamodule.channels)
         task: Denoising = instantiate_group(config.task, model=model, optimizer=None, scheduler=None)
     return Denoiser(task.eval().to(_device()), config.datamodule.channels, _name(config), config)
 
@@ -128,25 +163,47 @@ def _what_the_file_lacks(run: Path, path: Path) -> Iterator[None]:
         raise ConfigError(f"{path} does not hold the network of {run}/config.yaml: {one_line(error)[:300]}") from error
 
 
-def _network(config: DictConfig, path: Path, **arguments: Any) -> nn.Module:
-    """Return the network of a configuration with the weights of a checkpoint."""
+def _state_dict(path: Path) -> dict[str, Any]:
+    """Return the weights of a checkpoint by the names that the network has for them."""
     verify_checksum(path)
+    prefix = "model."
     state = dict(read_weights(path)["state_dict"])
+    if foreign := [name for name in state if not name.startswith(prefix)]:
+        raise ValueError(f"{foreign[0]} is no weight of a network")
+    return {name.removeprefix(prefix): value for name, value in state.items()}
+
+
+def _told_by_the_data(config: DictConfig, state: Mapping[str, Any]) -> dict[str, int]:
+    """Return what a classifier was told of its data, which a run does not record, from the shapes of its weights."""
+
+    def shapes(**arguments: int) -> dict[str, torch.Size]:
+        with torch.device("meta"):
+            model: nn.Module = instantiate_group(config.model, **arguments)
+        return {name: value.shape for name, value in model.state_dict().items()}
+
+    ones = {"num_classes": 1, "in_channels": 1}
+    at_one, found = shapes(**ones), {}
+    for argument in ones:
+        at_two = shapes(**ones | {argument: 2})
+        name = next(name for name, shape in at_one.items() if shape != at_two[name])
+        axis = next(axis for axis, size in enumerate(at_one[name]) if size != at_two[name][axis])
+        found[argument] = int(state[name].shape[axis])
+    return found
+
+
+def _network(config: DictConfig, state: Mapping[str, Any], **arguments: Any) -> nn.Module:
+    """Return the network of a configuration with its weights."""
     with torch.device("meta"):  # no memory is taken until it is known that the file fills it
         _check_shapes(instantiate_group(config.model, **arguments), state)
     with torch.random.fork_rng(devices=[]):
         model = apply_arm(instantiate_group(config.model, **arguments), config.conv)
-    prefix = "model."
-    foreign = [name for name in state if not name.startswith(prefix)]
-    if foreign:
-        raise ValueError(f"{foreign[0]} is no weight of a network")
-    model.load_state_dict({name.removeprefix(prefix): value for name, value in state.items()})
+    model.load_state_dict(dict(state))
     return model
 
 
 def _check_shapes(skeleton: nn.Module, state: Mapping[str, Any]) -> None:
     """Refuse weights that are not those of a network, before that is made."""
-    for name, parameter in skeleton.state_dict(prefix="model.").items():
+    for name, parameter in skeleton.state_dict().items():
         value = state.get(name)
         if not isinstance(value, Tensor) or value.shape != parameter.shape:
             found = tuple(value.shape) if isinstance(value, Tensor) else "nothing"

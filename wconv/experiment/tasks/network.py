@@ -1,5 +1,6 @@
 """From the configuration to a network: the backbone, its first weights, its convolutions."""
 
+import copy
 import inspect
 from dataclasses import asdict
 from typing import Any
@@ -44,6 +45,11 @@ def apply_arm(model: nn.Module, conv: DictConfig) -> nn.Module:
     taken = inspect.signature(arm).parameters
     changed: nn.Module = arm(model, **{str(key): value for key, value in settings.items() if key in taken})
     return changed
+
+
+def plain_copy(model: nn.Module) -> nn.Module:
+    """Return a copy of a network with plain convolutions that computes the same."""
+    return wconv.fold(copy.deepcopy(model))
 
 
 def describe(model: nn.Module) -> dict[str, Any]:
