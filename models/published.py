@@ -26,6 +26,22 @@ def load_weights(make: Callable[[], Network], state: Mapping[str, Any]) -> Netwo
     """
     with torch.device("meta"):
         expected = make().state_dict()
+    check_weights(state, expected)
+    model = make()
+    model.load_state_dict(dict(state))
+    return model.eval()
+
+
+def check_weights(state: Mapping[str, Any], expected: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are not those of a network.
+
+    Args:
+        state: the weights.
+        expected: what the network has.
+
+    Raises:
+        ValueError: a weight is missing, unknown or of another shape: which.
+    """
     missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
     if missing:
         raise ValueError(f"there is no {missing[0]}")
@@ -35,6 +51,3 @@ def load_weights(make: Callable[[], Network], state: Mapping[str, Any]) -> Netwo
         if not isinstance(value, Tensor) or value.shape != expected[name].shape:
             found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(f"size mismatch for {name}: {found} in place of {tuple(expected[name].shape)}")
-    model = make()
-    model.load_state_dict(dict(state))
-    return model.eval()

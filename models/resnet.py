@@ -5,9 +5,15 @@ channels, shortcuts without parameters), and the ImageNet networks 18, 34, 50 wi
 max pooling in place of the 7x7 one, as is usual for 32x32 images.
 """
 
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.published import check_weights
 from models.vgg import check_kernel_size, scale_channels
 
 SMALL_DEPTHS = (20, 32, 44, 56, 110)
@@ -16,6 +22,13 @@ SMALL_CHANNELS = (16, 32, 64)
 LARGE_STAGES = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False), 50: ((3, 4, 6, 3), True)}
 LARGE_CHANNELS = (64, 128, 256, 512)
 EXPANSION = 4  # of a bottleneck
+# What the layers are called in the widespread files, in a block and outside.
+IN_BLOCK = {
+    **{f"conv{number}": f"body.{2 * number - 2}.0" for number in (1, 2, 3)},
+    **{f"bn{number}": f"body.{2 * number - 2}.1" for number in (1, 2, 3)},
+    **{f"{name}.{part}": f"shortcut.{part}" for name in ("shortcut", "downsample") for part in (0, 1)},
+}
+OUTSIDE = {"conv1": "stem.0", "bn1": "stem.1", "linear": "classifier", "fc": "classifier"}
 
 
 class ResNet(nn.Module):
@@ -28,6 +41,8 @@ class ResNet(nn.Module):
         width: multiplier of the number of channels.
         batch_norm: False leaves the batch normalisations out and gives the convolutions biases.
         kernel_size: 3, 5 or 7, in place of every 3x3 kernel; the padding keeps the image size.
+        checkpoint: file of weights to start from, for `load_published`; it is read by who starts a training, and not
+            here.
 
     Raises:
         ValueError: an argument has another value than these.
@@ -41,9 +56,11 @@ class ResNet(nn.Module):
         width: float = 1.0,
         batch_norm: bool = True,
         kernel_size: int = 3,
+        checkpoint: str | None = None,
     ) -> None:
         super().__init__()
         check_kernel_size(kernel_size)
+        self.checkpoint = checkpoint
         if depth in SMALL_DEPTHS:
             blocks, bottleneck, base = ((depth - 2) // 6,) * 3, False, SMALL_CHANNELS
         elif depth in LARGE_STAGES:
@@ -51,6 +68,7 @@ class ResNet(nn.Module):
         else:
             known = sorted((*SMALL_DEPTHS, *LARGE_STAGES))
             raise ValueError(f"model.depth={depth}: ResNet comes in depths {', '.join(map(str, known))}")
+        self.blocks_of_stages = blocks
         channels = scale_channels(base[0], width)
         self.stem = ConvNorm(in_channels, channels, kernel_size, 1, batch_norm)
         stages = []
@@ -73,6 +91,63 @@ class ResNet(nn.Module):
         """Return the logits."""
         features = self.blocks(F.relu(self.stem(images)))
         return self.classifier(features.mean(dim=(2, 3)))
+
+    def load_published(self, state: Mapping[str, Any]) -> int:
+        """Load weights of the widespread files, or of this class; a classifier for other classes is left out.
+
+        Args:
+            state: `conv1.weight`, `layer1.0.conv1.weight`, ..., `linear.weight` or `fc.weight`, whatever stands
+                before all names.
+
+        Returns:
+            The number of classes of the weights.
+
+        Raises:
+            ValueError: they are not the weights of this network; nothing is loaded then.
+        """
+        renamed = _renamed(state, self.blocks_of_stages)
+        expected = self.state_dict()
+        classifier = renamed.get("classifier.weight")
+        classes = len(classifier) if isinstance(classifier, Tensor) and classifier.dim() == 2 else 0
+        if classes and classes != self.classifier.out_features:
+            for name in ("classifier.weight", "classifier.bias"):
+                renamed.pop(name, None)
+                expected.pop(name)
+        check_weights(renamed, expected)
+        self.load_state_dict(self.state_dict() | renamed)
+        return classes
+
+
+def _renamed(state: Mapping[str, Any], blocks: tuple[int, ...]) -> dict[str, Any]:
+    """Return weights by the names here; those of a layer that is not known keep theirs.
+
+    Raises:
+        ValueError: nothing is called as a first convolution, or the stages have other numbers of blocks than `blocks`.
+    """
+    first = min((str(name) for name in state if _FIRST.search(str(name))), key=len, default=None)
+    if first is None:
+        found = ", ".join(list(map(str, state))[:3]) or "nothing"
+        raise ValueError(f"it has no weights of a ResNet (none is called conv1.weight; found {found})")
+    prefix = _FIRST.sub("", first)
+    renamed, seen = {}, set()
+    for name, value in state.items():
+        path, _, leaf = str(name).removeprefix(prefix).rpartition(".")
+        if place := re.fullmatch(r"layer(\d+)\.(\d+)\.(.+)", path):
+            stage, block = int(place[1]) - 1, int(place[2])
+            seen.add((stage, block))
+            path = f"blocks.{sum(blocks[:stage]) + block}.{IN_BLOCK.get(place[3], place[3])}"
+        renamed[f"{OUTSIDE.get(path, path)}.{leaf}"] = value
+    counts = Counter(stage for stage, _ in seen)
+    found_blocks = [counts[stage] for stage in sorted(counts)]
+    if seen and found_blocks != list(blocks):
+        raise ValueError(
+            f"its stages have {'+'.join(map(str, found_blocks))} blocks, and the network {'+'.join(map(str, blocks))}; "
+            "choose its model.depth"
+        )
+    return renamed
+
+
+_FIRST = re.compile(r"(^|(?<=\.))(conv1|stem\.0)\.weight$")
 
 
 class ConvNorm(nn.Sequential):

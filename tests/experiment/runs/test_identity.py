@@ -117,3 +117,18 @@ def test_the_settings_keep_their_values_and_names():
         "optimizer": {"name": "sgd", "lr": 0.1, "nesterov": True},
         "scheduler": {"name": "cosine", "floor": 0.0},
     }
+
+
+def test_of_a_file_to_start_from_the_content_counts(tmp_path):
+    (tmp_path / "deep").mkdir()
+    for name, content in (("a", b"one"), ("deep/b", b"one"), ("c", b"two")):
+        (tmp_path / name).write_bytes(content)
+
+    def started(path: object) -> str:
+        return hashed(model={"name": "resnet", "depth": 20, "checkpoint": path and str(path)})
+
+    assert started(None) == hashed(model={"name": "resnet", "depth": 20})
+    assert started(tmp_path / "a") == started(tmp_path / "deep" / "b")
+    assert len({started(path) for path in (None, tmp_path / "a", tmp_path / "c")}) == 3
+    with pytest.raises(ValueError, match=r"model.checkpoint=.*nothing cannot be read \(No such file or directory\)"):
+        started(tmp_path / "nothing")

@@ -74,6 +74,7 @@ STAGES: Rule = (
     lambda value: OmegaConf.is_list(value) and len(value) <= 10 and all(map(BLOCKS[0], value)),
     "a list of at most 10 numbers of blocks, each from 0 to 1000",
 )
+FILE: Rule = (lambda value: value is None or NAME[0](value), "a file, or null")
 PATH: Rule = (lambda value: value is not None, "a folder")
 
 RULES = {
@@ -128,6 +129,7 @@ RULES = {
     "model.middle": BLOCKS,
     "model.encoder": STAGES,
     "model.decoder": STAGES,
+    "model.checkpoint": FILE,
     "callbacks.checkpoint.every_seconds": NOT_NEGATIVE,
     "callbacks.progress.every_seconds": POSITIVE,
     "logger.project": NAME,

@@ -120,7 +120,8 @@ def _write_safetensors(trained: Trained, model: nn.Module, file: Path) -> Networ
 
     group = OmegaConf.to_container(trained.config.model)
     assert isinstance(group, dict)
-    arguments = {key: value for key, value in group.items() if not str(key).startswith("_")} | dict(trained.arguments)
+    told = {key: value for key, value in group.items() if not str(key).startswith("_") and key != "checkpoint"}
+    arguments = told | dict(trained.arguments)
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     save_file(state, file, metadata={"format": "pt", "model": json.dumps(arguments)})
     again: nn.Module = instantiate_group(trained.config.model, **trained.arguments)

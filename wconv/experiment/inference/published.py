@@ -9,11 +9,10 @@ from hydra.utils import get_class
 from torch import Tensor, nn
 
 from wconv.experiment.common.checkout import CONFIGS
-from wconv.experiment.tasks.weights_file import find_state_dict
+from wconv.experiment.tasks.weights_file import check_plain, find_state_dict
 
 # What torch.compile, DataParallel and FSDP put into names, before them or between.
 WRAPPERS = ("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
-DENSITY = "density_coefficients"
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def recognise(content: Any) -> Recognised:
     """
     if not isinstance(content, Mapping):
         raise ValueError(f"it holds a {type(content).__name__}, and not the weights by their names")
-    _check_plain(content)
+    check_plain(content)
     where, entries = find_state_dict(content)
     # What has no dot in its name is of no layer: a loss, an epoch.
     weights = {str(name): value for name, value in entries.items() if isinstance(value, Tensor) and "." in str(name)}
@@ -82,18 +81,6 @@ def _denoisers() -> list[Any]:
 
 def _without_wrappers(name: str) -> str:
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
-
-
-def _check_plain(content: Mapping[Any, Any]) -> None:
-    """Refuse weights that mean something only together with a density."""
-    entries = find_state_dict(content)[1]
-    if "metrics" in content and "pytorch-lightning_version" in content:
-        raise ValueError(
-            "it is a checkpoint of train.py outside its run, whose config.yaml says which densities multiply the "
-            "weights; name the folder of the run"
-        )
-    if trained := next((name for name in entries if str(name).rpartition(".")[2] == DENSITY), None):
-        raise ValueError(f"it has a trained density ({trained}); name the folder of the run, or wconv.fold the network")
 
 
 def _check_own_memory(state: Mapping[str, Tensor]) -> None:

@@ -7,6 +7,7 @@ classes live, and leaves out null, false and zero, so that a key that is added l
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from wconv.experiment.common.directory_keys import is_directory_key
@@ -51,8 +52,14 @@ def identity(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
 
     Returns:
         Plain values; two runs with the same ones give the same result on the same machine.
+
+    Raises:
+        ValueError: the file of weights to start from, of which the content counts, cannot be read.
     """
-    return {"config": without_neutral(relevant_settings(config)), "data": dict(data)}
+    settings = without_neutral(relevant_settings(config))
+    if path := settings.get("model", {}).get("checkpoint"):
+        settings["model"]["checkpoint"] = _digest(path)
+    return {"config": settings, "data": dict(data)}
 
 
 def run_hash(content: Mapping[str, Any]) -> str:
@@ -68,6 +75,16 @@ def without_neutral(values: Mapping[str, Any]) -> dict[str, Any]:
         if not (value is None or (isinstance(value, bool | int | float) and value == 0))
     }
     return {key: value for key, value in kept.items() if value != {}}
+
+
+def _digest(path: str) -> str:
+    try:
+        with Path(path).expanduser().open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(
+            f"model.checkpoint={path} cannot be read ({error.strerror}); name a file of weights"
+        ) from error
 
 
 def _group(value: Any) -> Any:

@@ -2,7 +2,10 @@
 
 import copy
 import inspect
+import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,24 +16,57 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import wconv
 from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.text import one_line
 from wconv.experiment.tasks.instantiate import instantiate_group
+from wconv.experiment.tasks.weights_file import check_plain, find_state_dict, read_weights
 
 
 def build_model(config: DictConfig, **data_arguments: Any) -> nn.Module:
     """Make the backbone, start its weights, then change its convolutions.
 
-    The weights come from a stream of their own and are drawn before the convolutions are changed, so all arms of a
-    comparison start from the same W, and no later draw depends on the model.
+    The weights come from a stream of their own, or from `model.checkpoint`, and are there before the convolutions are
+    changed, so all arms of a comparison start from the same W, and no later draw depends on the model.
 
     Args:
         config: the composed configuration.
         **data_arguments: what the data tells a model, such as the number of channels.
+
+    Raises:
+        ConfigError: `model.checkpoint` cannot be read, or is of another network.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model: nn.Module = instantiate_group(config.model, **data_arguments)
         instantiate_group(config.init)(model)
+    if checkpoint := config.model.get("checkpoint"):
+        _start_from(Path(checkpoint).expanduser(), model)
     return apply_arm(model, config.conv)
+
+
+def _start_from(path: Path, model: Any) -> None:
+    """Load the weights that a training starts from.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds the weights of another network; in one sentence.
+    """
+    key = f"model.checkpoint={path}"
+    try:
+        content = read_weights(path)
+    except Exception as error:  # whatever PyTorch makes of a file that is something else
+        raise ConfigError(f"{key} cannot be read as a file of weights ({one_line(error)[:200]})") from error
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{key} holds a {type(content).__name__}, and not the weights by their names")
+    try:
+        check_plain(content)
+        classes = model.load_published(find_state_dict(content)[1])
+    except ValueError as error:
+        raise ConfigError(f"{key}: {error}") from error
+    if classes != model.classifier.out_features:
+        warnings.warn(
+            f"{key} is for {classes} classes, and the data has {model.classifier.out_features}: the classifier starts "
+            "from random weights",
+            stacklevel=2,
+        )
 
 
 def apply_arm(model: nn.Module, conv: DictConfig) -> nn.Module:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from wconv.checkpoints import located
 
+DENSITY = "density_coefficients"  # what a trained density is called in a state_dict
+
 
 def read_weights(path: Path) -> Any:
     """Read a file that PyTorch or safetensors wrote.
@@ -35,6 +37,22 @@ def read_weights(path: Path) -> Any:
 def find_state_dict(content: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Return where the weights stand in a file, such as "state_dict" or "" for the file itself, and the weights."""
     return located(content)
+
+
+def check_plain(content: Mapping[Any, Any]) -> None:
+    """Refuse weights that mean something only together with a density.
+
+    Raises:
+        ValueError: they are; in words that go on from the name of the file.
+    """
+    if "metrics" in content and "pytorch-lightning_version" in content:
+        raise ValueError(
+            "it is a checkpoint of train.py, and only the config.yaml of its run says which densities multiply its "
+            "weights; name the folder of the run, or what scripts/export.py makes of it"
+        )
+    entries = find_state_dict(content)[1]
+    if trained := next((name for name in entries if str(name).rpartition(".")[2] == DENSITY), None):
+        raise ValueError(f"it has a trained density ({trained}); name the folder of the run, or wconv.fold the network")
 
 
 def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
