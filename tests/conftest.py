@@ -1,8 +1,9 @@
 """What all tests share: one thread, a way to call train.py within the process, and the table of injected faults."""
 
+import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,18 @@ torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # train.py and scripts/ are files of the checkout, in no package
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    """Take away what a test has added to the root logger: Hydra's --info leaves a handler for a closed stdout."""
+    root = logging.getLogger()
+    level, before = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    for handler in root.handlers[:]:
+        if type(handler) is logging.StreamHandler and handler not in before:  # pytest's own are of other classes
+            root.removeHandler(handler)
 
 
 @pytest.fixture
