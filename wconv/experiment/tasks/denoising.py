@@ -15,6 +15,7 @@ from torchmetrics import MeanMetric
 from wconv.experiment.common.metrics import TASKS
 from wconv.experiment.tasks.density_recipe import DensityRecipe
 from wconv.experiment.tasks.image_quality import psnr, ssim
+from wconv.experiment.tasks.network import inference_copy
 from wconv.experiment.tasks.noise import GaussianNoise
 from wconv.experiment.tasks.task import Task
 from wconv.experiment.tasks.tiles import denoise_tiled
@@ -94,14 +95,18 @@ class Denoising(Task):
         self.train_loss.update(loss.detach(), weight=len(clean))
         return loss
 
+    def on_test_start(self) -> None:
+        """Put densities and batch normalisations into the kernels; no network is trained any more."""
+        self.test_network = (inference_copy(self.model),)  # in a tuple: it is no part of what is saved
+
     def validation_step(self, frame: Any, batch_idx: int) -> None:
         """Denoise a held-out image."""
-        _, denoised, _ = self._denoise(frame)
+        _, denoised, _ = self._denoise(self.model, frame)
         self.rows.append({"set": frame.set_name, "position": frame.position, "psnr": psnr(denoised, frame.clean)})
 
     def test_step(self, frame: Any, batch_idx: int) -> Mapping[str, Tensor]:
         """Denoise a test image; return it noisy and denoised."""
-        noisy, denoised, approximate = self._denoise(frame)
+        noisy, denoised, approximate = self._denoise(self.test_network[0], frame)
         self.rows.append(
             {
                 "set": frame.set_name,
@@ -130,9 +135,9 @@ class Denoising(Task):
         """Log the means over the images: of all, and of each set where there are several."""
         self.log_dict(self._scores("test"))
 
-    def _denoise(self, frame: Any) -> tuple[Tensor, Tensor, bool]:
+    def _denoise(self, model: nn.Module, frame: Any) -> tuple[Tensor, Tensor, bool]:
         noisy = self.noise.add_test_noise(frame.clean, self.test_seed, frame.position)
-        denoised, approximate = denoise_tiled(self.model, noisy, self.max_pixels)
+        denoised, approximate = denoise_tiled(model, noisy, self.max_pixels)
         return noisy, denoised.float().clamp(0, 1), approximate
 
     def _scores(self, prefix: str) -> dict[str, Tensor]:

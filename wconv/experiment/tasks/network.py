@@ -5,6 +5,7 @@ import inspect
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
 
 import wconv
@@ -86,6 +88,22 @@ def apply_arm(model: nn.Module, conv: DictConfig) -> nn.Module:
 def plain_copy(model: nn.Module) -> nn.Module:
     """Return a copy of a network with plain convolutions that computes the same."""
     return wconv.fold(copy.deepcopy(model))
+
+
+def inference_copy(model: nn.Module) -> nn.Module:
+    """Return a copy of a network that computes the same, up to rounding, in less time, and cannot be trained.
+
+    Densities and batch normalisations are in the kernels, which are in channels_last.
+    """
+    quick = plain_copy(model).eval()
+    for module in quick.modules():
+        if isinstance(module, nn.Sequential):
+            for first, second in pairwise(list(module._modules)):
+                conv, norm = module._modules[first], module._modules[second]
+                if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
+                    setattr(module, first, fuse_conv_bn_eval(conv, norm))
+                    setattr(module, second, nn.Identity())
+    return quick.to(memory_format=torch.channels_last)
 
 
 def describe(model: nn.Module) -> dict[str, Any]:
