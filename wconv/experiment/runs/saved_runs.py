@@ -15,6 +15,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.metrics import not_finite
+from wconv.experiment.common.path_keys import CHECKPOINT
 from wconv.experiment.runs.arm_styles import PARTS, arm_name
 from wconv.experiment.runs.identity import relevant_settings, without_neutral
 from wconv.experiment.runs.run_files import check_folder, read_config, read_results
@@ -108,6 +109,8 @@ def read_run(folder: Path) -> SavedRun:
         features |= _features(config) | {"parameters": int(results["parameters"])}
         if "data" in results:  # the folders are left out above: they do not say which images lie in them
             features["data"] = sha256(json.dumps(results["data"], sort_keys=True).encode()).hexdigest()[:8]
+        if "checkpoint" in results:  # likewise: its path does not say which weights it holds
+            features[CHECKPOINT] = str(results["checkpoint"])[:8]
         features["device"] = "cpu" if str(results.get("device", "cpu")).startswith("cpu") else "gpu"
         features |= {key: str(results[key]) for key in ("model", "init")} | {"conv": arm}
         measured = {"train/loss": None} if has_diverged else results["metrics"]

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from wconv.experiment.common.directory_keys import is_directory_key
+from wconv.experiment.common.path_keys import is_directory_key
 from wconv.experiment.runs.run_files import read_config, read_results
 from wconv.experiment.sweep.manifest import Row, Sweep
 from wconv.experiment.sweep.slurm.commands import parse_time_limit

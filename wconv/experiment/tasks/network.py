@@ -3,7 +3,6 @@
 import copy
 import inspect
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -17,10 +16,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
 
 import wconv
+from wconv.experiment.common.checkout import ROOT
 from wconv.experiment.common.exceptions import ConfigError
-from wconv.experiment.common.text import one_line
 from wconv.experiment.tasks.instantiate import instantiate_group
-from wconv.experiment.tasks.weights_file import check_plain, find_state_dict, read_weights
+from wconv.experiment.tasks.weights_file import find_weights
 
 
 def build_model(config: DictConfig, **data_arguments: Any) -> nn.Module:
@@ -41,7 +40,7 @@ def build_model(config: DictConfig, **data_arguments: Any) -> nn.Module:
         model: nn.Module = instantiate_group(config.model, **data_arguments)
         instantiate_group(config.init)(model)
     if checkpoint := config.model.get("checkpoint"):
-        _start_from(Path(checkpoint).expanduser(), model)
+        _start_from(ROOT / Path(checkpoint).expanduser(), model)
     return apply_arm(model, config.conv)
 
 
@@ -53,14 +52,7 @@ def _start_from(path: Path, model: Any) -> None:
     """
     key = f"model.checkpoint={path}"
     try:
-        content = read_weights(path)
-    except Exception as error:  # whatever PyTorch makes of a file that is something else
-        raise ConfigError(f"{key} cannot be read as a file of weights ({one_line(error)[:200]})") from error
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"{key} holds a {type(content).__name__}, and not the weights by their names")
-    try:
-        check_plain(content)
-        classes = model.load_published(find_state_dict(content)[1])
+        classes = model.load_published(find_weights(path)[1])
     except ValueError as error:
         raise ConfigError(f"{key}: {error}") from error
     if classes != model.classifier.out_features:
