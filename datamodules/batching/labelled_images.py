@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from datamodules.batching.choose import choose
 from datamodules.batching.random_streams import seeded_generator
 from datamodules.batching.resumable import ResumableSampler
 
@@ -139,7 +140,7 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         if batch.shift is not None:
             images = crop(images, self._moved(batch.shift), self.crop_padding)
         if batch.flip is not None:
-            images = mirror(images, self._moved(batch.flip))
+            images = choose(images.flip(-1), images, self._moved(batch.flip))
         # In place, and divided as torchvision divides: a product with the inverse would round otherwise.
         pixels = images.float().div_(255).sub_(self.mean).div_(self.std)
         return pixels, self.labels.index_select(0, self._moved(batch.indices))
@@ -160,10 +161,3 @@ def crop(images: Tensor, shift: Tensor, padding: int) -> Tensor:
     windows = padded.as_strided((last + 1, channels, height, width), (1, plane, row, column))
     starts = torch.arange(batch, device=images.device) * image + shift[:, 0] * row + shift[:, 1] * column
     return windows.index_select(0, starts)
-
-
-def mirror(images: Tensor, flip: Tensor) -> Tensor:
-    """Mirror some images of (B, C, H, W) left to right, those where `flip` (B,) is true."""
-    batch = len(images)
-    # Whole images are chosen out of both versions: choosing pixel by pixel (`torch.where`) is slow on bytes.
-    return torch.cat([images, images.flip(-1)]).index_select(0, torch.arange(batch, device=flip.device) + batch * flip)
