@@ -1,6 +1,5 @@
 """The denoising task: what is minimised and what is measured."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric
 
 from wconv.experiment.common.metrics import TASKS
 from wconv.experiment.tasks.density_recipe import DensityRecipe
 from wconv.experiment.tasks.image_quality import psnr, ssim
 from wconv.experiment.tasks.network import inference_copy
 from wconv.experiment.tasks.noise import GaussianNoise
+from wconv.experiment.tasks.pass_metrics import MeanLoss
 from wconv.experiment.tasks.task import Task
 from wconv.experiment.tasks.tiles import denoise_tiled
 
@@ -72,7 +71,7 @@ class Denoising(Task):
         self.loss = LOSSES[loss]
         self.test_seed = test_seed
         self.max_pixels = max_pixels
-        self.train_loss = MeanMetric(nan_strategy=math.nan)
+        self.train_loss = MeanLoss()
         self.rows: list[dict[str, Any]] = []
         self.images = pd.DataFrame()
 
@@ -92,7 +91,7 @@ class Denoising(Task):
         clean: Tensor = batch.clean
         noisy = self.noise.add_training_noise(clean, self.seed, self.current_epoch, batch_idx, self.global_rank)
         loss = self.loss(self.model(noisy), clean)
-        self.train_loss.update(loss.detach(), weight=len(clean))
+        self.train_loss.update(loss, len(clean))
         return loss
 
     def on_test_start(self) -> None:
