@@ -8,9 +8,6 @@ from pathlib import Path
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.tables import to_csv, to_markdown
-from wconv.experiment.runs.saved_runs import find_runs
 
 
 @tolerate_closed_output()
@@ -22,6 +19,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table with unrounded values")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw curves and densities (PNG)")
     options = parser.parse_args(arguments)
+    # Here, because pandas takes half a second, for which --help shall not wait.
+    from wconv.experiment.reports.comparison import Comparison
+    from wconv.experiment.reports.tables import to_csv, to_markdown
+    from wconv.experiment.runs.saved_runs import find_runs
+
     try:
         runs = find_runs(options.runs)
         tasks = sorted({str(run.features.get("task")) for run in runs if run.status == "completed"})
@@ -35,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.csv:
             write(options.csv, lambda path: write_atomically(path, to_csv(comparison).encode()))
         if options.picture:
-            from wconv.experiment.reports.curves import draw_comparison  # here, because it takes a second to import
+            from wconv.experiment.reports.curves import draw_comparison
 
             write(options.picture, lambda path: draw_comparison(comparison, path))
     except ValueError as error:

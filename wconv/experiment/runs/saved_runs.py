@@ -9,8 +9,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from wconv.experiment.common.exceptions import ConfigError
@@ -132,17 +130,24 @@ def _features(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(settings.get("conv"), dict):
         for key in ("density", *PARTS):  # shown as that of the layers, and in the name of the arm
             settings["conv"].pop(key, None)
-    flat = pd.json_normalize(settings).to_dict("records")[0]
     return {
-        str(key).removesuffix(".name"): value if isinstance(value, str | int | float) else json.dumps(value)
-        for key, value in flat.items()
+        key.removesuffix(".name"): value if isinstance(value, str | int | float) else json.dumps(value)
+        for key, value in _by_dotted_key(settings)
     }
+
+
+def _by_dotted_key(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _by_dotted_key(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def _read(name: str, read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
     try:
         return read(folder)
-    except (ValueError, YAMLError, OmegaConfBaseException) as error:
+    except (ValueError, YAMLError) as error:
         raise ValueError(f"{name} {error}") from error
 
 

@@ -1,9 +1,8 @@
 """The denoising task: what is minimised and what is measured."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +17,9 @@ from wconv.experiment.tasks.noise import GaussianNoise
 from wconv.experiment.tasks.pass_metrics import MeanLoss
 from wconv.experiment.tasks.task import Task
 from wconv.experiment.tasks.tiles import denoise_tiled
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": F.l1_loss,
@@ -73,7 +75,7 @@ class Denoising(Task):
         self.max_pixels = max_pixels
         self.train_loss = MeanLoss()
         self.rows: list[dict[str, Any]] = []
-        self.images = pd.DataFrame()
+        self.images: pd.DataFrame  # what the last pass over whole images measured, a row each
 
     @property
     def definitions(self) -> Mapping[str, str]:
@@ -141,6 +143,8 @@ class Denoising(Task):
 
     def _scores(self, prefix: str) -> dict[str, Tensor]:
         """Gather the images of all processes into `images`, in order, and return their means."""
+        import pandas as pd  # here: a run trains before it needs it
+
         gathered: list[Any] = [self.rows]
         if self.trainer.world_size > 1:
             gathered = [None] * self.trainer.world_size
