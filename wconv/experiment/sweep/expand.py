@@ -17,6 +17,7 @@ from wconv.experiment.common.checkout import CONFIG_NAME, resolve_paths
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.common.value_rules import check_values
+from wconv.experiment.runs.identity import model_name
 from wconv.experiment.runs.run import Run
 from wconv.experiment.sweep.estimate import workload
 from wconv.experiment.sweep.manifest import SHARED_KEYS, UNKNOWN, Row, Settings
@@ -71,7 +72,7 @@ def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) ->
                 shown = directory
                 if UNKNOWN in data:
                     shown = directory.with_name(f"{directory.name[:-8]}{UNKNOWN}")
-                row = Row(shown, config.model.name, config.trainer.max_epochs, shlex.join(lines[number]))
+                row = Row(shown, model_name(config.model), config.trainer.max_epochs, shlex.join(lines[number]))
                 found[number] = directory, row
     if len(shared) > 1:
         kinds = [settings.values for settings in shared.values()]
