@@ -127,6 +127,8 @@ def _features(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what can change a result but the seed, by dotted key, each group by its name."""
     settings = relevant_settings(config)
     settings.pop("seed", None)  # what a group averages over
+    if isinstance(settings.get("model"), dict):
+        settings["model"].pop("library", None)  # a part of the name of the model
     if isinstance(settings.get("conv"), dict):
         for key in ("density", *PARTS):  # shown as that of the layers, and in the name of the arm
             settings["conv"].pop(key, None)

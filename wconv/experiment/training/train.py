@@ -50,7 +50,8 @@ def train(config: DictConfig, typed: Iterable[str] = ()) -> Result:
             preflight.check(absolute, run, data)
             model = build_model(config, **data.model_arguments)
             _warn_of_unused_densities(typed, model)
-            run.facts = describe(model) | {"macs": count_macs(model, data.channels, data.image_size)}
+            stem = config.model.get("stem")
+            run.facts = describe(model) | {"macs": count_macs(model, data.channels, data.image_size, stem)}
             task = build_task(config, model, **data.task_arguments)
             set_memory_format(config, task)
             files = AtomicCheckpointIO()
