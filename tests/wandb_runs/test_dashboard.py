@@ -10,7 +10,6 @@ import pytest
 from scripts import wandb_dashboard
 from wconv.experiment.runs import arm_styles
 
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
