@@ -56,11 +56,13 @@ def main(arguments: list[str] | None = None) -> int:
         if len(tasks) > 1:
             raise ValueError(f"runs of {' and '.join(tasks)} have no table in common; name the folder of one task")
         comparison = Comparison(runs, options.best_of)
-        reference = choose_reference(comparison, options.against, options.by, options.best_of)
+        reference = choose_reference(comparison, options.against, options.by)
+        if options.margin is not None and not reference:
+            raise ValueError("--margin: no two rows are compared; name the row to compare with by --against KEY=VALUE")
         asked = options.against or options.by or options.margin is not None
-        effects = None
-        if reference and (asked or comparison.has_repeated_runs):
-            effects = Effects(comparison, reference, options.margin)
+        effects = Effects(comparison, reference, options.margin) if reference else None
+        if not (asked or comparison.has_repeated_runs):  # of single runs there are no statistics
+            effects = None
         text = to_markdown(comparison, effects)
         print(text)
         if options.markdown:

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,12 @@ class SavedRun:
     densities: Sequence[tuple[str, Taps]] = ()
     costs: Mapping[str, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def has_diverged(self) -> bool:
         """Whether a final metric is not a finite number, or the loss was none and the training ended there."""
         return bool(not_finite(self.metrics))
 
-    @property
+    @cached_property
     def identity(self) -> frozenset[tuple[str, Any]]:
         """What tells it from runs that differ in more than the seed, by the rule that run folders get their names by.
 
