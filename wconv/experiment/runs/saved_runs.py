@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from wconv.experiment.runs.identity import relevant_settings, without_neutral
 from wconv.experiment.runs.run_files import check_folder, read_config, read_results
 
 NULL = json.dumps(None)
+COSTS = ("seconds", "peak_memory_mb", "macs")
 MOST_TAPS = 50  # coefficients an axis
 Taps = tuple[tuple[float, ...], ...]
 
@@ -34,6 +36,7 @@ class SavedRun:
         seed: seed of the run.
         metrics: final values by name.
         features: what the run is, apart from its seed: configuration keys, density, number of parameters.
+        costs: what it took: "seconds" of training, "peak_memory_mb", and the "macs" of an image; those that are known.
         densities: coefficients of each kernel size that has some, e.g. ("k3", ((0.7,), (0.7,))).
     """
 
@@ -44,13 +47,14 @@ class SavedRun:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
     densities: Sequence[tuple[str, Taps]] = ()
+    costs: Mapping[str, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def has_diverged(self) -> bool:
         """Whether a final metric is not a finite number, or the loss was none and the training ended there."""
         return bool(not_finite(self.metrics))
 
-    @property
+    @cached_property
     def identity(self) -> frozenset[tuple[str, Any]]:
         """What tells it from runs that differ in more than the seed, by the rule that run folders get their names by.
 
@@ -113,7 +117,9 @@ def read_run(folder: Path) -> SavedRun:
         features |= {key: str(results[key]) for key in ("model", "init")} | {"conv": arm}
         measured = {"train/loss": None} if has_diverged else results["metrics"]
         metrics = {str(name): math.nan if value is None else float(value) for name, value in measured.items()}
-        return SavedRun(folder, status, reason, int(results["seed"]), metrics, features, densities)
+        costs = {name: float(results[name]) for name in COSTS if isinstance(results.get(name), int | float)}
+        costs = {name: value for name, value in costs.items() if math.isfinite(value)}
+        return SavedRun(folder, status, reason, int(results["seed"]), metrics, features, densities, costs)
     except KeyError as error:
         reason = f"results.json lacks {error}"
     except OSError as error:
