@@ -9,7 +9,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
@@ -126,11 +125,19 @@ def _features(config: Mapping[str, Any]) -> dict[str, Any]:
     settings.pop("seed", None)  # what a group averages over
     if isinstance(settings.get("conv"), dict):
         settings["conv"].pop("density", None)  # shown as that of the layers
-    flat = pd.json_normalize(settings).to_dict("records")[0]
     return {
-        str(key).removesuffix(".name"): value if isinstance(value, str | int | float) else json.dumps(value)
-        for key, value in flat.items()
+        key.removesuffix(".name"): value if isinstance(value, str | int | float) else json.dumps(value)
+        for key, value in _flat(settings)
     }
+
+
+def _flat(settings: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield values by dotted key."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def _read(name: str, read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
