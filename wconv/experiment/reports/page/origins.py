@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from wconv.experiment.common.metrics import not_finite
-from wconv.experiment.reports.page.content import Part, Row, Table, plain
+from wconv.experiment.reports.page.content import Part, Row, Table
 from wconv.experiment.runs.saved_runs import SavedRun
 
 
@@ -31,7 +31,7 @@ def _command(results: Mapping[str, Any]) -> str:
 def machines(parts: Sequence[Part]) -> list[str]:
     """Say with what the runs were made, and how many of them: a sentence a machine and set of versions."""
     found = Counter(_machine(results) for part in parts for line in part.lines for results in line.results)
-    return [f"{count} run{'s' * (count > 1)}: {plain(what)}" for what, count in found.most_common()]
+    return [f"{count} run{'s' * (count > 1)}: {what}" for what, count in found.most_common()]
 
 
 def _machine(results: Mapping[str, Any]) -> str:
