@@ -1,6 +1,6 @@
 """What the figure of a comparison says in words: its title, the panels, and the names of the lines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from wconv.experiment.common.text import escape_mathtext
 from wconv.experiment.reports.comparison import Comparison, Group, format_value
@@ -9,23 +9,7 @@ MANY = 4  # with more groups than this, each variant of a backbone gets panels o
 
 
 def labels(comparison: Comparison) -> tuple[list[str], list[str]]:
-    """Name for each group the panels it is drawn in and, within these, its line, for Matplotlib."""
-    panels, lines = _keys(comparison)
-    groups, headings = comparison.groups, comparison.columns
-    return tuple([escape_mathtext(_text(group, keys, headings)) for group in groups] for keys in (panels, lines))
-
-
-def brief_labels(comparison: Comparison) -> tuple[list[str], list[str]]:
-    """Name the panel and the line of each group with as few settings as tell panels, and lines, apart."""
-    panels, lines = _keys(comparison)
-    groups, headings = comparison.groups, comparison.columns
-    panels = _needed(panels, ["model"], groups)
-    lines = _needed([*panels, *lines], [*panels, "conv"], groups)[len(panels) :]
-    return tuple([_text(group, keys, headings) for group in groups] for keys in (panels or ["model"], lines))
-
-
-def _keys(comparison: Comparison) -> tuple[list[str], list[str]]:
-    """Return the keys that tell panels apart, and those that tell the lines within a panel apart."""
+    """Name for each group the panels it is drawn in and, within these, its line."""
     groups, headings = comparison.groups, comparison.columns
     backbone = [key for key in headings if key.partition(".")[0] in ("model", "datamodule", "task")]
     several_models = len({group.features["model"] for group in groups}) > 1
@@ -43,26 +27,14 @@ def _keys(comparison: Comparison) -> tuple[list[str], list[str]]:
     arm = ["conv"] + [key for key in ("init", "density") if _tells_apart(key, groups)]
     arm += [key for key in rest if varies(key)]
     backbone += [key for key in rest if not varies(key)]
-    return backbone, arm
 
+    def text(group: Group, keys: Sequence[str]) -> str:
+        values = {key: format_value(group.features[key]) for key in keys if group.features.get(key, "-") != "-"}
+        return ", ".join(f"{headings[key]} {value}" if key in headings else value for key, value in values.items())
 
-def _text(group: Group, keys: Sequence[str], headings: Mapping[str, str]) -> str:
-    values = {key: format_value(group.features[key]) for key in keys if group.features.get(key, "-") != "-"}
-    return ", ".join(f"{headings[key]} {value}" if key in headings else value for key, value in values.items())
-
-
-def _needed(keys: Sequence[str], kept: Sequence[str], groups: Sequence[Group]) -> list[str]:
-    """Leave out, from the last on, each key without which the others still tell apart what all of them do."""
-    needed = list(keys)
-    for key in reversed(keys):
-        fewer = [other for other in needed if other != key]
-        if key not in kept and _kinds(fewer, groups) == _kinds(needed, groups):
-            needed = fewer
-    return needed
-
-
-def _kinds(keys: Sequence[str], groups: Sequence[Group]) -> int:
-    return len({tuple(group.features.get(key) for key in keys) for group in groups})
+    return [escape_mathtext(text(group, backbone)) for group in groups], [
+        escape_mathtext(text(group, arm)) for group in groups
+    ]
 
 
 def _tells_apart(key: str, groups: Sequence[Group]) -> bool:
