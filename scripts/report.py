@@ -8,34 +8,42 @@ from pathlib import Path
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
+from wconv.experiment.reports.options import add_options, by_task, compare
+from wconv.experiment.runs.saved_runs import find_runs
 
 
 @tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a folder of runs")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the page (HTML)")
     words = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the page (HTML)")
     options = parser.parse_args(words)
-    from wconv.experiment.reports.page.page import compare_tasks, render_page
-    from wconv.experiment.runs.saved_runs import find_runs
-
     try:
-        comparisons, left_out = compare_tasks(find_runs(options.runs))
-        page = render_page(comparisons, left_out, shlex.join(["python", "scripts/report.py", *words]))
-        try:
-            options.output.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(options.output, page.encode())
-        except OSError as error:
-            raise ValueError(
-                f"{options.output} cannot be written ({error.strerror}); choose another place"
-            ) from error
+        compared = [compare(runs, options, always=True) for runs in by_task(find_runs(options.runs))]
+        from wconv.experiment.reports.page.page import render_page  # here, because it takes a second to import
+
+        page = render_page(compared, shlex.join(["python", "scripts/report.py", *words]))
+        write(options.output, page)
     except ValueError as error:
         print(f"report: {escape_control_characters(error)}", file=sys.stderr)
         return 2
     print(options.output)
     return 0
+
+
+def write(path: Path, page: str) -> None:
+    """Write the page and make its folder.
+
+    Raises:
+        ValueError: it cannot be written, and why.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, page.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written ({error.strerror}); choose another place") from error
 
 
 if __name__ == "__main__":

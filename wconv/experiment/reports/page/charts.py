@@ -16,10 +16,11 @@ import altair as alt
 Records = Sequence[Mapping[str, Any]]
 
 HEIGHT = 250  # pixels
-ROW = 44  # pixels, of a row of intervals with its label above
+ROW = 58  # pixels, of a row of intervals: its name, its numbers, and the interval below them
 INK, MUTED, RULE, BAND = "var(--ink)", "var(--muted)", "var(--rule)", "var(--band)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 NUMBER = "format(datum.value, datum.value < 10000 ? ',' : '~s')"  # of an axis: 2,000, and 40M
+SIGNED = "datum.value == 0 ? '0' : format(datum.value, '+,')"
 SHOWN = "indexof(hidden_arms, datum.arm) < 0 && indexof(hidden_models, datum.model) < 0"
 
 
@@ -76,28 +77,25 @@ def differences(rows: Records, margin: float, axis: str) -> dict[str, Any]:
         margin: within which a difference does not matter; it is shaded.
         axis: title of the horizontal axis.
     """
-    y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0.2))
+    seen = _data("rows").transform_window(rank="row_number()").transform_calculate(row="datum.rank - 0.5")
+    y = alt.Y("row:Q", axis=None, scale=alt.Scale(domain=[len(rows), 0], nice=False))
     colour = alt.Color("paint:N", scale=None)
     scale = alt.Scale(zero=True, nice=True, padding=8)
-    x = alt.X("value:Q", title=axis, scale=scale, axis=alt.Axis(format="+~g"))
-    seen = _data("rows")
-    below, above = 8, -12  # pixels, of the interval and of its name within a row
+    x = alt.X("value:Q", title=axis, scale=scale, axis=alt.Axis(labelExpr=SIGNED, tickCount=6))
+    left: Any = {"align": "left", "x": 0}
     layers: list[Any] = [
-        _data("margin", False)
-        .mark_rect(color=BAND)
-        .encode(alt.X("value:Q", title=axis, scale=scale), alt.X2("high:Q")),
+        _data("margin", False).mark_rect(color=BAND).encode(x, alt.X2("high:Q")),
         _data("margin", False).mark_rule(color=MUTED).encode(alt.XDatum(0)),
+        seen.mark_rule(color=RULE, yOffset=ROW / 3).encode(y),
         seen.transform_filter("isValid(datum.low)")
-        .mark_rule(strokeWidth=2.5, yOffset=below)
-        .encode(alt.X("low:Q", title=axis, scale=scale), alt.X2("high:Q"), y, colour),
-        seen.transform_filter("isValid(datum.value)")
-        .mark_point(filled=True, size=80, opacity=1, yOffset=below)
-        .encode(x, y, colour),
-        seen.mark_text(align="left", dy=above, fontSize=13, color=INK).encode(alt.XValue(0), y, text="line:N"),
-        seen.mark_text(align="right", dy=above, fontSize=13, color=INK).encode(alt.XValue("width"), y, text="text:N"),
+        .mark_rule(strokeWidth=2.5, yOffset=ROW / 3)
+        .encode(alt.X("low:Q"), alt.X2("high:Q"), y, colour),
+        seen.mark_point(filled=True, size=80, opacity=1, yOffset=ROW / 3).encode(x, y, colour),
+        seen.mark_text(**left, dy=-ROW / 4, fontSize=13, color=INK).encode(y=y, text="line:N"),
+        seen.mark_text(**left, dy=ROW / 24, fontSize=12, color=MUTED).encode(y=y, text="text:N"),
     ]
     data = {"rows": rows, "margin": [{"value": -margin, "high": margin}]}
-    return _finish(alt.layer(*layers), data, alt.Step(ROW))
+    return _finish(alt.layer(*layers), data, ROW * len(rows))
 
 
 def costs(points: Records, fields: Sequence[str], digits: str) -> dict[str, Any]:
@@ -157,7 +155,7 @@ def movements(rows: Records, domain: tuple[float, float]) -> dict[str, Any]:
         seen.mark_tick(thickness=2, size=11, color=MUTED).encode(alt.X("start:Q", scale=scale), y),
         seen.mark_point(filled=True, size=50, opacity=1).encode(x, y, colour, tooltip=tip),
     ]
-    return _finish(alt.layer(*layers), {"rows": rows}, alt.Step(18))
+    return _finish(alt.layer(*layers), {"rows": rows}, 18 * len(rows))
 
 
 def _log_steps(low: float, high: float) -> list[float]:
@@ -173,7 +171,7 @@ def _data(name: str, is_filtered: bool = True) -> alt.Chart:
     return chart.transform_filter(SHOWN) if is_filtered else chart
 
 
-def _finish(chart: alt.LayerChart, data: Mapping[str, Records], height: Any) -> dict[str, Any]:
+def _finish(chart: Any, data: Mapping[str, Records], height: int) -> dict[str, Any]:
     """Return the specification, with the data and the looks that all figures share."""
     hidden = [alt.param(name=name, value=[]) for name in ("hidden_arms", "hidden_models")]
     sized = chart.add_params(*hidden).properties(width="container", height=height)

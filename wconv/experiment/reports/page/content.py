@@ -1,7 +1,6 @@
 """What a page is made of: figures with a table behind each, and the rows that a reader can filter."""
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,9 +10,11 @@ import pandas as pd
 from wconv.experiment.common.metrics import METRICS, PRIMARY, Metric
 from wconv.experiment.common.text import LINE, escape_control_characters
 from wconv.experiment.reports.comparison import Comparison, Group
-from wconv.experiment.reports.curve_labels import brief_labels
+from wconv.experiment.reports.effects import Effects
 from wconv.experiment.reports.histories import read_history
 from wconv.experiment.reports.page.palette import paint
+from wconv.experiment.reports.pairing import STANDARD, Reference
+from wconv.experiment.reports.row_names import name_rows
 from wconv.experiment.runs import arm_styles
 from wconv.experiment.runs.run_files import read_results
 from wconv.experiment.runs.saved_runs import SavedRun
@@ -86,8 +87,8 @@ class Line:
 
     Attributes:
         group: the runs.
-        panel: names the backbone and its setting.
-        name: names the arm and its setting.
+        panel: names the setting, which groups that are compared share.
+        name: names the arm.
         colour: #rrggbb.
     """
 
@@ -142,7 +143,7 @@ class Line:
         """What results.json says of its runs."""
         return [read_results(run.folder) for run in self.group.counted.values()]
 
-    def _read(self, runs: Any) -> list[pd.DataFrame]:
+    def _read(self, runs: Iterable[SavedRun]) -> list[pd.DataFrame]:
         found = []
         for run in runs:
             try:
@@ -154,9 +155,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Part:
-    """The runs of one task, with a name and a colour for each group."""
+    """The runs of one task, with a name and a colour for each group.
+
+    Attributes:
+        comparison: the groups.
+        effects: what they say against a reference; None where there is none.
+        lines: the groups again, in the same order.
+    """
 
     comparison: Comparison
+    effects: Effects | None
     lines: Sequence[Line]
 
     @property
@@ -167,36 +175,26 @@ class Part:
     @property
     def metric_name(self) -> str:
         """Logged name of what the runs are compared by, such as "test/acc"."""
-        return f"test/{self.metric_key}"
-
-    @property
-    def metric_key(self) -> str:
-        """Which metric it is, such as "acc"."""
-        return next((key for key in PRIMARY if f"test/{key}" in self.comparison.measured), "loss")
+        keys = [key for key in PRIMARY if f"test/{key}" in self.comparison.measured]
+        return f"test/{keys[0] if keys else 'loss'}"
 
     @property
     def metric(self) -> Metric:
         """What it means."""
-        return METRICS[self.metric_key]
+        return METRICS[self.metric_name.rpartition("/")[2]]
 
 
-def make_part(comparison: Comparison) -> Part:
+def make_part(comparison: Comparison, effects: Effects | None) -> Part:
     """Name and colour the groups of a comparison."""
-    panels, names = brief_labels(comparison)
-    arms = [group.features["conv"] for group in comparison.groups]
-    colours, variants = arm_styles.colours(arms), dict[str, list[str]]()
+    compared = effects.reference if effects else Reference({}, (STANDARD[0],))
+    groups, names = comparison.groups, name_rows(comparison, compared.may_differ)
+    colours, variants = arm_styles.colours(group.features["conv"] for group in groups), dict[str, list[str]]()
     lines = []
-    for group, panel, name, arm in zip(comparison.groups, panels, names, arms, strict=True):
+    for group, name in zip(groups, names, strict=True):
+        arm = group.features["conv"]
         places = variants.setdefault(arm, [])
-        if name not in places:
-            places.append(name)
-        colour = arm_styles.variant(colours[arm], places.index(name)).colour
-        lines.append(Line(group, plain(panel), plain(name), colour))
-    return Part(comparison, lines)
-
-
-def mean_of(runs: Sequence[SavedRun], name: str) -> float:
-    """Return the mean of a metric over runs, in shown units; nan where one lacks it."""
-    values = [float(run.metrics.get(name, math.nan)) for run in runs]
-    factor = METRICS[name.rpartition("/")[2]].factor
-    return factor * sum(values) / len(values) if values else math.nan
+        if name.arm not in places:
+            places.append(name.arm)
+        colour = arm_styles.variant(colours[arm], places.index(name.arm)).colour
+        lines.append(Line(group, plain(name.setting or group.features["model"]), plain(name.arm), colour))
+    return Part(comparison, effects, lines)

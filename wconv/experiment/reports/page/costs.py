@@ -1,51 +1,38 @@
 """What each group came to against what it cost."""
 
-import math
+from typing import Any
 
-import numpy as np
+import pandas as pd
 
+from wconv.experiment.common.metrics import heading
 from wconv.experiment.reports.page import charts
-from wconv.experiment.reports.page.content import Figure, Line, Part, Table
-
-COSTS = {  # of results.json, by what the page calls it
-    "seconds": "time of the training (s)",
-    "peak_memory_mb": "peak memory (MB)",
-    "parameters": "parameters",
-    "macs": "multiply-accumulates of an image",
-}
+from wconv.experiment.reports.page.content import Figure, Part, Table
+from wconv.experiment.reports.tables import COSTS
 
 
 def cost_figure(part: Part) -> Figure | None:
     """Draw the compared metric of each group against its cost; None where no run says what it cost."""
-    name, metric = part.metric_name, part.metric
-    points, rows = [], []
-    known = {key: heading for key, heading in COSTS.items() if any(_cost(line, key) is not None for line in part.lines)}
-    for line in part.lines:
-        values = [metric.factor * float(run.metrics.get(name, math.nan)) for run in line.group.counted.values()]
-        if not values or not np.isfinite(values).all():
+    raw, name, metric = part.comparison.table, part.metric_name, part.metric
+    known = {key: title for key, title in COSTS.items() if raw[key].notna().any()}
+    points: list[dict[str, Any]] = []
+    rows = []
+    for line, (_, row) in zip(part.lines, raw.iterrows(), strict=True):
+        mean, spread = (_number(row.get(f"{name} {what}"), metric.factor) for what in ("mean", "std"))
+        if mean is None:
             continue
-        mean = float(np.mean(values))
-        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        costs = {key: _cost(line, key) for key in known}
-        ends = {"low": spread and mean - spread, "high": spread and mean + spread}
-        points.append(line.marks | {"value": mean} | ends | costs)
-        written = f"{mean:.{metric.decimals}f}" + (f" ± {spread:.{metric.decimals}f}" if spread is not None else "")
-        rows.append(line.row(line.title, str(len(values)), written, *(_written(costs[key]) for key in known)))
+        costs = {key: _number(row[key]) for key in known}
+        ends = {"low": None, "high": None} if spread is None else {"low": mean - spread, "high": mean + spread}
+        points.append({**line.marks, "value": mean, **ends, **costs})
+        written = f"{mean:.{metric.decimals}f}" + ("" if spread is None else f" ± {spread:.{metric.decimals}f}")
+        cells = ("-" if cost is None else f"{cost:,.0f}" for cost in costs.values())
+        rows.append(line.row(line.title, str(row["n"]), written, *cells))
     if not points or not known:
         return None
-    title = f"test {metric.axis}"
-    spec = charts.costs(points, list(known), f".{metric.decimals}f")
-    table = Table(f"{title} and cost, means over n runs", ["runs", "n", title, *known.values()], rows, ["runs"])
-    description = f"{title} of each group of runs against its cost; a bar is the standard deviation over the seeds."
-    return Figure(title, description, spec, table, choices=known)
+    title = heading(name)
+    table = Table(f"{title} and cost, means over n runs", ["row", "n", title, *known.values()], rows, ["row"])
+    description = f"{title} of each row against its cost; a bar is the standard deviation over the seeds."
+    return Figure(title, description, charts.costs(points, list(known), f".{metric.decimals}f"), table, choices=known)
 
 
-def _cost(line: Line, key: str) -> float | None:
-    """Return the mean over the runs; None where one does not say."""
-    found = [results.get(key) for results in line.results]
-    numbers = [float(value) for value in found if isinstance(value, int | float) and math.isfinite(value)]
-    return float(np.mean(numbers)) if numbers and len(numbers) == len(found) else None
-
-
-def _written(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
+def _number(value: Any, factor: float = 1.0) -> float | None:
+    return None if value is None or pd.isna(value) else factor * float(value)

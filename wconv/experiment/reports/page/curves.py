@@ -19,15 +19,19 @@ LABEL_HEIGHT = 14  # pixels
 COLUMNS = 8  # epochs that the table behind a figure shows
 
 
-def curve_figures(part: Part) -> list[list[Figure]]:
-    """Draw the metric that chooses the epoch, and the loss: a list each of a figure a panel, on one scale.
+def curve_figures(part: Part) -> dict[str, list[Figure]]:
+    """Draw the metric that chooses the epoch, and the loss: by what they show, a figure a panel, on one scale.
 
     Losses that are of other units in other panels have a scale each.
     """
     quality = next((name for name in PRIMARY if _split(part.lines, name)), "")
     same_loss = len({line.group.features.get("task.loss") for line in part.lines}) == 1
     found = [(key, split) for key in (quality, "loss") if (split := _split(part.lines, key))]
-    return [_figures(part.lines, f"{split}/{key}", same_loss or key != "loss") for key, split in found]
+    figures = {}
+    for key, split in found:
+        title = f"{SPLITS[split].capitalize()} {METRICS[key].axis}"
+        figures[title] = _figures(part.lines, f"{split}/{key}", title, same_loss or key != "loss")
+    return {title: some for title, some in figures.items() if some}
 
 
 def _split(lines: Sequence[Line], key: str) -> str:
@@ -38,16 +42,16 @@ def _split(lines: Sequence[Line], key: str) -> str:
     return ""
 
 
-def _figures(lines: Sequence[Line], name: str, has_one_scale: bool) -> list[Figure]:
-    split, _, key = name.partition("/")
-    metric = METRICS[key]
+def _figures(lines: Sequence[Line], name: str, title: str, has_one_scale: bool) -> list[Figure]:
+    key = name.partition("/")[2]
     panels = dict.fromkeys(line.panel for line in lines)
     drawn = {panel: [Drawn(line, name) for line in lines if line.panel == panel] for panel in panels}
     drawn = {panel: shown for panel, some in drawn.items() if (shown := [one for one in some if len(one.values)])}
     everything = [one for some in drawn.values() for one in some]
-    title = f"{SPLITS[split]} {metric.axis}"
     return [
-        _figure(panel, title, some, *_scale(everything if has_one_scale else some, key == "loss"), metric.decimals)
+        _figure(
+            panel, title, some, *_scale(everything if has_one_scale else some, key == "loss"), METRICS[key].decimals
+        )
         for panel, some in drawn.items()
     ]
 
@@ -108,7 +112,10 @@ def _figure(
         f"{one.line.name} {one.seeds.mean(axis=1).iloc[-1]:.{decimals}f}" for one in drawn if len(one.seeds)
     )
     description = f"{title} of {panel} over the epochs. At the end: {lasts or 'every run has diverged'}."
-    return Figure(f"{panel}: {title}", description, spec, _table(panel, title, drawn, decimals), drawn[0].line.model)
+    models = {one.line.model for one in drawn}
+    return Figure(
+        panel, description, spec, _table(panel, title, drawn, decimals), models.pop() if len(models) == 1 else ""
+    )
 
 
 def _table(panel: str, title: str, drawn: Sequence[Drawn], decimals: int) -> Table:

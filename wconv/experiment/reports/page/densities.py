@@ -79,11 +79,11 @@ def _movements(line: Line) -> dict[tuple[str, int], dict[str, Any]]:
     ends: dict[str, list[tuple[float, float]]] = {}
     for frame in line.histories:
         for name in frame.columns:
-            values = frame[name].dropna() if str(name).startswith(PREFIX) else ()
-            if len(values):
+            values = frame[name].dropna()
+            if str(name).startswith(PREFIX) and len(values):
                 ends.setdefault(str(name), []).append((float(values.iloc[0]), float(values.iloc[-1])))
     starts = _chosen(line.results)
-    found = {}
+    found: dict[tuple[str, int], dict[str, Any]] = {}
     for name, seeds in ends.items():
         layer, _, number = name.removeprefix(PREFIX).rpartition("/")
         if not number.isdigit():
@@ -97,7 +97,7 @@ def _movements(line: Line) -> dict[tuple[str, int], dict[str, Any]]:
 
 def _chosen(results: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], float]:
     """Return the coefficients that each layer started from: those of the configuration for its kernel size."""
-    found = {}
+    found: dict[tuple[str, int], float] = {}
     for content in results[:1]:
         for layer in content.get("layers", []):
             taps = (content.get("density") or {}).get(f"k{layer['kernel_size'][0]}")

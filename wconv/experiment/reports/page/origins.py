@@ -2,12 +2,11 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wconv.experiment.common.metrics import not_finite
 from wconv.experiment.reports.page.content import Part, Row, Table
-from wconv.experiment.runs.saved_runs import SavedRun
 
 
 def commands(parts: Sequence[Part]) -> Table:
@@ -50,7 +49,7 @@ def _mapping(results: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def uncounted(parts: Sequence[Part], left_out: Iterable[SavedRun]) -> Table:
+def uncounted(parts: Sequence[Part]) -> Table:
     """Return the runs that are in no mean, and why: diverged, failed, unfinished, unreadable, or a seed too many."""
     rows = []
     for part in parts:
@@ -60,6 +59,6 @@ def uncounted(parts: Sequence[Part], left_out: Iterable[SavedRun]) -> Table:
                 rows.append(line.row(str(run.folder), "diverged", why))
             rows += [line.row("-", "counted once", note) for note in line.group.notes]
             rows += [line.row(line.title, "no curve", reason) for reason in dict.fromkeys(line.unread)]
-    rows += [Row([str(run.folder), run.status, run.reason or "-"]) for run in left_out]
+        rows += [Row([str(run.folder), run.status, run.reason or "-"]) for run in part.comparison.left_out]
     columns = ["run", "what", "why"]
     return Table("Runs that are in no mean", columns, rows, columns)

@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +14,8 @@ from markupsafe import Markup
 
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.reports.comparison import Comparison
+from wconv.experiment.reports.effects import Effects
+from wconv.experiment.reports.notes import notes
 from wconv.experiment.reports.page.content import Figure, Part, make_part
 from wconv.experiment.reports.page.costs import cost_figure
 from wconv.experiment.reports.page.crops import crops
@@ -22,9 +24,8 @@ from wconv.experiment.reports.page.densities import density_maps, movement_figur
 from wconv.experiment.reports.page.kernels import first_kernels
 from wconv.experiment.reports.page.origins import commands, machines, uncounted
 from wconv.experiment.reports.page.palette import paint, style_rules
-from wconv.experiment.reports.page.rows import main_table
+from wconv.experiment.reports.page.rows import difference_figure, findings, results_table
 from wconv.experiment.runs import arm_styles
-from wconv.experiment.runs.saved_runs import SavedRun
 
 TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = {
@@ -41,15 +42,14 @@ SECTIONS = {
 }
 
 
-def render_page(comparisons: Sequence[Comparison], left_out: Iterable[SavedRun], command: str) -> str:
+def render_page(comparisons: Sequence[tuple[Comparison, Effects | None]], command: str) -> str:
     """Return the page.
 
     Args:
-        comparisons: of the runs of each task.
-        left_out: the runs that are in none of these.
+        comparisons: of the runs of each task, with what they say against a reference, where there is one.
         command: which made the page.
     """
-    parts = [make_part(comparison) for comparison in comparisons]
+    parts = [make_part(*compared) for compared in comparisons]
     bundle, script = vega_bundle(), _script((TEMPLATES / "page.js").read_text())
     maps, more = density_maps(parts)
     specs: dict[str, Mapping[str, Any]] = {}
@@ -75,7 +75,7 @@ def render_page(comparisons: Sequence[Comparison], left_out: Iterable[SavedRun],
             kernels=first_kernels(parts),
             denoises=denoises,
             crops=[crop for part in parts for crop in crops(part)],
-            uncounted=uncounted(parts, left_out),
+            uncounted=uncounted(parts),
             machines=machines(parts),
             commands=commands(parts),
             command=command,
@@ -110,7 +110,7 @@ def vega_bundle() -> Markup:
     """Return Vega, Vega-Lite and vega-embed as one script, which vl-convert carries."""
     import vl_convert  # here, because it takes a second
 
-    return _script(vl_convert.javascript_bundle())
+    return _script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed"))
 
 
 def _script(code: str) -> Markup:
@@ -126,11 +126,10 @@ def _view(part: Part, has_heading: bool) -> dict[str, Any]:
     """Return what the templates show of the runs of a task."""
     return {
         "heading": part.task.capitalize() if has_heading else "",
-        "findings": [],
-        "table": main_table(part),
-        "notes": part.comparison.notes,
-        "differences": [],
-        "no_differences": "",
+        "findings": findings(part),
+        "table": results_table(part),
+        "notes": notes(part.comparison),
+        "difference": difference_figure(part),
         "curves": curve_figures(part),
         "costs": cost_figure(part),
         "movements": movement_figures(part),
@@ -176,18 +175,3 @@ def _colours(parts: Sequence[Part]) -> dict[str, tuple[str, str]]:
     """Return the light and the dark value of each colour that the page names."""
     rules = style_rules(line.colour for part in parts for line in part.lines)
     return {name: (light, rules["dark"][name]) for name, light in rules["light"].items()}
-
-
-def compare_tasks(runs: Iterable[SavedRun]) -> tuple[list[Comparison], list[SavedRun]]:
-    """Return a comparison for each task that has completed or diverged runs, and the runs that are in none.
-
-    Raises:
-        ValueError: there is no completed run.
-    """
-    found = list(runs)
-    by_task: dict[str, list[SavedRun]] = {}
-    left_out = [run for run in found if run.status != "completed" and not run.has_diverged]
-    for run in found:
-        if run not in left_out:
-            by_task.setdefault(str(run.features.get("task", "")), []).append(run)
-    return [Comparison(by_task[task]) for task in sorted(by_task)] or [Comparison(found)], left_out
