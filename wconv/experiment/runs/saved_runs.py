@@ -9,7 +9,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from wconv.experiment.common.exceptions import ConfigError
@@ -18,6 +17,7 @@ from wconv.experiment.runs.identity import relevant_settings, without_neutral
 from wconv.experiment.runs.run_files import check_folder, read_config, read_results
 
 NULL = json.dumps(None)
+COSTS = ("seconds", "peak_memory_mb", "macs")
 MOST_TAPS = 50  # coefficients an axis
 Taps = tuple[tuple[float, ...], ...]
 
@@ -33,6 +33,7 @@ class SavedRun:
         seed: seed of the run.
         metrics: final values by name.
         features: what the run is, apart from its seed: configuration keys, density, number of parameters.
+        costs: what it took: "seconds" of training, "peak_memory_mb", and the "macs" of an image; those that are known.
         densities: coefficients of each kernel size that has some, e.g. ("k3", ((0.7,), (0.7,))).
     """
 
@@ -43,6 +44,7 @@ class SavedRun:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
     densities: Sequence[tuple[str, Taps]] = ()
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def has_diverged(self) -> bool:
@@ -109,7 +111,9 @@ def read_run(folder: Path) -> SavedRun:
         features |= {key: str(results[key]) for key in ("model", "conv", "init")}
         measured = {"train/loss": None} if has_diverged else results["metrics"]
         metrics = {str(name): math.nan if value is None else float(value) for name, value in measured.items()}
-        return SavedRun(folder, status, reason, int(results["seed"]), metrics, features, densities)
+        costs = {name: float(results[name]) for name in COSTS if isinstance(results.get(name), int | float)}
+        costs = {name: value for name, value in costs.items() if math.isfinite(value)}
+        return SavedRun(folder, status, reason, int(results["seed"]), metrics, features, densities, costs)
     except KeyError as error:
         reason = f"results.json lacks {error}"
     except OSError as error:
@@ -143,7 +147,7 @@ def _flat(settings: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, A
 def _read(name: str, read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
     try:
         return read(folder)
-    except (ValueError, YAMLError, OmegaConfBaseException) as error:
+    except (ValueError, YAMLError) as error:
         raise ValueError(f"{name} {error}") from error
 
 
