@@ -76,8 +76,7 @@ def crops(part: Part) -> list[Crop]:
                     taken.add(key)
             if taken:
                 break
-    fullest = sorted(found.values(), key=lambda crop: -len(crop.denoised))[: max(IMAGES, 1)]
-    return [crop for crop in found.values() if any(crop is one for one in fullest)]
+    return sorted(found.values(), key=lambda crop: -len(crop.denoised))[:IMAGES]
 
 
 def _panels(run: SavedRun) -> Iterator[tuple[str, Image.Image, Image.Image, Image.Image]]:
