@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
-from hydra.utils import get_class
+from hydra.utils import get_object
 from torch import Tensor, nn
 
 from wconv.experiment.common.checkout import CONFIGS
@@ -71,7 +71,7 @@ def _denoisers() -> list[Any]:
     """Return the classes among the project's models that say which weights are theirs."""
     files = sorted((CONFIGS / "model").glob("*.yaml"))
     groups = [yaml.safe_load(file.read_text()) for file in files]
-    classes = [get_class(group.get("model", group)["_target_"]) for group in groups]
+    classes = [get_object(group.get("model", group)["_target_"]) for group in groups]
     return [kind for kind in classes if hasattr(kind, "from_state_dict")]
 
 

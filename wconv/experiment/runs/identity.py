@@ -29,6 +29,11 @@ NEUTRAL_TRAINER = (
 )
 
 
+def model_name(model: Mapping[str, Any]) -> str:
+    """Return what a model is called in folders and tables: one of a library with that, as in "torchvision_resnet18"."""
+    return "_".join(str(model[key]) for key in ("library", "name") if model.get(key))
+
+
 def relevant_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a configuration that can change a result, nested as it is there.
 
@@ -41,6 +46,8 @@ def relevant_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     content = {key: _group(value) for key, value in config.items() if key not in NEUTRAL_GROUPS}
     if isinstance(trainer := content.get("trainer"), dict):
         content["trainer"] = {key: value for key, value in trainer.items() if key not in NEUTRAL_TRAINER}
+    if not content.pop("channels_last", True):  # here true is neutral, and false would be left out
+        content["memory_format"] = "contiguous"
     return content
 
 

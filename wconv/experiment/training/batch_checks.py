@@ -8,6 +8,7 @@ from torch import nn
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.tasks.instantiate import instantiate_group
+from wconv.experiment.tasks.network import check_output
 
 NO_VARIANCE = "more than 1 value per channel"  # PyTorch's words
 
@@ -79,10 +80,12 @@ def _check_batch_norm(config: DictConfig, data: Any, images: int) -> None:
         model: nn.Module = instantiate_group(config.model, **data.model_arguments)
         batch = torch.empty(images, data.channels, size, size)
     try:
-        model.train()(batch)
+        output = model.train()(batch)
     except Exception as error:  # all else is told by the first real step
         if NO_VARIANCE in str(error):
             raise ConfigError(
                 f"a training batch of {images} image{'s' * (images > 1)} of {size}x{size} pixels leaves batch norm one "
                 "value a channel, which has no variance; use a larger datamodule.batch_size, or larger images"
             ) from error
+    else:
+        check_output(output)
