@@ -198,7 +198,14 @@ def _typed(value: Any) -> str:
 def _groups(loader: ConfigLoader) -> dict[str, list[str]]:
     names = loader.get_group_options("", results_filter=ObjectType.GROUP)
     names = [LAUNCHER, *(name for name in names if name not in ("hydra", "sweep"))]
-    return {name: sorted(loader.get_group_options(name)) for name in names}
+    return {name: sorted(_options(loader, name)) for name in names}
+
+
+def _options(loader: ConfigLoader, group: str) -> list[str]:
+    """Return the choices of a group, those in folders below it by folder/choice."""
+    folders = loader.get_group_options(group, results_filter=ObjectType.GROUP)
+    below = [f"{folder}/{name}" for folder in folders for name in loader.get_group_options(f"{group}/{folder}")]
+    return [*loader.get_group_options(group), *below]
 
 
 def _flatten(config: DictConfig, prefix: str = "") -> Iterator[str]:
