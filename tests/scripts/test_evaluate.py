@@ -87,6 +87,7 @@ def draw(folder: Path, mode: str, count: int = 2) -> Path:
         ("conv=weighted", "model.batch_norm=false", "datamodule.channels=3"),
         ("conv=trainable", "conv.lr=0.1", "task.sigma=[0,55]", "task.clip_noisy=true"),
         ("conv=scaled_init", "task.test_seed=5", "trainer.precision=bf16-mixed"),
+        ("conv=ablation", "conv.step=true", "optimizer.weight_decay=0.1"),
     ],
     ids=lambda options: options[0],
 )

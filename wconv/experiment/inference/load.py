@@ -17,6 +17,7 @@ from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.text import escape_control_characters, one_line
 from wconv.experiment.inference.published import recognise
 from wconv.experiment.inference.run_config import read_run_config
+from wconv.experiment.runs.arm_styles import arm_name
 from wconv.experiment.runs.checkpoint_io import verify_checksum
 from wconv.experiment.tasks.denoising import Denoising
 from wconv.experiment.tasks.instantiate import instantiate_group
@@ -211,7 +212,7 @@ def _check_shapes(skeleton: nn.Module, state: Mapping[str, Any]) -> None:
 
 
 def _name(config: DictConfig) -> str:
-    return escape_control_characters(f"{config.model.name}, {config.conv.name}")[:60]
+    return escape_control_characters(f"{config.model.name}, {arm_name(config.conv)}")[:60]
 
 
 def _device() -> str:

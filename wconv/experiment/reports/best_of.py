@@ -13,6 +13,8 @@ from wconv.experiment.common.metrics import METRICS, PRIMARY, heading
 if TYPE_CHECKING:
     from wconv.experiment.reports.comparison import Group
 
+MOST_SHOWN = 8  # candidates
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -40,6 +42,7 @@ class Choice:
         return [group.features.get(self.key) for group in self.candidates]
 
     def __str__(self) -> str:
+        """Say what was chosen from what."""
         shown = METRICS[self.metric.rpartition("/")[2]]
         texts = []
         for group, value, score in zip(self.candidates, self.values, self.scores, strict=True):
@@ -47,7 +50,8 @@ class Choice:
             texts.append(f"{value} ({'-' if math.isnan(score) else shown.format(score)}{diverged})")
         seeds = f" over seeds {', '.join(map(str, self.seeds))}" if self.seeds else ""
         chosen = self.best.features.get(self.key)
-        return f"{self.key} {chosen} is the best of {', '.join(texts)} by mean {heading(self.metric)}{seeds}"
+        candidates = ", ".join(texts) if len(texts) <= MOST_SHOWN else f"{len(texts)} values"
+        return f"{self.key} {chosen} is the best of {candidates} by mean {heading(self.metric)}{seeds}"
 
 
 def choose(groups: "Sequence[Group]", key: str) -> "list[Choice]":

@@ -119,7 +119,7 @@ class Comparison:
             ValueError: no run has such a key; which one is nearest.
         """
         keys = dict.fromkeys(key for group in self.groups for key in group.features)
-        headings = {heading: key for key, heading in self.columns.items()}
+        headings = {heading.partition(" (")[0]: key for key, heading in self.columns.items()}
         if name in keys or name in headings:
             return name if name in keys else headings[name]
         near = get_close_matches(name, [*keys, *headings], 1)
@@ -164,7 +164,7 @@ class Comparison:
         """Whether a group has runs of several seeds that means are taken over."""
         return any(len(group.counted) > 1 for group in self.groups)
 
-    @property
+    @cached_property
     def measured(self) -> list[str]:
         """The metrics of all runs: those for readers first."""
         found = dict.fromkeys(name for group in self.groups for run in group.runs.values() for name in run.metrics)

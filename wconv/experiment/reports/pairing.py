@@ -15,6 +15,7 @@ from wconv.experiment.reports.comparison import Comparison, Group, format_value
 from wconv.experiment.runs.saved_runs import NULL, SavedRun
 
 STANDARD = ("conv", "standard")  # the reference, where nothing else is asked for
+ARM = ("conv", "density")  # a density is part of an arm, and that without one is the standard one
 # What follows from a choice: the density of the layers from that of the arm, the number of parameters from any.
 FOLLOWS = {"conv": ("density",)}
 ALWAYS_FOLLOWS = "parameters"
@@ -100,20 +101,17 @@ def _no_pair(runs: Sequence[SavedRun], metric: str) -> str:
     return "" if all(map(math.isfinite, values)) else f"infinite {metric}"
 
 
-def choose_reference(
-    comparison: Comparison, against: Sequence[str] = (), by: str = "", tuned: str = ""
-) -> Reference | None:
-    """Return what the rows are compared with; None where nothing was asked for and no run is of `conv=standard`.
+def choose_reference(comparison: Comparison, against: Sequence[str] = (), by: str = "") -> Reference | None:
+    """Return what the rows are compared with; None where nothing was asked for, and there is no row of `conv=standard`.
 
     Args:
-        comparison: whose rows they are.
+        comparison: whose rows they are. They may also differ in the key that was chosen for each.
         against: KEY=VALUE, all of which a reference has.
         by: a further key in which paired rows may differ. Alone, the reference is the one of its values that the most
             rows can be compared with.
-        tuned: a key that was chosen for each row, so that they may differ in it.
 
     Raises:
-        ValueError: no run has such a key or such a value.
+        ValueError: no run has such a key or such a value, or all have.
     """
     conditions = {}
     for condition in against:
@@ -122,22 +120,29 @@ def choose_reference(
             raise ValueError(f"--against {condition}: write KEY=VALUE, such as conv=standard")
         conditions[comparison.find_key(key)] = text
     by = comparison.find_key(by) if by else ""
-    free = tuple(key for key in (by, tuned) if key)
-    if not conditions and by in ("", STANDARD[0]):
-        standard = Reference(dict([STANDARD]), (STANDARD[0], *free))
-        if any(standard.is_met_by(group.features) for group in comparison.groups):
-            return standard
-    if conditions:
-        reference = Reference(conditions, (*conditions, *free))
-    elif by:
+    free = (*([by] if by else []), *{choice.key for choice in comparison.choices})
+    if not conditions and by in ("", *ARM) and _count(comparison, dict([STANDARD])):
+        conditions = dict([STANDARD])
+    if not conditions and by:
         values = dict.fromkeys(format_value(group.features.get(by, NULL)) for group in comparison.groups)
+        if len(values) == 1:
+            raise ValueError(f"--by {by}: every run has {by}={next(iter(values))}, and there is nothing to compare")
         candidates = [Reference({by: value}, free) for value in values]
-        reference = max(candidates, key=lambda found: sum(row.reference is not None for row in pair(comparison, found)))
-    else:
+        return max(candidates, key=lambda found: sum(row.reference is not None for row in pair(comparison, found)))
+    reference = Reference(conditions, (*conditions, *free))
+    count = _count(comparison, conditions)
+    if not against and (not conditions or count == len(comparison.groups)):
         return None
-    if not any(reference.is_met_by(group.features) for group in comparison.groups):
+    if not count:
         raise ValueError(f"--against {reference}: no run is that; {_values_of(comparison, conditions)}")
+    if count == len(comparison.groups):
+        raise ValueError(f"--against {reference}: every run is that, and there is nothing to compare with it")
     return reference
+
+
+def _count(comparison: Comparison, conditions: Mapping[str, str]) -> int:
+    """Return how many rows meet some conditions."""
+    return sum(Reference(conditions, ()).is_met_by(group.features) for group in comparison.groups)
 
 
 def pair(comparison: Comparison, reference: Reference) -> list[Pairing]:

@@ -12,14 +12,14 @@ class RowName:
 
     Attributes:
         setting: what it shares with the row that it is compared with; empty where all rows share it.
-        arm: what is compared.
+        arm: what is compared; empty where it is the same in all rows of the setting.
     """
 
     setting: str
     arm: str
 
     def __str__(self) -> str:
-        return f"{self.setting}: {self.arm}" if self.setting else self.arm
+        return ": ".join(part for part in (self.setting, self.arm) if part) or "the only row"
 
 
 def name_rows(comparison: Comparison, may_differ: Callable[[str], bool] = lambda key: True) -> list[RowName]:
@@ -40,7 +40,7 @@ def name_rows(comparison: Comparison, may_differ: Callable[[str], bool] = lambda
             return f"no {headings.get(chosen[0], chosen[0])}"
         return ", ".join(f"{headings[key]} {value}" if key in headings else value for key, value in values.items())
 
-    return [RowName(text(group, setting), text(group, arm) or "the only row") for group in groups]
+    return [RowName(text(group, setting), text(group, arm)) for group in groups]
 
 
 def _telling(keys: Sequence[str], groups: Sequence[Group], known: Sequence[str] = ()) -> list[str]:

@@ -84,32 +84,36 @@ class _Amount:
     """The numbers of a sentence, with as many decimals as they need."""
 
     def __init__(self, test: PairedTest, metric: Metric) -> None:
-        self._test, self._unit = test, metric.difference_unit
-        ends = [abs(end) for end in (test.low, test.high, test.high - test.low) if end and not math.isnan(end)]
-        least = min(ends, default=abs(test.mean) or 1.0)
-        needed = -math.floor(math.log10(least))
-        self._decimals = max(metric.difference_decimals, min(needed, metric.difference_decimals + 2))
+        self._test, self._metric = test, metric
+        shown = (test.low, test.high, test.high - test.low) if test.can_be_tested else (test.mean,)
+        self._least = min((abs(value) for value in shown if value), default=1.0)
 
-    def _format(self, value: float) -> str:
-        return f"{value + 0.0:.{self._decimals}f}"
+    def _format(self, value: float, least: float) -> str:
+        decimals = self._metric.difference_decimals
+        needed = -math.floor(math.log10(least)) if least else decimals
+        return f"{value + 0.0:.{max(decimals, min(needed, decimals + 2))}f}"
 
     @property
     def difference(self) -> str:
         """The mean difference in words, without a sign."""
         mean = self._test.mean
-        return f"{self._format(abs(mean))} {self._unit} {'better' if mean > 0 else 'worse'}" if mean else "equal"
+        if not mean:
+            return "equal"
+        return (
+            f"{self._format(abs(mean), self._least)} {self._metric.difference_unit} {'better' if mean > 0 else 'worse'}"
+        )
 
     @property
     def interval(self) -> str:
         """The interval in the direction of the words."""
         low, high = self._test.low, self._test.high
         ends = (low, high) if self._test.mean > 0 else (-high, -low)
-        return " to ".join(map(self._format, ends))
+        return " to ".join(self._format(end, self._least) for end in ends)
 
     @property
     def smallest(self) -> str:
         """The smallest difference that the seeds could have shown."""
-        return self._format(self._test.smallest)
+        return self._format(self._test.smallest, self._test.smallest)
 
 
 def format_p(p: float) -> str:

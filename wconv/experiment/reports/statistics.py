@@ -16,8 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 ALPHA = 0.05  # two-sided
 POWER = 0.8
 ENOUGH = 6  # pairs: with fewer, no arrangement of signs is rarer than 2 / 2^5 = 0.0625
-MOST_EXACT = 16  # pairs: above, the signs are drawn and not enumerated
-DRAWN = 99_999  # arrangements of signs
 RESAMPLES = 9_999
 SAME = 1e-9  # of the largest value: differences this close to each other are equal, up to rounding
 NAN = math.nan
@@ -109,14 +107,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def sign_flip_p(differences: ArrayLike) -> float:
     """Return the two-sided p of the sign-flip test: of how many arrangements of signs is the mean as far from zero.
 
-    It assumes no normal distribution. Exact up to 16 pairs; above, of arrangements that are drawn, always the same.
+    It assumes no normal distribution. Exact up to 13 pairs; above, of arrangements that are drawn, always the same.
     """
     from scipy.stats import permutation_test
 
     values = np.asarray(differences, float)
-    resamples = 2 ** len(values) if len(values) <= MOST_EXACT else DRAWN
     generator = np.random.default_rng(0)
-    result = permutation_test((values,), _mean, permutation_type="samples", n_resamples=resamples, rng=generator)
+    result = permutation_test((values,), _mean, permutation_type="samples", n_resamples=RESAMPLES, rng=generator)
     return float(result.pvalue)
 
 

@@ -40,6 +40,8 @@ def relevant_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     content = {key: _group(value) for key, value in config.items() if key not in NEUTRAL_GROUPS}
     if isinstance(trainer := content.get("trainer"), dict):
         content["trainer"] = {key: value for key, value in trainer.items() if key not in NEUTRAL_TRAINER}
+    if not content.pop("channels_last", True):  # here true is neutral, and false would be left out
+        content["memory_format"] = "contiguous"
     return content
 
 

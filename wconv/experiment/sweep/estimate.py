@@ -60,7 +60,8 @@ def workload(config: Mapping[str, Any]) -> str:
         if key != "seed" and (key == "train_dir" or not is_directory_key(key))
     }
     trainer = {key: config["trainer"][key] for key in OF_TRAINER}
-    return json.dumps([dict(config["model"]), data, trainer], sort_keys=True)
+    execution = {key: bool(config.get(key)) for key in ("channels_last", "compile")}  # earlier runs have neither
+    return json.dumps([dict(config["model"]), data, trainer, execution], sort_keys=True)
 
 
 def cores(sweep: Sweep) -> int:

@@ -13,6 +13,7 @@ from torchmetrics import Metric
 
 from wconv.experiment.tasks.density_recipe import DensityRecipe, trained_densities
 from wconv.experiment.tasks.schedules import per_group
+from wconv.experiment.tasks.tap_decay import decay_by_tap, param_groups
 
 
 class Task(pl.LightningModule):
@@ -54,7 +55,8 @@ class Task(pl.LightningModule):
         """Return the optimiser and its schedule by step."""
         steps = int(self.trainer.estimated_stepping_batches)
         if self.density is None:
-            optimizer = self.optimizer(self.parameters())
+            optimizer = self.optimizer(param_groups(self.model))
+            decay_by_tap(optimizer, self.model)
             schedule = self.scheduler(optimizer, total_steps=steps)
         else:
             optimizer = self.optimizer(self.density.param_groups(self.model))

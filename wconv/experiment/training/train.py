@@ -20,6 +20,7 @@ from wconv.experiment.tasks.build_task import build_task, check_compatibility
 from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.network import build_model, count_macs, describe
 from wconv.experiment.training import batch_checks, preflight
+from wconv.experiment.training.execution import set_memory_format
 from wconv.experiment.training.results import draw_curves, write_completed_results
 from wconv.experiment.training.resume import best_checkpoint, resume_checkpoint
 from wconv.experiment.training.trainer import build_trainer
@@ -52,6 +53,7 @@ def train(config: DictConfig, typed: Sequence[str] = ()) -> Result:
             macs = count_macs(model, data.channels, data.image_size)
             run.facts = describe(model) | {"macs": macs, "overrides": list(typed)}
             task = build_task(config, model, **data.task_arguments)
+            set_memory_format(config, task)
             files = AtomicCheckpointIO()
             trainer = build_trainer(absolute, run, task, files)
             batch_checks.check(absolute, data, trainer.world_size)
