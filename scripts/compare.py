@@ -12,8 +12,6 @@ from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.reports.options import add_options, compare
-from wconv.experiment.reports.tables import to_csv, to_latex, to_markdown
-from wconv.experiment.runs.saved_runs import find_runs
 
 
 @tolerate_closed_output()
@@ -26,6 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--latex", type=Path, metavar="FILE", help="write the tables for a paper (booktabs)")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw curves and densities (PNG)")
     options = parser.parse_args(arguments)
+    # Here, because pandas takes half a second, for which --help shall not wait.
+    from wconv.experiment.reports.tables import to_csv, to_latex, to_markdown
+    from wconv.experiment.runs.saved_runs import find_runs
+
     try:
         runs = find_runs(options.runs)
         tasks = sorted({str(run.features.get("task")) for run in runs if run.status == "completed"})
@@ -41,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.latex:
             write(options.latex, lambda path: write_atomically(path, to_latex(comparison, effects).encode()))
         if options.picture:
-            from wconv.experiment.reports.curves import draw_comparison  # here, because it takes a second to import
+            from wconv.experiment.reports.curves import draw_comparison
 
             write(options.picture, lambda path: draw_comparison(comparison, path))
     except ValueError as error:

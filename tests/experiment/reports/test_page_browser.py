@@ -206,7 +206,7 @@ def many_runs(folder: Path, rows: int, seeds: int, epochs: int) -> Path:
 
 @pytest.mark.parametrize(("rows", "seeds"), [(20, 10), (200, 1)])
 def test_200_runs_of_200_epochs_open_in_two_seconds(make_page, opened, browser, tmp_path, rows, seeds):
-    """Of processor time: that is what it takes where nothing else is running. With every figure that is on the screen."""
+    """Of processor time, which is what it takes where nothing else runs; with every figure that is on the screen."""
     path = make_page(many_runs(tmp_path / "runs", rows, seeds, 200))
     assert path.stat().st_size < 6e6
     for width in (1400, 390):

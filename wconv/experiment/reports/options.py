@@ -3,12 +3,14 @@
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wconv.experiment.common.metrics import PRIMARY
-from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.effects import Effects
-from wconv.experiment.reports.pairing import choose_reference
-from wconv.experiment.runs.saved_runs import SavedRun
+
+if TYPE_CHECKING:
+    from wconv.experiment.reports.comparison import Comparison
+    from wconv.experiment.reports.effects import Effects
+    from wconv.experiment.runs.saved_runs import SavedRun
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -38,7 +40,9 @@ def add_options(parser: ArgumentParser) -> None:
     )
 
 
-def compare(runs: Iterable[SavedRun], options: Namespace, always: bool = False) -> tuple[Comparison, Effects | None]:
+def compare(
+    runs: Iterable["SavedRun"], options: Namespace, always: bool = False
+) -> tuple["Comparison", "Effects | None"]:
     """Compare runs as the options say.
 
     Args:
@@ -49,6 +53,11 @@ def compare(runs: Iterable[SavedRun], options: Namespace, always: bool = False) 
     Raises:
         ValueError: there is no completed run, or an option names what is not there.
     """
+    # Here, because pandas takes half a second, for which --help shall not wait.
+    from wconv.experiment.reports.comparison import Comparison
+    from wconv.experiment.reports.effects import Effects
+    from wconv.experiment.reports.pairing import choose_reference
+
     comparison = Comparison(runs, options.best_of)
     reference = choose_reference(comparison, options.against, options.by)
     if options.margin is not None and not reference:
@@ -62,7 +71,7 @@ def compare(runs: Iterable[SavedRun], options: Namespace, always: bool = False) 
     return comparison, effects
 
 
-def by_task(runs: Iterable[SavedRun]) -> list[list[SavedRun]]:
+def by_task(runs: Iterable["SavedRun"]) -> list[list["SavedRun"]]:
     """Return the runs of each task that has some which completed or diverged; the others go with the first of these."""
     found: dict[str, list[SavedRun]] = {}
     others = []

@@ -14,6 +14,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.metrics import not_finite
+from wconv.experiment.common.path_keys import CHECKPOINT
 from wconv.experiment.runs.arm_styles import PARTS, arm_name
 from wconv.experiment.runs.identity import relevant_settings, without_neutral
 from wconv.experiment.runs.run_files import check_folder, read_config, read_results
@@ -110,6 +111,8 @@ def read_run(folder: Path) -> SavedRun:
         features |= _features(config) | {"parameters": int(results["parameters"])}
         if "data" in results:  # the folders are left out above: they do not say which images lie in them
             features["data"] = sha256(json.dumps(results["data"], sort_keys=True).encode()).hexdigest()[:8]
+        if "checkpoint" in results:  # likewise: its path does not say which weights it holds
+            features[CHECKPOINT] = str(results["checkpoint"])[:8]
         features["device"] = "cpu" if str(results.get("device", "cpu")).startswith("cpu") else "gpu"
         features |= {key: str(results[key]) for key in ("model", "init")} | {"conv": arm}
         measured = {"train/loss": None} if has_diverged else results["metrics"]
@@ -130,20 +133,21 @@ def _features(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what can change a result but the seed, by dotted key, each group by its name."""
     settings = relevant_settings(config)
     settings.pop("seed", None)  # what a group averages over
+    if isinstance(settings.get("model"), dict):
+        settings["model"].pop("library", None)  # a part of the name of the model
     if isinstance(settings.get("conv"), dict):
         for key in ("density", *PARTS):  # shown as that of the layers, and in the name of the arm
             settings["conv"].pop(key, None)
     return {
         key.removesuffix(".name"): value if isinstance(value, str | int | float) else json.dumps(value)
-        for key, value in _flat(settings)
+        for key, value in _by_dotted_key(settings)
     }
 
 
-def _flat(settings: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield values by dotted key."""
+def _by_dotted_key(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{above}{key}.")
+        if isinstance(value, dict) and value:
+            yield from _by_dotted_key(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
 

@@ -50,7 +50,7 @@ def train(config: DictConfig, typed: Sequence[str] = ()) -> Result:
             preflight.check(absolute, run, data)
             model = build_model(config, **data.model_arguments)
             _warn_of_unused_densities(typed, model)
-            macs = count_macs(model, data.channels, data.image_size)
+            macs = count_macs(model, data.channels, data.image_size, config.model.get("stem"))
             run.facts = describe(model) | {"macs": macs, "overrides": list(typed)}
             task = build_task(config, model, **data.task_arguments)
             set_memory_format(config, task)
