@@ -1,46 +1,79 @@
-"""Measure what the operator costs, in pairs within one run: `python scripts/benchmark.py operator`."""
+"""Measure what something costs beside something else, in pairs within one run: python scripts/benchmark.py operator."""
 
 import argparse
-import platform
+import importlib
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import torch
-
-from models.dncnn import DnCNN
-from models.resnet import ResNet
-from models.vgg import VGG
+import wconv.experiment.benchmarks
+from wconv.experiment.common.argument_types import positive
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.output import tolerate_closed_output
-from wconv.experiment.tasks.operator_benchmark import Case, run_benchmark
+from wconv.experiment.common.text import escape_control_characters
 
-CASES = [
-    Case("VGG-16", lambda: VGG(100), (64, 3, 32, 32)),
-    Case("ResNet-18", lambda: ResNet(100), (64, 3, 32, 32)),
-    Case("DnCNN", DnCNN, (16, 1, 40, 40)),
-]
+BENCHMARKS = {
+    "operator": "a training step with weighted convolutions beside standard ones",
+    "loader": "batches beside those of torchvision and a DataLoader",
+    "step": "a training step in train.py beside that of a bare loop",
+    "epoch": "an epoch of train.py beside that of the usual script",
+    "cost": "what networks, arms and settings cost",
+    "growth": "time and memory against images, resolution, width, kernel size and ranks",
+    "startup": "how long commands take to start beside the imports that they cannot do without",
+    "memory": "where the memory of a run goes",
+}
 
 
 @tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
-    """Run the benchmark, print its table, and write it where asked."""
+    """Run a benchmark, print its table, and write it where asked; return 0, or 2 with one sentence on stderr."""
+    words = sys.argv[1:] if arguments is None else arguments
+    folder = Path(wconv.experiment.benchmarks.__path__[0])
+    offered = {name: text for name, text in BENCHMARKS.items() if (folder / f"{name}.py").exists()}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["operator"])
-    parser.add_argument("--pairs", type=int, default=20, help="rounds of the timings (default: 20)")
-    parser.add_argument("--threads", type=int, default=2, help="of PyTorch (default: 2)")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table")
-    options = parser.parse_args(arguments)
-    if options.pairs < 1 or options.threads < 1:
-        parser.error("--pairs and --threads take whole numbers from 1")
-    torch.set_num_threads(options.threads)
-    table = run_benchmark(CASES, options.pairs, lambda text: print(text, file=sys.stderr, flush=True))
-    facts = f"torch {torch.__version__}, {platform.machine()}, {options.threads} threads, {options.pairs} pairs"
-    text = f"{table.to_markdown(index=False)}\n\nMedian of the ratios of pairs (quartiles); {facts}.\n"
-    print(text)
-    if options.markdown:
-        options.markdown.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(options.markdown, text.encode())
+    choices = parser.add_subparsers(dest="name", required=True, metavar="BENCHMARK")
+    parsers = {name: choices.add_parser(name, help=text, description=text) for name, text in offered.items()}
+    name = next((word for word in words if word in offered), None)
+    if name is None:  # help, or a name that there is not
+        parser.parse_args(words)
+        return 0
+    benchmark = importlib.import_module(f"wconv.experiment.benchmarks.{name}")
+    chosen = parsers[name]
+    benchmark.add_arguments(chosen)
+    chosen.add_argument("--threads", type=positive, default=1, help="of PyTorch (%(default)s)")
+    chosen.add_argument("-o", "--out", type=Path, metavar="DIR", help=f"write {name}.md and {name}.csv there")
+    options = parser.parse_args(words)
+    try:
+        with configuration_errors():
+            run(benchmark.measure, options, f"python scripts/benchmark.py {shlex.join(words)}")
+    except ConfigError as error:
+        print(f"benchmark: {escape_control_characters(error)}", file=sys.stderr)
+        return error.exit_code
     return 0
+
+
+def run(
+    measure: Callable[[argparse.Namespace], list[dict[str, Any]]], options: argparse.Namespace, command: str
+) -> None:
+    """Measure, print the table, and write both files where a folder is given."""
+    import torch
+
+    from wconv.experiment.benchmarks.machine import describe_machine
+    from wconv.experiment.benchmarks.tables import to_csv, to_markdown
+
+    torch.set_num_threads(options.threads)
+    if options.out:  # before the minutes that measuring takes
+        options.out.mkdir(parents=True, exist_ok=True)
+    rows = measure(options)
+    facts = {"made by": f"`{command}`"} | describe_machine()
+    print(to_markdown(rows, facts), end="")
+    if options.out:
+        write_atomically(options.out / f"{options.name}.md", to_markdown(rows, facts).encode())
+        write_atomically(options.out / f"{options.name}.csv", to_csv(rows, facts).encode())
 
 
 if __name__ == "__main__":

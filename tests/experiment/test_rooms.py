@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "inference": {"common", "runs", "tasks"},
     "search": {"common", "command_line", "runs", "tasks", "wconv.experiment"},
     "sweep": {"common", "command_line", "runs", "tasks", "wconv.experiment"},
+    "benchmarks": {"common", "command_line", "runs", "tasks", "training", "inference", "wconv"},
 }
 HEAVY = {
     "torch",

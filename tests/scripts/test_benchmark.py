@@ -1,53 +1,94 @@
-import importlib.util
+"""The command around the benchmarks: what it offers, what it prints and what it writes."""
+
+import importlib
+import sys
 from pathlib import Path
 
+import pandas as pd
+import pytest
 import torch
-from torch import nn
 
-import wconv
-from wconv.experiment.tasks.operator_benchmark import Case, arms, peak_bytes, ratios, run_benchmark
-
-ROOT = Path(__file__).resolve().parents[2]
+import wconv.experiment.benchmarks
+from scripts import benchmark
+from wconv.experiment.benchmarks import operator
 
 
-def network() -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 64, 3))
-
-
-def test_all_arms_but_the_standard_one_compute_the_weighted_convolution():
-    torch.manual_seed(0)
-    models = arms(network())
-    images = torch.randn(2, 3, 9, 9)
-    assert torch.allclose(models["weighted"](images), models["formula"](images), atol=1e-6)
-    assert not torch.allclose(models["weighted"](images), models["standard"](images), atol=1e-3)
-
-
-def test_ratios_are_of_the_same_round():
+@pytest.fixture
+def measured(monkeypatch):
+    """Stand in for the measurements of the operator; returns the arguments that they were called with."""
     calls = []
-    found = ratios({name: lambda name=name: calls.append(name) for name in "abc"}, "a", pairs=3)
-    assert {name: len(values) for name, values in found.items()} == {"b": 3, "c": 3}
-    assert [calls[3 + 3 * turn] for turn in range(3)] == ["a", "b", "c"]
+
+    def measure(arguments):
+        calls.append(arguments)
+        return [{"step": "small", "seconds": 0.123456789}]
+
+    monkeypatch.setattr(operator, "measure", measure)
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: calls.append(number))
+    return calls
 
 
-def test_a_training_step_needs_the_product_more_and_next_to_nothing_else():
-    """W * Phi is as large as W, and each Phi as a kernel."""
-    images = torch.randn(2, 3, 9, 9)
-    plain, weighted = network(), wconv.convert(network(), {3: [0.7]})
-    layers = [layer for layer in weighted if isinstance(layer, wconv.WeightedConv2d)]
-    product, phi = (
-        sum(tensor.nbytes for tensor in some) for some in zip(*((m.weight, m.density) for m in layers), strict=True)
-    )
-    assert 0 < peak_bytes(weighted, images) - peak_bytes(plain, images) <= product + phi
+def test_the_table_is_printed_and_written_with_its_command_and_machine(measured, tmp_path, capsys):
+    words = ["operator", "--pairs", "3", "--threads", "2", "-o", str(tmp_path / "new folder")]
+    assert benchmark.main(words) == 0
+    printed = capsys.readouterr().out
+    assert (tmp_path / "new folder" / "operator.md").read_text() == printed
+    assert printed.startswith("- made by: `python scripts/benchmark.py operator --pairs 3 --threads 2 -o '")
+    assert "\n- CPU: " in printed
+    assert "0.1235" in printed
+    assert pd.read_csv(tmp_path / "new folder" / "operator.csv", comment="#")["seconds"].tolist() == [0.123456789]
+    threads, arguments = measured
+    assert (threads, arguments.pairs, arguments.device) == (2, 3, "cpu")
 
 
-def test_the_table_has_a_row_a_case():
-    table = run_benchmark([Case("small", network, (2, 3, 9, 9))], pairs=2, progress=lambda text: None)
-    assert table["training step"].tolist() == ["small, 2x3x9x9"]
-    assert table.shape[1] == 5
+def test_nothing_is_written_where_no_folder_is_named(measured, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert benchmark.main(["operator"]) == 0
+    assert not list(tmp_path.iterdir())
 
 
-def test_the_command_knows_its_cases():
-    spec = importlib.util.spec_from_file_location("benchmark", ROOT / "scripts" / "benchmark.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert [case.name for case in module.CASES] == ["VGG-16", "ResNet-18", "DnCNN"]
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_measured(measured, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert benchmark.main(["operator", "-o", str(tmp_path / "file" / "folder")]) == 2
+    assert capsys.readouterr().err.startswith("benchmark: ")
+    assert not [call for call in measured if not isinstance(call, int)]
+
+
+def test_a_device_that_is_not_there_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert benchmark.main(["operator", "--device", "cuda"]) == 2
+    assert capsys.readouterr().err == "benchmark: --device cuda: PyTorch finds no GPU here; leave --device out\n"
+
+
+def test_what_has_a_file_is_offered_and_nothing_else(tmp_path, monkeypatch, capsys):
+    (tmp_path / "step.py").touch()
+    (tmp_path / "pairs.py").touch()
+    monkeypatch.setattr(wconv.experiment.benchmarks, "__path__", [str(tmp_path)])
+    with pytest.raises(SystemExit, match="0"):
+        benchmark.main(["--help"])
+    offered = capsys.readouterr().out
+    assert benchmark.BENCHMARKS["step"] in " ".join(offered.split())
+    assert "operator" not in offered.replace("benchmark.py operator", "")
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main(["operator"])
+
+
+def test_help_imports_no_benchmark(monkeypatch):
+    monkeypatch.delitem(sys.modules, "wconv.experiment.benchmarks.operator")
+    with pytest.raises(SystemExit, match="0"):
+        benchmark.main(["--help"])
+    assert "wconv.experiment.benchmarks.operator" not in sys.modules
+
+
+def test_a_benchmark_shows_its_own_options(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        benchmark.main(["operator", "--help"])
+    shown = capsys.readouterr().out
+    assert all(option in shown for option in ("--pairs", "--device", "--threads", "-o"))
+
+
+def test_every_benchmark_that_has_a_file_has_the_interface():
+    files = {path.stem for path in Path(operator.__file__).parent.glob("*.py")}
+    for name in benchmark.BENCHMARKS.keys() & files:
+        module = importlib.import_module(f"wconv.experiment.benchmarks.{name}")
+        assert callable(module.add_arguments)
+        assert callable(module.measure)

@@ -26,6 +26,9 @@ CHOICES = [
 PROMISED = [
     "seed",
     "force",
+    "fast",
+    "channels_last",
+    "compile",
     "paths.data_dir",
     "paths.output_dir",
     "datamodule.batch_size",

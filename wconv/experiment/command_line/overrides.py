@@ -47,7 +47,8 @@ def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
     Raises:
         ConfigError: the first override that is wrong, and the nearest that is right.
     """
-    groups = _groups(GlobalHydra.instance().config_loader())
+    loader = GlobalHydra.instance().config_loader()
+    groups = _groups(loader)
     choices = [override for override in overrides if override.key_or_group in groups]
     values = [override for override in overrides if override not in choices]
     for override in overrides:
@@ -67,7 +68,7 @@ def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
     if prod(len(_values(override)) for override in overrides) > MOST_RUNS:
         raise ConfigError(f"the grid is of more than {MOST_RUNS} runs; name fewer values")
     for override in choices:
-        _check_choice(override, groups[override.key_or_group])
+        _check_choice(override, sorted(loader.get_group_options(override.key_or_group)))
     for picked in product(*map(_values, choices)):  # of a grid, every combination that changes which keys there are
         lines = [f"{override.key_or_group}={_typed(value)}" for override, value in zip(choices, picked, strict=True)]
         base = compose(CONFIG_NAME, overrides=lines)
@@ -205,10 +206,9 @@ def _typed(value: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _groups(loader: ConfigLoader) -> dict[str, list[str]]:
+def _groups(loader: ConfigLoader) -> list[str]:
     names = loader.get_group_options("", results_filter=ObjectType.GROUP)
-    names = [LAUNCHER, *(name for name in names if name not in ("hydra", "sweep"))]
-    return {name: sorted(loader.get_group_options(name)) for name in names}
+    return [LAUNCHER, *(name for name in names if name not in ("hydra", "sweep"))]
 
 
 def _flatten(config: DictConfig, prefix: str = "") -> Iterator[str]:

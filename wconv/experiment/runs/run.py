@@ -34,7 +34,9 @@ class Run:
         self.config = config
         self.data = data
         self.facts: dict[str, Any] = {}  # of its network, for results.json, whatever becomes of the run
-        self.hash = run_hash(identity(self.resolved_config, data))
+        what = identity(self.resolved_config, data)
+        self.hash = run_hash(what)
+        self.checkpoint: str | None = what["config"].get("model", {}).get("checkpoint")  # digest of its contents
         name = f"{model_name(config.model)}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
         self.directory: Path = output_dir / config.task.name / name
         self.checkpoints: Path = self.directory / "checkpoints"
@@ -88,6 +90,7 @@ class Run:
             "seed": config.seed,
             "config_hash": self.hash,
             "data": self.data,
+            **({"checkpoint": self.checkpoint} if self.checkpoint else {}),
             **self.facts,
             **more,
             **provenance(),

@@ -164,7 +164,9 @@ def datasets(rows: list[Row], root: Path) -> Iterator[tuple[str, Any]]:
 def by_workload(rows: list[Row], root: Path) -> list[tuple[str, list[Row]]]:
     """Return the rows of a sweep by what an epoch of them takes."""
     found: dict[str, list[Row]] = {}
-    for config, members in compose_groups(rows, root, ("datamodule.", "model.", "trainer.", "paths.")):
+    for config, members in compose_groups(
+        rows, root, ("datamodule.", "model.", "trainer.", "paths.", "channels_last=", "compile=")
+    ):
         content = OmegaConf.to_container(config, resolve=True)
         assert isinstance(content, dict)
         found.setdefault(workload({str(key): value for key, value in content.items()}), []).extend(members)

@@ -29,7 +29,7 @@ def standard(model: nn.Module) -> nn.Module:
 
 def weighted(model: nn.Module, density: Densities) -> nn.Module:
     """Multiply every kernel by a fixed density."""
-    return _converted(model, density)
+    return converted(model, density)
 
 
 def trainable(model: nn.Module, density: Densities, share: bool) -> nn.Module:
@@ -40,12 +40,12 @@ def trainable(model: nn.Module, density: Densities, share: bool) -> nn.Module:
         density: where it starts.
         share: train one density for all layers of a kernel size, not one a layer.
     """
-    return _converted(model, density, "shared" if share else True)
+    return converted(model, density, "shared" if share else True)
 
 
 def scaled_init(model: nn.Module, density: Densities) -> nn.Module:
     """Start standard convolutions from W * Phi, the function that weighted ones start from."""
-    return wconv.fold(_converted(model, density))
+    return wconv.fold(converted(model, density))
 
 
 def kernel_sizes(model: nn.Module) -> set[int]:
@@ -53,7 +53,12 @@ def kernel_sizes(model: nn.Module) -> set[int]:
     return {size for layer in wconv.summary(model) for size in layer.kernel_size}
 
 
-def _converted(model: nn.Module, density: Densities, trainable: bool | Literal["shared"] = False) -> nn.Module:
+def converted(model: nn.Module, density: Densities, trainable: bool | Literal["shared"] = False) -> nn.Module:
+    """Give every layer of a size with a density that density, fixed or trained.
+
+    Warns:
+        UserWarning: the network has no layer of such a size.
+    """
     by_size = {int(key.removeprefix("k")): taps for key, taps in density.items() if taps is not None}
     for size, taps in by_size.items():
         axis_coefficients(taps, (size, size))  # a wrong one is refused, though no layer may have that size

@@ -3,8 +3,8 @@
 import copy
 import inspect
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,16 @@ import torch
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
 
 import wconv
+from wconv.experiment.common.checkout import ROOT
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.text import one_line
 from wconv.experiment.tasks.arms import NothingConverted
 from wconv.experiment.tasks.instantiate import instantiate_group
-from wconv.experiment.tasks.weights_file import check_plain, find_state_dict, read_weights
+from wconv.experiment.tasks.weights_file import find_weights
 
 
 def build_model(config: DictConfig, **data_arguments: Any) -> nn.Module:
@@ -40,7 +42,7 @@ def build_model(config: DictConfig, **data_arguments: Any) -> nn.Module:
         model: nn.Module = instantiate_group(config.model, **data_arguments)
         instantiate_group(config.init)(model)
     if checkpoint := config.model.get("checkpoint"):
-        _start_from(Path(checkpoint).expanduser(), model)
+        _start_from(ROOT / Path(checkpoint).expanduser(), model)
     return apply_arm(model, config.conv)
 
 
@@ -73,14 +75,7 @@ def _start_from(path: Path, model: Any) -> None:
     """
     key = f"model.checkpoint={path}"
     try:
-        content = read_weights(path)
-    except Exception as error:  # whatever PyTorch makes of a file that is something else
-        raise ConfigError(f"{key} cannot be read as a file of weights ({one_line(error)[:200]})") from error
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"{key} holds a {type(content).__name__}, and not the weights by their names")
-    try:
-        check_plain(content)
-        classes = model.load_published(find_state_dict(content)[1])
+        classes = model.load_published(find_weights(path)[1])
     except ValueError as error:
         raise ConfigError(f"{key}: {error}") from error
     if classes != model.classifier.out_features:
@@ -108,6 +103,22 @@ def apply_arm(model: nn.Module, conv: DictConfig) -> nn.Module:
 def plain_copy(model: nn.Module) -> nn.Module:
     """Return a copy of a network with plain convolutions that computes the same."""
     return wconv.fold(copy.deepcopy(model))
+
+
+def inference_copy(model: nn.Module) -> nn.Module:
+    """Return a copy of a network that computes the same, up to rounding, in less time, and cannot be trained.
+
+    Densities and batch normalisations are in the kernels, which are in channels_last.
+    """
+    quick = plain_copy(model).eval()
+    for module in quick.modules():
+        if isinstance(module, nn.Sequential):
+            for first, second in pairwise(list(module._modules)):
+                conv, norm = module._modules[first], module._modules[second]
+                if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
+                    setattr(module, first, fuse_conv_bn_eval(conv, norm))
+                    setattr(module, second, nn.Identity())
+    return quick.to(memory_format=torch.channels_last)
 
 
 def describe(model: nn.Module) -> dict[str, Any]:

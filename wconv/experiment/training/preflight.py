@@ -16,6 +16,7 @@ from wconv.experiment.runs.run import Run
 from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.training.image_results import PANELS
 
+BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # as PyTorch calls it on x86 and on ARM
 CHECKPOINTS = 4  # the best, the last, the one before it, and the one that is being written
 TABLES = 2**20  # bytes of metrics, results and curves
 SMALL_IMAGES = 64  # pixels a side
@@ -67,11 +68,23 @@ def _check_device(trainer: DictConfig) -> str:
         _check_devices(trainer.devices, torch.cuda.device_count())
     if device == "cpu" and precision.startswith("16"):
         raise ConfigError(f"trainer.precision={precision} is for GPUs; choose bf16-mixed or 32-true on a CPU")
+    if device == "cpu" and precision.startswith("bf16") and not has_bfloat16_instructions():
+        warnings.warn(
+            f"trainer.precision={precision}: this CPU has no instructions for bfloat16, so that 32-true, which is "
+            "another run, may be as fast",
+            stacklevel=2,
+        )
     if device == "cuda" and precision.startswith("bf16") and not torch.cuda.is_bf16_supported(False):
         raise ConfigError(
             f"trainer.precision={precision}: {torch.cuda.get_device_name()} has no bfloat16; choose 16-mixed or 32-true"
         )
     return device
+
+
+def has_bfloat16_instructions() -> bool:
+    """Tell whether the CPU multiplies bfloat16 by itself; without, oneDNN takes several instructions for it."""
+    known = torch.cpu.get_capabilities()
+    return any(known.get(name) for name in BFLOAT16)
 
 
 def _check_devices(wanted: Any, there: int) -> None:

@@ -1,0 +1,1 @@
+"""What things cost, as ratios of two measured in turn: a file a sub-command of `scripts/benchmark.py`."""
