@@ -42,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--sigma", type=float, default=0.0, help="first add white noise of this standard deviation, of 255, to try it"
     )
+    parser.add_argument(
+        "--fast", action="store_true", help="compute in bfloat16: quicker, and a pixel may be a little other"
+    )
     options = parser.parse_intermixed_args(arguments)
     format_warnings_as_one_line()
     runs, inputs = ([], options.paths) if options.checkpoint else (options.paths[:1], options.paths[1:])
@@ -66,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         print(escape_control_characters(denoiser.recognised))
         print("the file does not say for which noise it was trained", flush=True)
-    tally = denoise_photos(places, denoiser, options.sigma)
+    tally = denoise_photos(places, denoiser, options.sigma, options.fast)
     approximate = f", {tally.approximate} of them in approximate tiles" if tally.approximate else ""
     failed = f", {tally.failed} failed" if tally.failed else ""
     print(f"{tally.cleaned} of {len(places)} pictures cleaned{approximate}{failed}")

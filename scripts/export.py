@@ -7,6 +7,7 @@ from pathlib import Path
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
+from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
 
 HINT = """
@@ -17,6 +18,7 @@ place it is read back, and its outputs are compared with those of the run.
 """
 
 
+@tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(

@@ -45,11 +45,13 @@ def test_force_starts_over(train):
     assert not (again.directory / "leftover").exists()
 
 
-@pytest.mark.parametrize("conv", ["standard", "scaled_init", "trainable"])
+@pytest.mark.parametrize("conv", ["standard", "scaled_init", "trainable", "ablation"])
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(conv, train, tmp_path, monkeypatch):
     """Stopped in the third of three epochs; the mlp head has dropout, with a stream of its own."""
     monkeypatch.setattr("models.vgg.HIDDEN", 32)
     options = (f"conv={conv}", "model.head=mlp", "trainer.max_epochs=3")
+    if conv == "ablation":
+        options += ("conv.decay=true", "optimizer=adamw", "optimizer.weight_decay=0.5")
     undisturbed = train(*options)
 
     original = Classification.on_validation_epoch_end

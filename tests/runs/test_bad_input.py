@@ -40,6 +40,15 @@ WRONG = [
     ("conv=weighted conv.density.k3=[nan]", "expected 1 number, e.g. [0.5]"),
     ("conv=weighted conv.density.k3=0.7", "expected 1 number, e.g. [0.5]"),
     ("conv=scaled_init conv.density.k7=[1]", "expected 3 numbers"),
+    # the operator taken apart
+    ("conv=ablation conv.start=ph", "conv.start=ph: expected one of none, phi, scale, shape"),
+    ("conv=ablation conv.step=maybe", "expected true or false"),
+    ("conv=ablation conv.density.k3=[0.7,0.8]", "expected 1 number, e.g. [0.5]"),
+    (
+        "conv=ablation conv.step=true conv.density.k3=[0]",
+        "divide by it, and it has a 0; choose coefficients other than 0",
+    ),
+    ("conv=ablation conv.decay=true conv.density.k3=[0]", "divide by it, and it has a 0"),
     # numbers
     ("trainer.max_epochs=-1", "trainer.max_epochs=-1: expected a whole number from 1"),
     ("trainer.max_epochs=ten", "expected a whole number"),

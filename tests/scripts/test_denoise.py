@@ -334,3 +334,16 @@ sys.exit(denoise.main(["run", *sys.argv[1:]]))
     assert warning.startswith(f"warning: {tmp_path}/in: images of formats that are not read are passed over (1 .gif)")
     assert failure.startswith(f"denoise: {tmp_path}/in/{shown}.png cannot be read as a picture")
     assert (tmp_path / "out" / name / f"{name}.png").is_file()
+
+
+def test_fast_is_bfloat16(tmp_path, denoise):
+    class Typed(Darker):
+        def forward(self, noisy: Tensor) -> Tensor:
+            types.append(torch.nn.functional.conv2d(noisy, torch.ones(1, 1, 1, 1)).dtype)
+            return super().forward(noisy)
+
+    draw(tmp_path / "a.png", "L")
+    types: list[torch.dtype] = []
+    for options in ((), ("--fast",)):
+        assert denoise(Trained(Typed()), tmp_path / "a.png", "-o", tmp_path / "out", *options)[0] == 0
+    assert types == [torch.float32, torch.bfloat16]

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from wconv.experiment.runs.arm_styles import ARMS, SPARE, colours, rank, variant
+from wconv.experiment.runs.arm_styles import ARMS, SPARE, arm_name, colours, rank, variant
 
 ROOT = Path(__file__).resolve().parents[3]
 PALETTE = [*(arm.colour for arm in ARMS), *SPARE]
@@ -41,7 +41,7 @@ def test_the_colours_are_seen_on_white(colour: str) -> None:
 def test_every_convolution_that_can_be_chosen_has_an_entry() -> None:
     names = {OmegaConf.load(path).name for path in (ROOT / "configs" / "conv").glob("*.yaml")}
     assert names <= {arm.name for arm in ARMS}
-    assert len(PALETTE) >= 10 + 2  # ten arms to come, and those of a user
+    assert len(SPARE) >= 2  # of a user
 
 
 def test_standard_is_blue_and_weighted_vermilion() -> None:
@@ -70,3 +70,24 @@ def test_variants_share_the_hue_and_are_told_apart() -> None:
     assert (styles[0].colour, styles[0].marker) == ("#D55E00", "")
     assert len(set(styles)) == 30
     assert [style.colour for style in styles[1:3]] == ["#E8A673", "#803800"]  # 45% to white, 40% to black
+
+
+@pytest.mark.parametrize(
+    ("start", "step", "decay", "name"),
+    [
+        ("none", False, False, "standard"),
+        ("phi", True, True, "weighted"),
+        ("phi", False, False, "scaled_init"),
+        ("phi", False, True, "start + decay"),
+        ("none", True, True, "step + decay"),
+        ("none", True, False, "step"),
+        ("scale", False, False, "scale"),
+        ("shape", True, False, "shape + step"),
+    ],
+)
+def test_a_combination_is_called_by_its_parts(start: str, step: bool, decay: bool, name: str) -> None:
+    assert arm_name({"name": "ablation", "start": start, "step": step, "decay": decay}) == name
+
+
+def test_other_arms_are_called_by_their_names() -> None:
+    assert arm_name({"name": "mine", "start": 3}) == "mine"

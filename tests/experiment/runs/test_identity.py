@@ -51,6 +51,7 @@ def hashed(data="abc", **changes) -> str:
         {"datamodule__cache_dirs": ["/elsewhere"]},
         {"trainer__accelerator": "cpu"},
         {"trainer__profiler": "simple"},
+        {"channels_last": True},  # as runs were called before there was the key
         {"logger__name": "wandb"},
         {"callbacks__progress__every_seconds": 1},
         {"optimizer__lr": 1e-1},
@@ -132,3 +133,8 @@ def test_of_a_file_to_start_from_the_content_counts(tmp_path):
     assert len({started(path) for path in (None, tmp_path / "a", tmp_path / "c")}) == 3
     with pytest.raises(ValueError, match=r"model.checkpoint=.*nothing cannot be read \(No such file or directory\)"):
         started(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("change", [{"channels_last": False}, {"compile": True}])
+def test_another_way_to_compute_is_another_run(change):
+    assert hashed(**change) != hashed()

@@ -8,6 +8,8 @@ from collections import namedtuple
 import pytest
 import torch
 
+from wconv.experiment.training import preflight
+
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -133,3 +135,12 @@ def test_more_gpus_than_there_are(train, old_gpu, devices):
 def test_a_gpu_without_bfloat16(train, old_gpu, accelerator):
     message = refusal(train(f"trainer.accelerator={accelerator}", "trainer.precision=bf16-mixed"))
     assert "Tesla P100 has no bfloat16; choose 16-mixed or 32-true" in message
+
+
+@pytest.mark.parametrize("name", preflight.BFLOAT16)
+def test_a_cpu_says_whether_it_has_bfloat16(name, monkeypatch):
+    assert preflight.has_bfloat16_instructions() in (True, False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True})
+    assert not preflight.has_bfloat16_instructions()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, name: True})
+    assert preflight.has_bfloat16_instructions()

@@ -13,6 +13,7 @@ from wconv.experiment.command_line.options import parse_options, usage_error
 from wconv.experiment.command_line.override_paths import absolute_override
 from wconv.experiment.command_line.overrides import LAUNCHER, check_overrides
 from wconv.experiment.command_line.secrets import forbid_secret_interpolation
+from wconv.experiment.command_line.shorthand import expand_fast
 from wconv.experiment.command_line.show import text_to_show
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.value_rules import check_values
@@ -48,7 +49,7 @@ def parse_command_line(arguments: Sequence[str], configs: Path) -> CommandLine:
     """
     parsed, options = parse_options(list(arguments))
     forbid_secret_interpolation()
-    overrides = [absolute_override(line, parsed.multirun) for line in parsed.overrides]
+    overrides = expand_fast(absolute_override(line, parsed.multirun) for line in parsed.overrides)
     overrides += _cluster_of_launcher(overrides, configs)
     with initialize_config_dir(str(configs), version_base="1.3"):
         try:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 NEEDLESS = (
     ".*does not have many workers",  # the loaders cut batches out of one tensor: there is no work for processes
-    ".*RelocatableCheckpoint directory .* exists and is not empty",
+    ".*Checkpoint directory .* exists and is not empty",
     ".*smaller than the logging interval",
     ".*sync_dist=True",  # torchmetrics has summed over the processes
     ".*`srun` command is available",  # on a login node, to every run

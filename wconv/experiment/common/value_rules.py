@@ -76,11 +76,17 @@ STAGES: Rule = (
 )
 FILE: Rule = (lambda value: value is None or NAME[0](value), "a file, or null")
 PATH: Rule = (lambda value: value is not None, "a folder")
+# What train.py and sweep.py have not replaced by now comes from a file of the configuration, or from a grid.
+SHORTHAND: Rule = (
+    lambda value: value is False,
+    "true or false on the command line of a run or in a sweep; elsewhere write trainer.precision=bf16-mixed",
+)
 
 RULES = {
     "paths.data_dir": PATH,
     "paths.output_dir": PATH,
     "seed": SEED,
+    "fast": SHORTHAND,
     "trainer.max_epochs": POSITIVE_INTEGER,
     "trainer.accumulate_grad_batches": POSITIVE_INTEGER,
     "trainer.max_steps": STEPS,
@@ -130,6 +136,7 @@ RULES = {
     "model.encoder": STAGES,
     "model.decoder": STAGES,
     "model.checkpoint": FILE,
+    "model.name": NAME,
     "callbacks.checkpoint.every_seconds": NOT_NEGATIVE,
     "callbacks.progress.every_seconds": POSITIVE,
     "logger.project": NAME,

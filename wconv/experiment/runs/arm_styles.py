@@ -4,8 +4,9 @@ The colours are told apart with any colour vision (the smallest CIEDE2000 differ
 without one of the three cones, is 12; within Okabe & Ito's palette it is 10.9). Blue and vermilion are Okabe & Ito's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Arm:
     """One way to make and train the convolutions of a network.
 
     Attributes:
-        name: as in `conv=name`.
+        name: as in `conv=name`, or what `arm_name` makes of a combination of `conv=ablation`.
         colour: as #rrggbb.
         explanation: what it is, in a line.
     """
@@ -28,9 +29,21 @@ ARMS = (  # in the order of tables and legends
     Arm("weighted", "#D55E00", "kernels multiplied by a fixed density"),
     Arm("trainable", "#CC79A7", "kernels multiplied by a density that is trained, too"),
     Arm("scaled_init", "#009E73", "the control: standard convolutions that start from W * Phi"),
+    Arm("step", "#332288", "standard, with the step sizes of weighted ones"),
+    Arm("decay", "#90D0B0", "standard, with the weight decay of weighted ones"),
+    Arm("start + step", "#000000", "weighted, without its weight decay"),
+    Arm("start + decay", "#7B4F2C", "weighted, without its step sizes"),
+    Arm("step + decay", "#B8A0E0", "weighted, from the start of standard ones"),
+    Arm("scale", "#661100", "standard, from weights that are smaller by as much as W * Phi is"),
+    Arm("shape", "#555555", "standard, from W * Phi scaled back to the size of W"),
+    Arm("ablation", "#8F7AFF", "any of the start, the step sizes and the weight decay of weighted ones"),
 )
+# What three of the combinations of conv=ablation are called otherwise; they are the same, bit for bit.
+SAME = {(): "standard", ("start",): "scaled_init", ("start", "step", "decay"): "weighted"}
 # For arms without an entry; an arm that gets one takes its colour from here.
-SPARE = ("#BCBD22", "#332288", "#90D0B0", "#000000", "#7B4F2C", "#B8A0E0", "#661100", "#555555")
+SPARE = ("#BCBD22", "#3300EB", "#3D0033")
+
+PARTS = {"start", "step", "decay"}  # the keys of conv=ablation
 
 TONES = (0.0, 0.45, -0.4)  # of the variants of an arm: as it is, lighter, darker
 MARKERS = ("", "o", "s", "^", "D", "v", "P", "X", "<", ">")
@@ -47,6 +60,19 @@ class LineStyle:
 
     colour: str
     marker: str = ""
+
+
+def arm_name(conv: Mapping[str, Any]) -> str:
+    """Return what tables and figures call an arm: its name, or which parts of the operator it has ("start + decay").
+
+    Args:
+        conv: the group of that name of a configuration.
+    """
+    if not conv.keys() >= PARTS:
+        return str(conv["name"])
+    start = {"none": (), "phi": ("start",)}.get(conv["start"], (str(conv["start"]),))
+    parts = (*start, *(part for part in ("step", "decay") if conv[part]))
+    return SAME.get(parts, " + ".join(parts))
 
 
 def rank(name: str) -> tuple[int, str]:

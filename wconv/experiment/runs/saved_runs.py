@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.metrics import not_finite
+from wconv.experiment.common.path_keys import CHECKPOINT
+from wconv.experiment.runs.arm_styles import PARTS, arm_name
 from wconv.experiment.runs.identity import relevant_settings, without_neutral
 from wconv.experiment.runs.run_files import check_folder, read_config, read_results
 
 NULL = json.dumps(None)
+COSTS = ("seconds", "peak_memory_mb", "macs")
 MOST_TAPS = 50  # coefficients an axis
 Taps = tuple[tuple[float, ...], ...]
 
@@ -32,6 +36,7 @@ class SavedRun:
         seed: seed of the run.
         metrics: final values by name.
         features: what the run is, apart from its seed: configuration keys, density, number of parameters.
+        costs: what it took: "seconds" of training, "peak_memory_mb", and the "macs" of an image; those that are known.
         densities: coefficients of each kernel size that has some, e.g. ("k3", ((0.7,), (0.7,))).
     """
 
@@ -42,13 +47,14 @@ class SavedRun:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
     densities: Sequence[tuple[str, Taps]] = ()
+    costs: Mapping[str, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def has_diverged(self) -> bool:
         """Whether a final metric is not a finite number, or the loss was none and the training ended there."""
         return bool(not_finite(self.metrics))
 
-    @property
+    @cached_property
     def identity(self) -> frozenset[tuple[str, Any]]:
         """What tells it from runs that differ in more than the seed, by the rule that run folders get their names by.
 
@@ -99,16 +105,21 @@ def read_run(folder: Path) -> SavedRun:
         if status != "completed" and not has_diverged:
             return SavedRun(folder, status, reason)
         config = _read("config.yaml", read_config, folder)
-        densities = _densities(results["layers"], results["density"] or {})
+        arm = arm_name({**config["conv"], "name": results["conv"]})
+        densities = _densities(results["layers"], {} if arm == "standard" else results["density"] or {})
         features = {"density": "; ".join(map(format_density, densities)) or "-"}
         features |= _features(config) | {"parameters": int(results["parameters"])}
         if "data" in results:  # the folders are left out above: they do not say which images lie in them
             features["data"] = sha256(json.dumps(results["data"], sort_keys=True).encode()).hexdigest()[:8]
+        if "checkpoint" in results:  # likewise: its path does not say which weights it holds
+            features[CHECKPOINT] = str(results["checkpoint"])[:8]
         features["device"] = "cpu" if str(results.get("device", "cpu")).startswith("cpu") else "gpu"
-        features |= {key: str(results[key]) for key in ("model", "conv", "init")}
+        features |= {key: str(results[key]) for key in ("model", "init")} | {"conv": arm}
         measured = {"train/loss": None} if has_diverged else results["metrics"]
         metrics = {str(name): math.nan if value is None else float(value) for name, value in measured.items()}
-        return SavedRun(folder, status, reason, int(results["seed"]), metrics, features, densities)
+        costs = {name: float(results[name]) for name in COSTS if isinstance(results.get(name), int | float)}
+        costs = {name: value for name, value in costs.items() if math.isfinite(value)}
+        return SavedRun(folder, status, reason, int(results["seed"]), metrics, features, densities, costs)
     except KeyError as error:
         reason = f"results.json lacks {error}"
     except OSError as error:
@@ -122,8 +133,11 @@ def _features(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what can change a result but the seed, by dotted key, each group by its name."""
     settings = relevant_settings(config)
     settings.pop("seed", None)  # what a group averages over
+    if isinstance(settings.get("model"), dict):
+        settings["model"].pop("library", None)  # a part of the name of the model
     if isinstance(settings.get("conv"), dict):
-        settings["conv"].pop("density", None)  # shown as that of the layers
+        for key in ("density", *PARTS):  # shown as that of the layers, and in the name of the arm
+            settings["conv"].pop(key, None)
     return {
         key.removesuffix(".name"): value if isinstance(value, str | int | float) else json.dumps(value)
         for key, value in _by_dotted_key(settings)

@@ -102,7 +102,7 @@ def _cost(sweep: Sweep, root: Path) -> Iterator[str]:
         yield one.description
     shared = sweep.settings.runs_per_gpu
     if shared > 1:
-        yield f"{shared} runs share a GPU and its cost; how much slower that makes each of them is not in the estimate"
+        yield f"{shared} runs share a GPU and what it costs; finished runs do not tell how much slower each is then"
     per_job = rows_per_task(sweep, len(rows)) / (int(sweep.settings.resources["runs_at_once"]) * shared)
     yield compare_with_walltime(sweep, found, per_job)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from wconv.experiment.common.directory_keys import is_directory_key
+from wconv.experiment.common.path_keys import is_directory_key
 from wconv.experiment.runs.run_files import read_config, read_results
 from wconv.experiment.sweep.manifest import Row, Sweep
 from wconv.experiment.sweep.slurm.commands import parse_time_limit
@@ -59,7 +59,8 @@ def workload(config: Mapping[str, Any]) -> str:
         if key != "seed" and (key == "train_dir" or not is_directory_key(key))
     }
     trainer = {key: config["trainer"][key] for key in OF_TRAINER}
-    return json.dumps([dict(config["model"]), data, trainer], sort_keys=True)
+    execution = {key: bool(config.get(key)) for key in ("channels_last", "compile")}  # earlier runs have neither
+    return json.dumps([dict(config["model"]), data, trainer, execution], sort_keys=True)
 
 
 def cores(sweep: Sweep) -> float:

@@ -38,11 +38,12 @@ def load_sweep(name: str, more: list[str], root: Path, *, refresh: bool, without
         return written
     # Here, because Lightning takes seconds to import and the status of a sweep needs none of it.
     from wconv.experiment.command_line.override_paths import absolute_overrides
+    from wconv.experiment.command_line.shorthand import expand_fast
     from wconv.experiment.sweep.expand import expand
 
     lines = spec.lines([*absolute_overrides(more), f"{OUTPUT_DIR_KEY}='{output_dir}'"])
     with chdir(root):
-        lines = [[_unquoted(entry) for entry in absolute_overrides(line)] for line in lines]
+        lines = [[_unquoted(entry) for entry in absolute_overrides(expand_fast(line))] for line in lines]
     rows, settings = expand(lines, root, without_data=without_data)
     return Sweep(spec.name, folder, rows, settings, key)
 

@@ -13,8 +13,13 @@ from torch import nn
 
 import wconv
 from wconv.density import axis_coefficients
+from wconv.modules import Weighted
 
 Densities = Mapping[str, Sequence[float] | None]
+
+
+class NothingConverted(UserWarning):
+    """An arm leaves every convolution of a network as it is."""
 
 
 def standard(model: nn.Module) -> nn.Module:
@@ -24,7 +29,7 @@ def standard(model: nn.Module) -> nn.Module:
 
 def weighted(model: nn.Module, density: Densities) -> nn.Module:
     """Multiply every kernel by a fixed density."""
-    return _converted(model, density)
+    return converted(model, density)
 
 
 def trainable(model: nn.Module, density: Densities, share: bool) -> nn.Module:
@@ -35,12 +40,12 @@ def trainable(model: nn.Module, density: Densities, share: bool) -> nn.Module:
         density: where it starts.
         share: train one density for all layers of a kernel size, not one a layer.
     """
-    return _converted(model, density, "shared" if share else True)
+    return converted(model, density, "shared" if share else True)
 
 
 def scaled_init(model: nn.Module, density: Densities) -> nn.Module:
     """Start standard convolutions from W * Phi, the function that weighted ones start from."""
-    return wconv.fold(_converted(model, density))
+    return wconv.fold(converted(model, density))
 
 
 def kernel_sizes(model: nn.Module) -> set[int]:
@@ -48,13 +53,29 @@ def kernel_sizes(model: nn.Module) -> set[int]:
     return {size for layer in wconv.summary(model) for size in layer.kernel_size}
 
 
-def _converted(model: nn.Module, density: Densities, trainable: bool | Literal["shared"] = False) -> nn.Module:
+def converted(model: nn.Module, density: Densities, trainable: bool | Literal["shared"] = False) -> nn.Module:
+    """Give every layer of a size with a density that density, fixed or trained.
+
+    Warns:
+        UserWarning: the network has no layer of such a size.
+    """
     by_size = {int(key.removeprefix("k")): taps for key, taps in density.items() if taps is not None}
     for size, taps in by_size.items():
         axis_coefficients(taps, (size, size))  # a wrong one is refused, though no layer may have that size
     present = kernel_sizes(model)
     chosen: dict[int | tuple[int, ...], Any] = {size: taps for size, taps in by_size.items() if size in present}
     if chosen:
-        return wconv.convert(model, chosen, trainable=trainable)
-    warnings.warn("no kernel of this model has a density (conv.density), so it stays standard", stacklevel=3)
+        wconv.convert(model, chosen, trainable=trainable, subclasses=_subclasses(model))
+    if wconv.is_folded(model):
+        message = "no kernel of this model has a density (conv.density), so it stays standard"
+        warnings.warn(message, NothingConverted, stacklevel=3)
     return model
+
+
+def _subclasses(model: nn.Module) -> Mapping[type[nn.Module], type[Weighted]]:
+    """Return the weighted classes for the convolutions of timm, where a network has any of its layers."""
+    if not any(type(module).__module__.startswith("timm.") for module in model.modules()):
+        return {}
+    from wconv.timm_layers import SUBCLASSES  # here, because timm need not be installed
+
+    return SUBCLASSES

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import warnings
 from typing import Any
 
 import torch
@@ -15,8 +16,10 @@ from wconv.experiment.runs.run import Run
 from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.training.image_results import PANELS
 
+BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # as PyTorch calls it on x86 and on ARM
 CHECKPOINTS = 4  # the best, the last, the one before it, and the one that is being written
 TABLES = 2**20  # bytes of metrics, results and curves
+SMALL_IMAGES = 64  # pixels a side
 BYTES_PER_PIXEL = 3 * 4  # of the panel of a test image: clean, noisy, denoised and their difference, in colour
 
 
@@ -32,6 +35,12 @@ def check(config: DictConfig, run: Run, data: Any) -> None:
         ConfigError: something is missing: what, and what to do.
     """
     device = _check_device(config.trainer)
+    if config.model.get("stem") == "small" and data.image_size > SMALL_IMAGES:
+        warnings.warn(
+            f"model.stem=small is for images of up to {SMALL_IMAGES} pixels, and these have {data.image_size}: where "
+            "the network has such a stem, it takes many times the memory and time of model.stem=original",
+            stacklevel=2,
+        )
     with torch.device("meta"):  # counts without taking memory
         model: nn.Module = instantiate_group(config.model, **data.model_arguments)
     weights = _size([*model.parameters(), *model.buffers()])
@@ -59,11 +68,23 @@ def _check_device(trainer: DictConfig) -> str:
         _check_devices(trainer.devices, torch.cuda.device_count())
     if device == "cpu" and precision.startswith("16"):
         raise ConfigError(f"trainer.precision={precision} is for GPUs; choose bf16-mixed or 32-true on a CPU")
+    if device == "cpu" and precision.startswith("bf16") and not has_bfloat16_instructions():
+        warnings.warn(
+            f"trainer.precision={precision}: this CPU has no instructions for bfloat16, so that 32-true, which is "
+            "another run, may be as fast",
+            stacklevel=2,
+        )
     if device == "cuda" and precision.startswith("bf16") and not torch.cuda.is_bf16_supported(False):
         raise ConfigError(
             f"trainer.precision={precision}: {torch.cuda.get_device_name()} has no bfloat16; choose 16-mixed or 32-true"
         )
     return device
+
+
+def has_bfloat16_instructions() -> bool:
+    """Tell whether the CPU multiplies bfloat16 by itself; without, oneDNN takes several instructions for it."""
+    known = torch.cpu.get_capabilities()
+    return any(known.get(name) for name in BFLOAT16)
 
 
 def _check_devices(wanted: Any, there: int) -> None:

@@ -1,7 +1,7 @@
 """Train one configuration: data -> model -> conversion -> fit -> test -> results.json."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -20,17 +20,18 @@ from wconv.experiment.tasks.build_task import build_task, check_compatibility
 from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.network import build_model, count_macs, describe
 from wconv.experiment.training import batch_checks, preflight
+from wconv.experiment.training.execution import set_memory_format
 from wconv.experiment.training.results import draw_curves, write_completed_results
 from wconv.experiment.training.resume import best_checkpoint, resume_checkpoint
 from wconv.experiment.training.trainer import build_trainer
 
 
-def train(config: DictConfig, typed: Iterable[str] = ()) -> Result:
+def train(config: DictConfig, typed: Sequence[str] = ()) -> Result:
     """Train and test one configuration, or read its result if that is done already.
 
     Args:
         config: the composed configuration, its values checked.
-        typed: the overrides it was composed with, of which those without effect deserve a warning.
+        typed: the overrides it was composed with, which results.json keeps; those without effect deserve a warning.
 
     Raises:
         RunError: the run failed, was stopped, or cannot be; in one sentence.
@@ -49,8 +50,10 @@ def train(config: DictConfig, typed: Iterable[str] = ()) -> Result:
             preflight.check(absolute, run, data)
             model = build_model(config, **data.model_arguments)
             _warn_of_unused_densities(typed, model)
-            run.facts = describe(model) | {"macs": count_macs(model, data.channels, data.image_size)}
+            macs = count_macs(model, data.channels, data.image_size, config.model.get("stem"))
+            run.facts = describe(model) | {"macs": macs, "overrides": list(typed)}
             task = build_task(config, model, **data.task_arguments)
+            set_memory_format(config, task)
             files = AtomicCheckpointIO()
             trainer = build_trainer(absolute, run, task, files)
             batch_checks.check(absolute, data, trainer.world_size)

@@ -11,6 +11,7 @@ from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.progress import progress_bar
 from wconv.experiment.tasks.task import Task
 from wconv.experiment.training.batch_seeding import BatchSeeding
+from wconv.experiment.training.execution import CompiledTraining
 from wconv.experiment.training.guard import Guard
 from wconv.experiment.training.image_results import ImageResults
 from wconv.experiment.training.metrics_csv import MetricsCSV
@@ -38,6 +39,8 @@ def build_trainer(config: DictConfig, run: Run, task: Task, files: AtomicCheckpo
         ImageResults(run.directory),
         Guard(run.checkpoints, config.callbacks.checkpoint.every_seconds),
     ]
+    if config.compile:
+        callbacks.append(CompiledTraining())
     if config.trainer.enable_progress_bar:
         callbacks.append(progress_bar(config.callbacks.progress.every_seconds))
     wandb_loggers, wandb_callbacks = wandb_logger_and_callback(config, run)

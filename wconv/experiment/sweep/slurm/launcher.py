@@ -96,8 +96,8 @@ def _check_single_process(config: DictConfig) -> None:
         )
     if (config.resources.runs_per_gpu or 1) > 1:
         raise ConfigError(
-            f"resources.runs_per_gpu={config.resources.runs_per_gpu}: Hydra's launcher gives each run a GPU of its "
-            "own; use scripts/sweep.py"
+            f"resources.runs_per_gpu={config.resources.runs_per_gpu}: Hydra's launcher gives a run a GPU of its own; "
+            "use scripts/sweep.py"
         )
     if config.cluster.python not in (None, sys.executable):
         raise ConfigError(
