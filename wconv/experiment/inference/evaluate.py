@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -33,7 +34,7 @@ def evaluate(
         A row an image and level, as in images.csv, and the precision.
     """
     config, task = denoiser.config, denoiser.task
-    precision = "bf16-mixed" if fast else "32-true" if config is None else config.trainer.precision
+    precision: Any = "bf16-mixed" if fast else "32-true" if config is None else config.trainer.precision
     trainer = pl.Trainer(
         accelerator="auto" if config is None or config.trainer.accelerator != "cpu" else "cpu",
         devices=1,
