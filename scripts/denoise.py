@@ -9,9 +9,6 @@ from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.library_output import format_warnings_as_one_line
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.inference.denoise_photos import denoise_photos
-from wconv.experiment.inference.load import load_checkpoint, load_denoiser
-from wconv.experiment.inference.photo_paths import plan
 
 HINT = """
 A denoiser is trained for one noise level, white Gaussian noise of one sigma. On other noise (less, more, blotches of
@@ -53,6 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
     runs, inputs = ([], options.paths) if options.checkpoint else (options.paths[:1], options.paths[1:])
     if not inputs:
         parser.error("the following arguments are required: IN")
+    # Here, because PyTorch takes seconds, for which --help shall not wait.
+    from wconv.experiment.inference.denoise_photos import denoise_photos
+    from wconv.experiment.inference.load import load_checkpoint, load_denoiser
+    from wconv.experiment.inference.photo_paths import plan
+
     try:
         if not 0 <= options.sigma <= 255:
             raise ConfigError(f"--sigma {options.sigma:g}: choose a number from 0 to 255")

@@ -9,11 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 from omegaconf import OmegaConf
 from PIL import Image
 
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.curves import draw_comparison
+from wconv.experiment.reports.notes import notes
 from wconv.experiment.runs.saved_runs import find_runs
 from wconv.experiment.tasks.classification import Classification
 
@@ -125,7 +127,7 @@ def test_a_diverged_run_is_counted_and_named_beside_the_others_of_its_row(train,
     (folder,) = (tmp_path / "runs").glob("classification/*-s2-*")
     comparison = Comparison(find_runs([tmp_path / "runs"]))
     assert comparison.table[["n", "diverged"]].values.tolist() == [[1, 1]]
-    assert f"Diverged, in no mean: {folder} (seed 2): train/loss is not a finite number." in comparison.notes
+    assert f"Diverged, in no mean: {folder} (seed 2): train/loss is not a finite number." in notes(comparison)
     draw_comparison(comparison, tmp_path / "curves.png")
 
 
@@ -180,6 +182,13 @@ def test_validation_images_of_the_data_set_and_held_out_ones_exclude_each_other(
     done = train("datamodule=class_folder", f"paths.data_dir={folder_of_classes}", "datamodule.val_size=4")
     assert done.code == 2
     assert "datamodule.val_dir=null" in done.err
+
+
+def test_a_configuration_names_no_folder_of_the_machine_where_it_lies_below_the_checkout(train):
+    """So that a run can be committed, and read in another checkout."""
+    done = train(f"paths.data_dir={ROOT / 'data' / 'mine'}", "debug=fast")
+    assert yaml.safe_load((done.directory / "config.yaml").read_text())["paths"]["data_dir"] == "data/mine"
+    assert str(ROOT) not in (done.directory / "config.yaml").read_text()
 
 
 def test_one_class_is_none(train, folder_of_classes):

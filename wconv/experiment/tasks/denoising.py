@@ -1,24 +1,25 @@
 """The denoising task: what is minimised and what is measured."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric
 
 from wconv.experiment.common.metrics import TASKS
 from wconv.experiment.tasks.density_recipe import DensityRecipe
 from wconv.experiment.tasks.image_quality import psnr, ssim
 from wconv.experiment.tasks.network import inference_copy
 from wconv.experiment.tasks.noise import GaussianNoise
+from wconv.experiment.tasks.pass_metrics import MeanLoss
 from wconv.experiment.tasks.task import Task
 from wconv.experiment.tasks.tiles import denoise_tiled
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": F.l1_loss,
@@ -72,9 +73,9 @@ class Denoising(Task):
         self.loss = LOSSES[loss]
         self.test_seed = test_seed
         self.max_pixels = max_pixels
-        self.train_loss = MeanMetric(nan_strategy=math.nan)
+        self.train_loss = MeanLoss()
         self.rows: list[dict[str, Any]] = []
-        self.images = pd.DataFrame()
+        self.images: pd.DataFrame  # what the last pass over whole images measured, a row each
 
     @property
     def definitions(self) -> Mapping[str, str]:
@@ -92,7 +93,7 @@ class Denoising(Task):
         clean: Tensor = batch.clean
         noisy = self.noise.add_training_noise(clean, self.seed, self.current_epoch, batch_idx, self.global_rank)
         loss = self.loss(self.model(noisy), clean)
-        self.train_loss.update(loss.detach(), weight=len(clean))
+        self.train_loss.update(loss, len(clean))
         return loss
 
     def on_test_start(self) -> None:
@@ -142,6 +143,8 @@ class Denoising(Task):
 
     def _scores(self, prefix: str) -> dict[str, Tensor]:
         """Gather the images of all processes into `images`, in order, and return their means."""
+        import pandas as pd  # here: a run trains before it needs it
+
         gathered: list[Any] = [self.rows]
         if self.trainer.world_size > 1:
             gathered = [None] * self.trainer.world_size
