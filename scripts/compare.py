@@ -1,4 +1,7 @@
-"""Compare runs: a table over the seeds, and curves: python scripts/compare.py runs --picture curves.png."""
+"""Compare runs: a table over the seeds, what it says in a sentence a row, and curves.
+
+python scripts/compare.py runs --against conv=standard --picture curves.png
+"""
 
 import argparse
 import sys
@@ -8,34 +11,39 @@ from pathlib import Path
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.tables import to_csv, to_markdown
-from wconv.experiment.runs.saved_runs import find_runs
+from wconv.experiment.reports.options import add_options, compare
 
 
 @tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a folder of runs")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser)
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table, as it is printed")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table with unrounded values")
+    parser.add_argument("--latex", type=Path, metavar="FILE", help="write the tables for a paper (booktabs)")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw curves and densities (PNG)")
     options = parser.parse_args(arguments)
+    # Here, because pandas takes half a second, for which --help shall not wait.
+    from wconv.experiment.reports.tables import to_csv, to_latex, to_markdown
+    from wconv.experiment.runs.saved_runs import find_runs
+
     try:
         runs = find_runs(options.runs)
         tasks = sorted({str(run.features.get("task")) for run in runs if run.status == "completed"})
         if len(tasks) > 1:
             raise ValueError(f"runs of {' and '.join(tasks)} have no table in common; name the folder of one task")
-        comparison = Comparison(runs)
-        text = to_markdown(comparison)
+        comparison, effects = compare(runs, options)
+        text = to_markdown(comparison, effects)
         print(text)
         if options.markdown:
             write(options.markdown, lambda path: write_atomically(path, f"{text}\n".encode()))
         if options.csv:
-            write(options.csv, lambda path: write_atomically(path, to_csv(comparison).encode()))
+            write(options.csv, lambda path: write_atomically(path, to_csv(comparison, effects).encode()))
+        if options.latex:
+            write(options.latex, lambda path: write_atomically(path, to_latex(comparison, effects).encode()))
         if options.picture:
-            from wconv.experiment.reports.curves import draw_comparison  # here, because it takes a second to import
+            from wconv.experiment.reports.curves import draw_comparison
 
             write(options.picture, lambda path: draw_comparison(comparison, path))
     except ValueError as error:

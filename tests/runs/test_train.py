@@ -15,6 +15,7 @@ from PIL import Image
 
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.curves import draw_comparison
+from wconv.experiment.reports.notes import notes
 from wconv.experiment.runs.saved_runs import find_runs
 from wconv.experiment.tasks.classification import Classification
 
@@ -126,7 +127,7 @@ def test_a_diverged_run_is_counted_and_named_beside_the_others_of_its_row(train,
     (folder,) = (tmp_path / "runs").glob("classification/*-s2-*")
     comparison = Comparison(find_runs([tmp_path / "runs"]))
     assert comparison.table[["n", "diverged"]].values.tolist() == [[1, 1]]
-    assert f"Diverged, in no mean: {folder} (seed 2): train/loss is not a finite number." in comparison.notes
+    assert f"Diverged, in no mean: {folder} (seed 2): train/loss is not a finite number." in notes(comparison)
     draw_comparison(comparison, tmp_path / "curves.png")
 
 

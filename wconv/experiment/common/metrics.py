@@ -22,6 +22,7 @@ class Metric:
         unit: in which it is shown; empty for a plain number.
         factor: from the logged value to the shown one.
         decimals: of the shown value.
+        margin: the smallest difference of shown values that matters, if nobody says otherwise.
         of_model: whether it measures the model; else the data, and it says nothing about the run.
         may_be_infinite: whether infinity is a value as good as any, and no sign that a run has diverged.
     """
@@ -33,12 +34,23 @@ class Metric:
     unit: str = ""
     factor: float = 1.0
     decimals: int = 2
+    margin: float = 0.0
     of_model: bool = True
     may_be_infinite: bool = False
 
     def with_unit(self, name: str) -> str:
         """Return a name of the metric followed by its unit."""
         return f"{name} ({self.unit})" if self.unit else name
+
+    @property
+    def difference_unit(self) -> str:
+        """Unit of a difference of shown values: percentages differ by points."""
+        return "points" if self.unit == "%" else self.unit
+
+    @property
+    def difference_decimals(self) -> int:
+        """Decimals of a difference in a sentence, at least."""
+        return 1 if self.unit == "%" else self.decimals
 
     @property
     def axis(self) -> str:
@@ -58,6 +70,7 @@ METRICS: Mapping[str, Metric] = {
         "share of the images whose class has the largest logit (top-1), from 0 to 1",
         unit="%",
         factor=100.0,
+        margin=0.5,
     ),
     "acc_top5": Metric(
         "top-5 accuracy",
@@ -74,6 +87,7 @@ METRICS: Mapping[str, Metric] = {
         "dB; images in [0, 1], output clamped, data range 1, from the mean squared error over all channels "
         "and pixels of an image, then the mean over the images",
         unit="dB",
+        margin=0.05,
         may_be_infinite=True,
     ),
     "ssim": Metric(

@@ -136,6 +136,7 @@ RULES = {
     "model.encoder": STAGES,
     "model.decoder": STAGES,
     "model.checkpoint": FILE,
+    "model.name": NAME,
     "callbacks.checkpoint.every_seconds": NOT_NEGATIVE,
     "callbacks.progress.every_seconds": POSITIVE,
     "logger.project": NAME,

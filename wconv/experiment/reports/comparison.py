@@ -7,16 +7,19 @@ n: these are of the other runs of its group. It is counted and named instead, wh
 
 import json
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from wconv.experiment.common.metrics import TABLE, TILED, is_score, not_finite
+from wconv.experiment.common.metrics import TABLE, TILED, is_score
+from wconv.experiment.reports.best_of import Choice, choose
+from wconv.experiment.reports.statistics import half_widths
 from wconv.experiment.runs import arm_styles
-from wconv.experiment.runs.saved_runs import SavedRun
+from wconv.experiment.runs.saved_runs import COSTS, SavedRun
 
 KEY_COLUMNS = ("model", "conv", "init", "density")
 
@@ -45,6 +48,11 @@ class Group:
                 f"{first.folder} is counted, {run.folder} is not."
             )
 
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What tells it from other groups, by key."""
+        return dict(next(iter(self.runs.values())).identity)
+
     @property
     def counted(self) -> dict[int, SavedRun]:
         """The runs that means are taken over, by seed."""
@@ -61,17 +69,19 @@ class Comparison:
 
     Args:
         runs: what `find_runs` or `read_run` returned.
+        best_of: a configuration key: of groups that differ in it alone, the best on the validation set stays.
 
     Attributes:
         groups: runs that differ in nothing but the seed, standard before weighted.
         columns: the configuration keys that tell groups apart, besides those shown always, and their headings.
+        choices: what was chosen from what, where there is a `best_of`.
         left_out: the runs that are neither completed nor diverged.
 
     Raises:
-        ValueError: there is no completed run.
+        ValueError: there is no completed run, or none with the key that is to be chosen.
     """
 
-    def __init__(self, runs: Iterable[SavedRun]) -> None:
+    def __init__(self, runs: Iterable[SavedRun], best_of: str = "") -> None:
         found: dict[Hashable, Group] = {}
         self.left_out: list[SavedRun] = []
         for run in runs:
@@ -81,7 +91,17 @@ class Comparison:
                 self.left_out.append(run)
         if not found:
             raise ValueError("no completed run among those found; let one finish (train.py resumes where it stopped)")
-        groups = list(found.values())
+        self._arrange(list(found.values()))
+        self.choices: list[Choice] = []
+        if best_of:
+            tuned = self.find_key(best_of)
+            self.choices = choose(self.groups, tuned)
+            self._arrange([choice.best for choice in self.choices])
+            heading = self.columns.get(tuned, tuned.rpartition(".")[2])
+            self.columns[tuned] = f"{heading} (best on {self.choices[0].metric})"
+
+    def _arrange(self, groups: Sequence[Group]) -> None:
+        """Set the groups, in their order, and the columns that tell them apart."""
         self.columns = _differing(groups)
         keys = ("model", *self.columns, "init")
 
@@ -92,12 +112,26 @@ class Comparison:
 
         self.groups = sorted(groups, key=place)
 
+    def find_key(self, name: str) -> str:
+        """Return the configuration key of a name: a dotted key, or a heading of the table.
+
+        Raises:
+            ValueError: no run has such a key; which one is nearest.
+        """
+        keys = dict.fromkeys(key for group in self.groups for key in group.features)
+        headings = {heading.partition(" (")[0]: key for key, heading in self.columns.items()}
+        if name in keys or name in headings:
+            return name if name in keys else headings[name]
+        near = get_close_matches(name, [*keys, *headings], 1)
+        raise ValueError(f"no run has a key {name}" + (f"; did you mean {near[0]}?" if near else ""))
+
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row a group: what it is, n, mean and standard deviation (ddof=1) over the n runs of each metric, raw.
+        """One row a group: what it is, n, the metrics over the n runs, and what they took, raw.
 
-        A column `diverged` follows n where a run has diverged. A metric that is missing in one of the n runs has
-        neither mean nor standard deviation.
+        Of a metric there are the mean and the standard deviation (ddof=1), and the 95 % t-interval of the mean where
+        a group has several runs. One that is missing in one of the n runs has none of these. A column `diverged`
+        follows n where a run has diverged.
         """
         columns = {key: key for key in KEY_COLUMNS} | self.columns
         rows = [{name: group.features.get(key, "-") for key, name in columns.items()} for group in self.groups]
@@ -110,13 +144,27 @@ class Comparison:
         values = pd.DataFrame(measured, columns=self.measured, dtype=float).groupby(of_group)
         means, deviations = values.mean(skipna=False), values.std(skipna=False)
         spread: dict[str, pd.Series[float]] = {}
+        counts = what["n"].reindex(means.index)
         for name in self.measured:
             spread |= {f"{name} mean": means[name], f"{name} std": deviations[name]}
-        return what.join(pd.DataFrame(spread)).assign(
-            parameters=[group.features["parameters"] for group in self.groups]
+            if self.has_repeated_runs:
+                half = half_widths(deviations[name], counts)
+                spread |= {f"{name} 95% low": means[name] - half, f"{name} 95% high": means[name] + half}
+        costs = pd.DataFrame([run.costs for run in self.counted], columns=list(COSTS), dtype=float)
+        taken = costs.groupby(of_group).mean()[["seconds", "peak_memory_mb"]]
+        return (
+            what.join(pd.DataFrame(spread))
+            .join(taken)
+            .assign(parameters=[group.features["parameters"] for group in self.groups])
+            .join(costs["macs"].groupby(of_group).mean())
         )
 
     @property
+    def has_repeated_runs(self) -> bool:
+        """Whether a group has runs of several seeds that means are taken over."""
+        return any(len(group.counted) > 1 for group in self.groups)
+
+    @cached_property
     def measured(self) -> list[str]:
         """The metrics of all runs: those for readers first."""
         found = dict.fromkeys(name for group in self.groups for run in group.runs.values() for name in run.metrics)
@@ -131,26 +179,6 @@ class Comparison:
     def diverged(self) -> list[SavedRun]:
         """The runs that have diverged, in the order of the groups."""
         return [run for group in self.groups for run in group.diverged.values()]
-
-    @property
-    def notes(self) -> list[str]:
-        """What a reader of the table has to know: what it rests on, and which runs are not in it."""
-        notes = [_basis(self.groups)]
-        for run in self.diverged:
-            names = not_finite(run.metrics)
-            are = "is not a finite number" if len(names) == 1 else "are not finite numbers"
-            notes.append(f"Diverged, in no mean: {run.folder} (seed {run.seed}): {', '.join(names)} {are}.")
-        notes += [note for group in self.groups for note in (*group.notes, *self._missing(group))]
-        notes += _tiled(self.counted)
-        for run in self.left_out:
-            notes.append(f"Not in the table: {run.folder}: {run.status}{run.reason and f' ({run.reason})'}")
-        return notes
-
-    def _missing(self, group: Group) -> Iterator[str]:
-        for run in group.counted.values():
-            others = {name for other in group.counted.values() for name in other.metrics} - {TILED}
-            if missing := sorted(others - run.metrics.keys()):
-                yield f"No mean of {', '.join(missing)}: {run.folder} (seed {run.seed}) lacks it."
 
 
 def _score(metrics: Mapping[str, float], name: str) -> float:
@@ -171,9 +199,16 @@ def _differing(groups: Sequence[Group]) -> dict[str, str]:
     for key in keys:
         if len(kinds(*KEY_COLUMNS, *shown, key)) > len(kinds(*KEY_COLUMNS, *shown)):
             shown.append(key)
-    taken = ["n", "diverged", "mean", "std", *KEY_COLUMNS]
-    short = [key.rpartition(".")[2] for key in keys] + taken
-    return {key: last if short.count(last := key.rpartition(".")[2]) == 1 else key for key in shown}
+    taken = {"n", "diverged", "mean", "std", "parameters", *KEY_COLUMNS, *COSTS}
+    short = [key.rpartition(".")[2] for key in keys]
+
+    def name(key: str) -> str:
+        last = key.rpartition(".")[2]
+        if last not in taken and short.count(last) == 1:
+            return last
+        return f"config.{key}" if key in taken else key
+
+    return {key: name(key) for key in shown}
 
 
 def _place(value: Any) -> tuple[bool, float, str]:
@@ -183,31 +218,6 @@ def _place(value: Any) -> tuple[bool, float, str]:
     if isinstance(value, int | float):
         return (False, value, "")
     return (True, 0.0, str(value))
-
-
-def _basis(groups: Sequence[Group]) -> str:
-    """Say how many seeds the figures rest on."""
-    seeds = {tuple(sorted(group.counted)) for group in groups}
-    counts = sorted({len(some) for some in seeds})
-    if counts == [0]:
-        return "Every run has diverged: there is nothing to take a mean of."
-    if len(seeds) == 1:
-        text = f"Seeds of every row: {', '.join(map(str, seeds.pop()))}."
-    else:
-        per_row = ", ".join(map(str, counts))
-        text = f"The rows rest on different seeds ({per_row} a row)."
-    if counts[-1] > 1:
-        text += " Mean ± sample standard deviation over the seeds."
-    if 1 in counts:
-        text += " With n = 1 the spread over seeds is not known: a difference between two such rows may be chance."
-    return text
-
-
-def _tiled(runs: Iterable[SavedRun]) -> Iterator[str]:
-    """Say of each run whose test images were too large to denoise whole how many these were."""
-    for run in runs:
-        if count := run.metrics.get(TILED):
-            yield f"{run.folder}: {count:.0f} test images were denoised in tiles, which for this model is approximate."
 
 
 def format_value(value: Any) -> str:

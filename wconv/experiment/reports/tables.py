@@ -1,31 +1,133 @@
-"""The table of a comparison, for readers and for spreadsheets."""
+"""The tables of a comparison, for readers, for papers and for spreadsheets."""
+
+import re
+from collections.abc import Sequence
 
 import pandas as pd
 
-from wconv.experiment.common.metrics import METRICS, TABLE, heading
-from wconv.experiment.common.text import escape_markdown, escape_spreadsheet_formula
+from wconv.experiment.common.metrics import METRICS, PRIMARY, TABLE, heading
+from wconv.experiment.common.text import escape_control_characters, escape_markdown, escape_spreadsheet_formula
 from wconv.experiment.reports.comparison import Comparison, format_value
+from wconv.experiment.reports.effects import Effects
+from wconv.experiment.reports.notes import notes
+from wconv.experiment.reports.statistics import ENOUGH
+
+COSTS = {"seconds": "time (s)", "peak_memory_mb": "memory (MB)", "parameters": "parameters", "macs": "MACs"}
 
 
-def to_markdown(comparison: Comparison) -> str:
-    """Return the table for readers, with units, and below it what it rests on and the runs that are not in it."""
-    raw = comparison.table
-    statistics = [name for name in raw if str(name).endswith((" mean", " std"))]
-    shown = raw.drop(columns=statistics).map(lambda value: escape_markdown(format_value(value)))
-    shown.columns = shown.columns.map(escape_markdown)
-    for name in _shown(comparison.measured):
-        shown.insert(shown.shape[1] - 1, escape_markdown(heading(name)), _cells(name, raw))
-    numbers = shown.columns.get_loc("n")
-    assert isinstance(numbers, int)
-    align = ["left"] * numbers + ["right"] * (shown.shape[1] - numbers)
-    text = shown.to_markdown(index=False, disable_numparse=True, colalign=align)
-    return "\n".join([text, "", *(f"- {escape_markdown(note)}" for note in comparison.notes)])
+def to_markdown(comparison: Comparison, effects: Effects | None = None) -> str:
+    """Return the table for readers, what it rests on, and below it what it says: a sentence a row."""
+    parts = [_markdown(*results(comparison)), _list(notes(comparison))]
+    if effects:
+        table, left = differences(effects)
+        if len(table):
+            parts += [_markdown(table, left), _list(_about(effects))]
+        parts += [f"{escape_markdown(effects.title)}:", _list([effect.sentence for effect in effects.rows])]
+    return "\n\n".join(parts)
 
 
-def to_csv(comparison: Comparison) -> str:
+def to_latex(comparison: Comparison, effects: Effects | None = None) -> str:
+    """Return the tables for a paper, which loads booktabs: the results, and below them the differences."""
+    tables = [results(comparison), *([differences(effects)] if effects else [])]
+    return "\n\n".join(_latex(table, left) for table, left in tables if len(table)) + "\n"
+
+
+def to_csv(comparison: Comparison, effects: Effects | None = None) -> str:
     """Return the table with unrounded values, of which a spreadsheet takes none for a formula."""
-    raw = comparison.table.map(escape_spreadsheet_formula)
-    return raw.rename(columns=escape_spreadsheet_formula).to_csv(index=False)
+    raw = comparison.table if effects is None else pd.concat([comparison.table, effects.table], axis=1)
+    return raw.map(escape_spreadsheet_formula).rename(columns=escape_spreadsheet_formula).to_csv(index=False)
+
+
+def results(comparison: Comparison) -> tuple[pd.DataFrame, int]:
+    """Return the cells of the table as text, and how many columns say what a row is."""
+    raw = comparison.table
+    keys = list(raw.columns[: list(raw.columns).index("n")])
+    shown = raw[keys + [name for name in ("n", "diverged") if name in raw]].map(format_value)
+    for name in _shown(comparison.measured):
+        shown.insert(shown.shape[1], heading(name), _cells(name, raw), allow_duplicates=True)
+        split, *_, metric = name.split("/")
+        if split == "test" and metric in PRIMARY and f"{name} 95% low" in raw:
+            shown.insert(shown.shape[1], "95 % CI", _intervals(name, raw), allow_duplicates=True)
+    for name, title in COSTS.items():
+        if raw[name].notna().any():
+            shown.insert(shown.shape[1], title, [_short(value) for value in raw[name]], allow_duplicates=True)
+    return shown, len(keys)
+
+
+def differences(effects: Effects) -> tuple[pd.DataFrame, int]:
+    """Return the numbers of the rows that were compared, as text, and how many columns say what a row is."""
+    raw = effects.table
+    raw = raw[raw["pairs"] > 0]
+    decimals = METRICS[effects.metric.rpartition("/")[2]].decimals
+
+    def numbers(name: str, form: str) -> list[str]:
+        return ["-" if pd.isna(value) else format(value, form) for value in raw[name]]
+
+    def p_values(name: str) -> list[str]:
+        return ["-" if pd.isna(p) else "<0.001" if p < 0.001 else f"{p:.3f}" for p in raw[name]]
+
+    def interval(name: str) -> list[str]:
+        low, high = numbers(f"{name} 95% low", f".{decimals}f"), numbers(f"{name} 95% high", f".{decimals}f")
+        return ["-" if "-" in ends else " to ".join(ends) for ends in zip(low, high, strict=True)]
+
+    if raw.empty:
+        return raw, 0
+    columns = {
+        "row": list(raw["name"]),
+        "seeds": numbers("pairs", "d"),
+        f"difference ({effects.unit})": numbers("difference", f"+.{decimals}f"),
+        "95 % CI": interval("difference"),
+        "p": p_values("p"),
+        "Holm p": p_values("Holm p"),
+        "could show": numbers("smallest", f".{decimals}f"),
+        "equivalence p": p_values("equivalence p"),
+    }
+    if "sign-flip p" in raw:
+        columns |= {"sign-flip p": p_values("sign-flip p"), "bootstrap 95 % CI": interval("bootstrap")}
+    return pd.DataFrame(columns), 1
+
+
+def _about(effects: Effects) -> list[str]:
+    """Say what the columns of the differences are, and which tests were not made."""
+    compared = [effect.judged for effect in effects.rows if effect.judged]
+    count = max(judged.comparisons for judged in compared)
+    about = [
+        f"p: paired t-test. Holm p and equivalence p (TOST, within ±{effects.margin:g} {effects.unit}): adjusted for "
+        f"{count} comparison{'s' * (count != 1)}. Could show: the smallest difference found with a power of 80 %."
+    ]
+    if any(judged.test.n < ENOUGH for judged in compared):
+        about.append(
+            f"Rows of fewer than {ENOUGH} seeds have no sign-flip test and no bootstrap interval: "
+            f"these cannot reach 0.05 (with 5 seeds, p is {2 / 2**5:.4f} at least)."
+        )
+    return about
+
+
+def _markdown(table: pd.DataFrame, left: int) -> str:
+    # Only names come from run folders; a "<" before a number stays as it is.
+    shown = table.copy()
+    for place in range(left):
+        shown.isetitem(place, table.iloc[:, place].map(escape_markdown).to_list())
+    shown.columns = table.columns.map(escape_markdown)
+    return shown.to_markdown(index=False, disable_numparse=True, colalign=_align(table, left))
+
+
+def _latex(table: pd.DataFrame, left: int) -> str:
+    from tabulate import tabulate
+
+    cells = table.map(escape_control_characters).to_numpy().tolist()
+    headers = [escape_control_characters(name) for name in table.columns]
+    text = str(tabulate(cells, headers, "latex_booktabs", disable_numparse=True, colalign=_align(table, left)))
+    text = re.sub(r"(?<=\s)-(?=\d)", "$-$", text.replace("±", r"$\pm$"))
+    return re.sub(r"(?m)^ *\[", "{}[", text)  # else an argument of the line break before it
+
+
+def _align(table: pd.DataFrame, left: int) -> list[str]:
+    return ["left"] * left + ["right"] * (table.shape[1] - left)
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {escape_markdown(line)}" for line in lines)
 
 
 def _shown(measured: list[str]) -> list[str]:
@@ -49,3 +151,14 @@ def _cells(name: str, raw: pd.DataFrame) -> list[str]:
         "-" if pd.isna(mean) else metric.format(mean) + ("" if pd.isna(std) else f" ± {metric.format(std)}")
         for mean, std in pairs
     ]
+
+
+def _intervals(name: str, raw: pd.DataFrame) -> list[str]:
+    """Write the intervals of the means of a metric."""
+    metric = METRICS[name.rpartition("/")[2]]
+    ends = zip(raw[f"{name} 95% low"], raw[f"{name} 95% high"], strict=True)
+    return ["-" if pd.isna(low) else f"{metric.format(low)} to {metric.format(high)}" for low, high in ends]
+
+
+def _short(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.0f}" if value >= 100 else f"{value:.3g}"

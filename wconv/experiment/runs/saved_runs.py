@@ -5,21 +5,22 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.metrics import not_finite
+from wconv.experiment.common.path_keys import CHECKPOINT
 from wconv.experiment.runs.arm_styles import PARTS, arm_name
 from wconv.experiment.runs.identity import relevant_settings, without_neutral
 from wconv.experiment.runs.run_files import check_folder, read_config, read_results
 
 NULL = json.dumps(None)
+COSTS = ("seconds", "peak_memory_mb", "macs")
 MOST_TAPS = 50  # coefficients an axis
 Taps = tuple[tuple[float, ...], ...]
 
@@ -35,6 +36,7 @@ class SavedRun:
         seed: seed of the run.
         metrics: final values by name.
         features: what the run is, apart from its seed: configuration keys, density, number of parameters.
+        costs: what it took: "seconds" of training, "peak_memory_mb", and the "macs" of an image; those that are known.
         densities: coefficients of each kernel size that has some, e.g. ("k3", ((0.7,), (0.7,))).
     """
 
@@ -45,13 +47,14 @@ class SavedRun:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
     densities: Sequence[tuple[str, Taps]] = ()
+    costs: Mapping[str, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def has_diverged(self) -> bool:
         """Whether a final metric is not a finite number, or the loss was none and the training ended there."""
         return bool(not_finite(self.metrics))
 
-    @property
+    @cached_property
     def identity(self) -> frozenset[tuple[str, Any]]:
         """What tells it from runs that differ in more than the seed, by the rule that run folders get their names by.
 
@@ -108,11 +111,15 @@ def read_run(folder: Path) -> SavedRun:
         features |= _features(config) | {"parameters": int(results["parameters"])}
         if "data" in results:  # the folders are left out above: they do not say which images lie in them
             features["data"] = sha256(json.dumps(results["data"], sort_keys=True).encode()).hexdigest()[:8]
+        if "checkpoint" in results:  # likewise: its path does not say which weights it holds
+            features[CHECKPOINT] = str(results["checkpoint"])[:8]
         features["device"] = "cpu" if str(results.get("device", "cpu")).startswith("cpu") else "gpu"
         features |= {key: str(results[key]) for key in ("model", "init")} | {"conv": arm}
         measured = {"train/loss": None} if has_diverged else results["metrics"]
         metrics = {str(name): math.nan if value is None else float(value) for name, value in measured.items()}
-        return SavedRun(folder, status, reason, int(results["seed"]), metrics, features, densities)
+        costs = {name: float(results[name]) for name in COSTS if isinstance(results.get(name), int | float)}
+        costs = {name: value for name, value in costs.items() if math.isfinite(value)}
+        return SavedRun(folder, status, reason, int(results["seed"]), metrics, features, densities, costs)
     except KeyError as error:
         reason = f"results.json lacks {error}"
     except OSError as error:
@@ -126,20 +133,29 @@ def _features(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what can change a result but the seed, by dotted key, each group by its name."""
     settings = relevant_settings(config)
     settings.pop("seed", None)  # what a group averages over
+    if isinstance(settings.get("model"), dict):
+        settings["model"].pop("library", None)  # a part of the name of the model
     if isinstance(settings.get("conv"), dict):
         for key in ("density", *PARTS):  # shown as that of the layers, and in the name of the arm
             settings["conv"].pop(key, None)
-    flat = pd.json_normalize(settings).to_dict("records")[0]
     return {
-        str(key).removesuffix(".name"): value if isinstance(value, str | int | float) else json.dumps(value)
-        for key, value in flat.items()
+        key.removesuffix(".name"): value if isinstance(value, str | int | float) else json.dumps(value)
+        for key, value in _by_dotted_key(settings)
     }
+
+
+def _by_dotted_key(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _by_dotted_key(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def _read(name: str, read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
     try:
         return read(folder)
-    except (ValueError, YAMLError, OmegaConfBaseException) as error:
+    except (ValueError, YAMLError) as error:
         raise ValueError(f"{name} {error}") from error
 
 

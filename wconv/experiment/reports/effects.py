@@ -1,0 +1,129 @@
+"""The rows of a comparison against a reference: how much each differs, how sure that is, and what it says."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from wconv.experiment.common.metrics import METRICS, PRIMARY, heading
+from wconv.experiment.reports.comparison import Comparison
+from wconv.experiment.reports.pairing import Pairing, Reference, pair
+from wconv.experiment.reports.row_names import RowName, name_rows
+from wconv.experiment.reports.sentences import Judged, left_out, sentence
+from wconv.experiment.reports.statistics import ENOUGH, bootstrap_interval, holm, paired_test, sign_flip_p
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A row against its reference.
+
+    Attributes:
+        pairing: the two rows.
+        name: what the row is called.
+        judged: its numbers; None where it may not be compared, or no seed has a run of both.
+        sentence: what they say.
+    """
+
+    pairing: Pairing
+    name: RowName
+    judged: Judged | None
+    sentence: str
+
+    @property
+    def verdict(self) -> str:
+        """What is said: "better", "worse", "equivalent", "undecided" or "not compared"."""
+        return self.judged.verdict if self.judged else "not compared"
+
+
+class Effects:
+    """All rows of a comparison against a reference, by the first metric of the test set.
+
+    Args:
+        comparison: whose rows they are.
+        reference: what they are compared with.
+        margin: the smallest difference that matters, in points or dB; that of the metric if not given.
+
+    Attributes:
+        reference: as given.
+        metric: logged name of what is compared.
+        unit: of all differences.
+        margin: as given, or that of the metric.
+
+    Raises:
+        ValueError: no run has such a metric, or the margin is not above zero.
+    """
+
+    def __init__(self, comparison: Comparison, reference: Reference, margin: float | None = None) -> None:
+        found = [name for name in PRIMARY if f"test/{name}" in comparison.measured]
+        if not found:
+            raise ValueError(
+                f"there is nothing to compare: no run has {' or '.join(f'test/{name}' for name in PRIMARY)}"
+            )
+        self._comparison, self._metric = comparison, METRICS[found[0]]
+        self.reference = reference
+        self.metric = f"test/{found[0]}"
+        self.unit = self._metric.difference_unit
+        self.margin = self._metric.margin if margin is None else margin
+        if not 0 < self.margin < math.inf:
+            raise ValueError(f"a margin of {self.margin:g} {self.unit}: choose one above zero")
+
+    @cached_property
+    def rows(self) -> list[Effect]:
+        """One effect a row that is no reference, in the order of the table."""
+        names = name_rows(self._comparison, self.reference.may_differ)
+        pairings = pair(self._comparison, self.reference)
+        found = zip(pairings, self._judge(pairings), strict=True)
+        return [
+            Effect(pairing, name, judged, self._sentence(str(name), pairing, judged))
+            for pairing, judged in found
+            for name in [names[pairing.row]]
+        ]
+
+    def _judge(self, pairings: Sequence[Pairing]) -> list[Judged | None]:
+        factor = self._metric.factor * (1 if self._metric.best == "max" else -1)
+        tests = []
+        for pairing in pairings:
+            values = pairing.values(self.metric)
+            tests.append(paired_test(factor * values[0], factor * values[1], self.margin) if values.size else None)
+        p_values = holm([test.p if test else math.nan for test in tests])
+        p_equivalence = holm([test.p_equivalence if test else math.nan for test in tests])
+        count = sum(not math.isnan(p) for p in p_values)
+        found = zip(tests, p_values, p_equivalence, strict=True)
+        return [Judged(test, p, equivalence, count) if test else None for test, p, equivalence in found]
+
+    def _sentence(self, name: str, pairing: Pairing, judged: Judged | None) -> str:
+        if not judged:
+            said = f"{name}: not compared: {pairing.refusal or 'no seed has a run of both that can be'}"
+        else:
+            said = sentence(name, judged, self._metric, self.margin)
+        return said + left_out(pairing.left_out(self.metric))
+
+    @property
+    def title(self) -> str:
+        """What is compared with what, in which unit."""
+        sets = any(name.count("/") == 2 for name in self._comparison.measured)
+        what = f"{heading(self.metric)}{' over the images of all test sets' * sets}"
+        return f"Against {self.reference}, paired by seed, {what}, margin {self.margin:g} {self.unit}"
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The numbers of each row, raw, in points or dB, above zero where it is better; by its place in the table.
+
+        Sign-flip test and bootstrap are of rows with six pairs or more.
+        """
+        rows = {}
+        for effect in self.rows:
+            columns: dict[str, object] = {"name": str(effect.name), "verdict": effect.verdict, "pairs": 0}
+            if effect.judged:
+                test = effect.judged.test
+                columns |= {"pairs": test.n, "difference": test.mean, "difference 95% low": test.low}
+                columns |= {"difference 95% high": test.high, "p": test.p, "Holm p": effect.judged.p}
+                columns |= {"smallest": test.smallest, "equivalence p": effect.judged.p_equivalence}
+                if test.can_be_tested and test.n >= ENOUGH:
+                    low, high = bootstrap_interval(test.differences)
+                    columns |= {"sign-flip p": sign_flip_p(test.differences)}
+                    columns |= {"bootstrap 95% low": low, "bootstrap 95% high": high}
+            rows[effect.pairing.row] = columns | {"sentence": effect.sentence}
+        return pd.DataFrame.from_dict(rows, orient="index").astype({"pairs": "Int64"})

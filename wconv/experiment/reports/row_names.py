@@ -1,0 +1,56 @@
+"""What the rows of a comparison are called in a sentence: as short as tells them apart."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from wconv.experiment.reports.comparison import KEY_COLUMNS, Comparison, Group, format_value
+
+
+@dataclass(frozen=True)
+class RowName:
+    """The name of a row.
+
+    Attributes:
+        setting: what it shares with the row that it is compared with; empty where all rows share it.
+        arm: what is compared; empty where it is the same in all rows of the setting.
+    """
+
+    setting: str
+    arm: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.setting, self.arm) if part) or "the only row"
+
+
+def name_rows(comparison: Comparison, may_differ: Callable[[str], bool] = lambda key: True) -> list[RowName]:
+    """Name every row.
+
+    Args:
+        comparison: whose rows they are.
+        may_differ: whether a key is part of what is compared; the other keys are the setting.
+    """
+    groups, headings = comparison.groups, comparison.columns
+    keys = list(dict.fromkeys([*KEY_COLUMNS, *headings]))
+    setting = _telling([key for key in keys if not may_differ(key)], groups)
+    arm = _telling([key for key in keys if may_differ(key)], groups, setting)
+
+    def text(group: Group, chosen: Sequence[str]) -> str:
+        values = {key: format_value(group.features[key]) for key in chosen if group.features.get(key, "-") != "-"}
+        if chosen and not values:
+            return f"no {headings.get(chosen[0], chosen[0])}"
+        return ", ".join(f"{headings[key]} {value}" if key in headings else value for key, value in values.items())
+
+    return [RowName(text(group, setting), text(group, arm)) for group in groups]
+
+
+def _telling(keys: Sequence[str], groups: Sequence[Group], known: Sequence[str] = ()) -> list[str]:
+    """Choose the first keys that tell the rows apart as well as all of them do, beside those that are known."""
+    chosen: list[str] = []
+
+    def kinds(*some: str) -> int:
+        return len({tuple(group.features.get(key) for key in (*known, *some)) for group in groups})
+
+    for key in keys:
+        if kinds(*chosen, key) > kinds(*chosen):
+            chosen.append(key)
+    return chosen
