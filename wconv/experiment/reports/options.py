@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wconv.experiment.common.metrics import PRIMARY
+
 if TYPE_CHECKING:
     from wconv.experiment.reports.comparison import Comparison
     from wconv.experiment.reports.effects import Effects
@@ -60,10 +62,13 @@ def compare(
     reference = choose_reference(comparison, options.against, options.by)
     if options.margin is not None and not reference:
         raise ValueError("--margin: no two rows are compared; name the row to compare with by --against KEY=VALUE")
-    asked = always or options.against or options.by or options.margin is not None
-    if not reference or not (asked or comparison.has_repeated_runs):
+    asked = options.against or options.by or options.margin is not None
+    if always and not asked and not any(f"test/{name}" in comparison.measured for name in PRIMARY):
         return comparison, None
-    return comparison, Effects(comparison, reference, options.margin)
+    effects = Effects(comparison, reference, options.margin) if reference else None
+    if not (always or asked or comparison.has_repeated_runs):  # of single runs there are no statistics
+        effects = None
+    return comparison, effects
 
 
 def by_task(runs: Iterable["SavedRun"]) -> list[list["SavedRun"]]:

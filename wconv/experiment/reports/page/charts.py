@@ -25,7 +25,7 @@ SHOWN = "indexof(hidden_arms, datum.arm) < 0 && indexof(hidden_models, datum.mod
 
 
 def curves(
-    data: Mapping[str, Records], domain: tuple[float, float], is_log: bool, digits: str, has_points: bool
+    data: Mapping[str, Records], domain: Sequence[float], is_log: bool, digits: str, has_points: bool
 ) -> dict[str, Any]:
     """Draw means over the epochs with bands over the seeds, named at their ends.
 
@@ -80,7 +80,8 @@ def differences(rows: Records, margin: float, axis: str) -> dict[str, Any]:
     seen = _data("rows").transform_window(rank="row_number()").transform_calculate(row="datum.rank - 0.5")
     y = alt.Y("row:Q", axis=None, scale=alt.Scale(domain=[len(rows), 0], nice=False))
     colour = alt.Color("paint:N", scale=None)
-    scale = alt.Scale(zero=True, nice=True, padding=8)
+    ends = [row[key] for row in rows for key in ("value", "low", "high") if row[key] is not None]
+    scale = alt.Scale(domain=padded([*ends, -margin, margin]))
     x = alt.X("value:Q", title=axis, scale=scale, axis=alt.Axis(labelExpr=SIGNED, tickCount=6))
     left: Any = {"align": "left", "x": 0}
     layers: list[Any] = [
@@ -107,13 +108,11 @@ def costs(points: Records, fields: Sequence[str], digits: str) -> dict[str, Any]
         digits: how values are written, as d3-format.
     """
     seen = _data("points").transform_calculate(cost="datum[cost_field]").transform_filter("isValid(datum.cost)")
-    x = alt.X(
-        "cost:Q",
-        title=None,
-        scale=alt.Scale(zero=False, nice=True, padding=12),
-        axis=alt.Axis(labelExpr=NUMBER, tickCount=6),
-    )
-    y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False, nice=True, padding=12))
+    domains = {key: padded([point[key] for point in points if point[key] is not None]) for key in fields}
+    domain = alt.Scale(domain=alt.ExprRef("domains[cost_field]"), zero=False)  # not of the points: all may be hidden
+    x = alt.X("cost:Q", title=None, scale=domain, axis=alt.Axis(labelExpr=NUMBER, tickCount=6))
+    ends = [point[key] for point in points for key in ("value", "low", "high") if point[key] is not None]
+    y = alt.Y("value:Q", title=None, scale=alt.Scale(domain=padded(ends), zero=False))
     colour = alt.Color("paint:N", scale=None)
     models = sorted({str(point["model"]) for point in points})
     legend = alt.Legend(orient="top", title=None, symbolFillColor=MUTED, symbolStrokeColor=MUTED)
@@ -129,11 +128,11 @@ def costs(points: Records, fields: Sequence[str], digits: str) -> dict[str, Any]
         .encode(x, alt.Y("low:Q"), alt.Y2("high:Q"), colour),
         seen.mark_point(filled=True, size=90, opacity=0.95).encode(x, y, colour, shape, tooltip=tip),
     ]
-    chosen = alt.param(name="cost_field", value=fields[0])
-    return _finish(alt.layer(*layers).add_params(chosen), {"points": points}, 300)
+    params = [alt.param(name="cost_field", value=fields[0]), alt.param(name="domains", value=domains)]
+    return _finish(alt.layer(*layers).add_params(*params), {"points": points}, 300)
 
 
-def movements(rows: Records, domain: tuple[float, float]) -> dict[str, Any]:
+def movements(rows: Records, domain: Sequence[float]) -> dict[str, Any]:
     """Draw from where to where trained coefficients went, a row a layer.
 
     Args:
@@ -156,6 +155,13 @@ def movements(rows: Records, domain: tuple[float, float]) -> dict[str, Any]:
         seen.mark_point(filled=True, size=50, opacity=1).encode(x, y, colour, tooltip=tip),
     ]
     return _finish(alt.layer(*layers), {"rows": rows}, 18 * len(rows))
+
+
+def padded(values: Sequence[float]) -> list[float]:
+    """Return the range of values with some room around them; that of a single value has a width, too."""
+    low, high = min(values), max(values)
+    room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return [low - room, high + room]
 
 
 def _log_steps(low: float, high: float) -> list[float]:

@@ -56,14 +56,13 @@ def _figures(lines: Sequence[Line], name: str, title: str, has_one_scale: bool) 
     ]
 
 
-def _scale(drawn: Sequence["Drawn"], is_loss: bool) -> tuple[tuple[float, float], bool]:
+def _scale(drawn: Sequence["Drawn"], is_loss: bool) -> tuple[Sequence[float], bool]:
     """Return the domain of the values, and whether their axis is logarithmic."""
     values = np.concatenate([one.values for one in drawn])
     low, high = float(values.min()), float(values.max())
     if is_loss and low > 0 and high > MANY_TIMES * low:
-        return (low * 0.9, high * 1.1), True
-    room = 0.04 * (high - low) or max(abs(high), 1.0) * 0.05
-    return (low - room, high + room), False
+        return [low * 0.9, high * 1.1], True
+    return charts.padded([low, high]), False
 
 
 class Drawn:
@@ -89,7 +88,7 @@ class Drawn:
 
 
 def _figure(
-    panel: str, title: str, drawn: Sequence[Drawn], domain: tuple[float, float], is_log: bool, decimals: int
+    panel: str, title: str, drawn: Sequence[Drawn], domain: Sequence[float], is_log: bool, decimals: int
 ) -> Figure:
     data: dict[str, list[dict[str, Any]]] = {"lines": [], "bands": [], "ends": [], "diverged": [], "crosses": []}
     for one in drawn:
@@ -148,7 +147,7 @@ def _rounded(values: "pd.Series[float]", decimals: int) -> list[float]:
     return [round(float(value), decimals + 1) for value in values]
 
 
-def _spread(ends: list[dict[str, Any]], domain: tuple[float, float], is_log: bool) -> list[dict[str, Any]]:
+def _spread(ends: list[dict[str, Any]], domain: Sequence[float], is_log: bool) -> list[dict[str, Any]]:
     """Move names apart that would lie on each other, upwards from the lowest, and all back into the figure."""
     scale, back = (math.log, math.exp) if is_log else (float, float)
     low, high = map(scale, domain)

@@ -69,7 +69,7 @@ def movement_figures(part: Part) -> list[Figure]:
             cells = [(row["layer"], *(f"{row[key]:.3f}" for key in ("start", "value", "low", "high"))) for row in rows]
             headings = ["layer", "at the start", "at the end, mean", "lowest seed", "highest seed"]
             table = Table(title, headings, [line.row(*some) for some in cells], ["layer"])
-            spec = charts.movements(rows, (min(ends) - 0.02, max(ends) + 0.02))
+            spec = charts.movements(rows, charts.padded(ends))
             figures.append(Figure(title, description, spec, table, line.model))
     return figures
 

@@ -14,7 +14,7 @@ async function draw(element) {
   });
   views.set(element, drawn);
   const { view } = await drawn;
-  const select = element.parentElement.querySelector("select");
+  const select = element.closest("figure").querySelector("select");
   if (select) {
     view.signal("cost_field", select.value);
     select.addEventListener("change", () => view.signal("cost_field", select.value).runAsync());
