@@ -105,7 +105,8 @@ def read_run(folder: Path) -> SavedRun:
         if status != "completed" and not has_diverged:
             return SavedRun(folder, status, reason)
         config = _read("config.yaml", read_config, folder)
-        arm = arm_name({**config["conv"], "name": results["conv"]})
+        conv = config["conv"] if isinstance(config.get("conv"), dict) else {}
+        arm = arm_name(conv | {"name": results["conv"]})
         densities = _densities(results["layers"], {} if arm == "standard" else results["density"] or {})
         features = {"density": "; ".join(map(format_density, densities)) or "-"}
         features |= _features(config) | {"parameters": int(results["parameters"])}
