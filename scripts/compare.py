@@ -64,6 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
         if not (asked or comparison.has_repeated_runs):  # of single runs there are no statistics
             effects = None
         text = to_markdown(comparison, effects)
+        if not reference and comparison.has_repeated_runs and len(comparison.groups) > 1:
+            text += "\n\nNothing is compared: that takes a row of conv=standard and another, or --against KEY=VALUE."
         print(text)
         if options.markdown:
             write(options.markdown, lambda path: write_atomically(path, f"{text}\n".encode()))
