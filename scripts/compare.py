@@ -12,8 +12,7 @@ from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.effects import Effects
-from wconv.experiment.reports.pairing import choose_reference
+from wconv.experiment.reports.effects import find_effects
 from wconv.experiment.reports.tables import to_csv, to_latex, to_markdown
 from wconv.experiment.runs.saved_runs import find_runs
 
@@ -56,15 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
         if len(tasks) > 1:
             raise ValueError(f"runs of {' and '.join(tasks)} have no table in common; name the folder of one task")
         comparison = Comparison(runs, options.best_of)
-        reference = choose_reference(comparison, options.against, options.by)
-        if options.margin is not None and not reference:
-            raise ValueError("--margin: no two rows are compared; name the row to compare with by --against KEY=VALUE")
-        asked = options.against or options.by or options.margin is not None
-        effects = Effects(comparison, reference, options.margin) if reference else None
-        if not (asked or comparison.has_repeated_runs):  # of single runs there are no statistics
-            effects = None
+        effects = find_effects(comparison, options.against, options.by, options.margin)
         text = to_markdown(comparison, effects)
-        if not reference and comparison.has_repeated_runs and len(comparison.groups) > 1:
+        if not effects and comparison.has_repeated_runs and len(comparison.groups) > 1:
             text += "\n\nNothing is compared: that takes a row of conv=standard and another, or --against KEY=VALUE."
         print(text)
         if options.markdown:

@@ -88,6 +88,15 @@ def test_several_references_for_one_row_are_refused(make_row) -> None:
     assert pairs(rows, "conv=weighted", "density=k3 0.7")["standard"] == "weighted"
 
 
+def test_an_ablation_with_all_parts_off_is_no_second_reference(make_row) -> None:
+    rows = [
+        make_row("standard", ACC),
+        make_row("standard", ACC, density="k3 0.7"),
+        make_row("step", ACC, density="k3 0.7"),
+    ]
+    assert pairs(rows) == {"step": "standard"}
+
+
 def test_rows_are_named_as_short_as_tells_them_apart(make_row) -> None:
     settings = ({"init": "kaiming", "optimizer__lr": 0.1}, {"init": "pytorch", "optimizer__lr": 0.2})
     rows = [make_row(arm, ACC, **some) for some in settings for arm in ("standard", "weighted", "start + decay")]
