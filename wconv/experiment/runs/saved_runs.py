@@ -118,8 +118,8 @@ def read_run(folder: Path) -> SavedRun:
         features |= {key: str(results[key]) for key in ("model", "init")} | {"conv": arm}
         measured = {"train/loss": None} if has_diverged else results["metrics"]
         metrics = {str(name): math.nan if value is None else float(value) for name, value in measured.items()}
-        costs = {name: float(results[name]) for name in COSTS if isinstance(results.get(name), int | float)}
-        costs = {name: value for name, value in costs.items() if math.isfinite(value)}
+        numbers = {name: results[name] for name in COSTS if type(results.get(name)) in (int, float)}
+        costs = {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
         return SavedRun(folder, status, reason, int(results["seed"]), metrics, features, densities, costs)
     except KeyError as error:
         reason = f"results.json lacks {error}"
