@@ -91,7 +91,7 @@ def _movements(line: Line) -> dict[tuple[str, int], dict[str, Any]]:
         last = [end for _, end in seeds]
         start = starts.get((layer, int(number)), float(np.mean([first for first, _ in seeds])))
         row = {"start": start, "value": float(np.mean(last)), "low": min(last), "high": max(last)}
-        found[plain(layer), int(number)] = row | {"place": len(found)}
+        found[plain(layer), int(number)] = row
     return found
 
 
