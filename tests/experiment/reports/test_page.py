@@ -180,9 +180,9 @@ def test_sound_runs_are_used_and_the_rest_is_listed(runs, make_page, tmp_path):
     (write_run(runs / "no epochs", seed=9) / "metrics.csv").write_text("")
     (runs / "foreign").mkdir()
     (runs / "foreign" / "results.json").write_text('{"accuracy": 1}')
-    (runs / "empty").mkdir()
-    page = Parsed(make_page(runs))
-    html = make_page(runs).read_text()
+    (tmp_path / "empty").mkdir()
+    page = Parsed(make_page(runs, tmp_path / "empty"))
+    html = make_page(runs, tmp_path / "empty").read_text()
     section = html[html.index('<section id="uncounted">') : html.index('<section id="origin">')]
     for name, reason in {
         "running": "running",
@@ -191,8 +191,9 @@ def test_sound_runs_are_used_and_the_rest_is_listed(runs, make_page, tmp_path):
         "cut off": "is not JSON",
         "no epochs": "holds no epochs to draw",
         "foreign": "lacks",
+        "empty": "holds no results.json",
     }.items():
-        row = next(row for row in re.findall(r"<tr.*?</tr>", section, re.DOTALL) if f"runs/{name}" in row)
+        row = next(row for row in re.findall(r"<tr.*?</tr>", section, re.DOTALL) if f"/{name}" in row)
         assert reason in row
     assert "7 runs in 2 rows, 4 seeds." in page.texts("p")
 

@@ -43,7 +43,7 @@ def opened(browser: Any) -> Iterator[Callable[..., Any]]:
 
 
 def draw_all(page: Any) -> None:
-    page.evaluate("Promise.all(charts.map(draw))")
+    page.evaluate("Promise.all(charts.map(draw)).then(() => 0)")
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_200_runs_of_200_epochs_open_in_two_seconds(make_page, opened, browser, 
         session = page.context.new_cdp_session(page)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.goto(path.as_uri())
-        page.evaluate("Promise.all(views.values())")
+        page.evaluate("Promise.all(views.values()).then(() => 0)")
         metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
         assert 0.05 < metrics["TaskDuration"] < 2
 

@@ -36,7 +36,7 @@ def test_curves_are_means_with_bands_in_shown_units(tmp_path, part_of):
     data = figure.spec["datasets"]
     assert (data["lines"][0]["epoch"], data["lines"][0]["value"]) == ([1, 2], [30.0, 45.0])
     assert (data["bands"][0]["value"], data["bands"][0]["high"]) == ([20.0, 40.0], [40.0, 50.0])
-    assert [row.cells for row in figure.table.rows] == [("the only row", "2", "30.00", "45.00", "40.00 to 50.00")]
+    assert [row.cells for row in figure.table.rows] == [("standard", "2", "30.00", "45.00", "40.00 to 50.00")]
 
 
 def test_long_curves_are_thinned_to_what_a_screen_shows(tmp_path, part_of):

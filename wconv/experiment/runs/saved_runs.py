@@ -65,20 +65,25 @@ class SavedRun:
 
 
 def find_runs(paths: Iterable[Path]) -> list[SavedRun]:
-    """Read the runs in and below some folders, each once.
+    """Read the runs in and below some folders, each once; a folder without any is one of status "empty".
 
     Raises:
-        ValueError: there is no run in one of them.
+        ValueError: there is no run in any of them, or one is no folder.
     """
     runs: dict[Path, SavedRun] = {}
+    empty = []
     for path in paths:
         folders = sorted(_run_folders(path.parent if path.name == "results.json" else path))
+        if not folders and not path.is_dir():
+            raise ValueError(f"no run in {path}: it is no folder; name a run folder, or a folder of runs")
         if not folders:
-            kind = "holds no results.json, at no depth" if path.is_dir() else "is no folder"
-            raise ValueError(f"no run in {path}: it {kind}; name a run folder, or a folder of runs")
+            empty.append(SavedRun(path, "empty", "it holds no results.json, at no depth"))
         for folder in folders:
             runs.setdefault(folder.resolve(), read_run(folder))
-    return list(runs.values())
+    if not runs and empty:
+        first = empty[0]
+        raise ValueError(f"no run in {first.folder}: {first.reason}; name a run folder, or a folder of runs")
+    return [*runs.values(), *empty]
 
 
 def _run_folders(start: Path) -> Iterator[Path]:

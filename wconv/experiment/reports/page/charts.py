@@ -116,7 +116,7 @@ def costs(points: Records, fields: Sequence[str], digits: str) -> dict[str, Any]
     colour = alt.Color("paint:N", scale=None)
     models = sorted({str(point["model"]) for point in points})
     legend = alt.Legend(orient="top", title=None, symbolFillColor=MUTED, symbolStrokeColor=MUTED)
-    shape = alt.Shape("model:N", legend=legend if len(models) > 1 else None)
+    shape = alt.Shape("model:N", scale=alt.Scale(domain=models), legend=legend if len(models) > 1 else None)
     tip = [
         alt.Tooltip("line:N", title="runs"),
         alt.Tooltip("value:Q", format=digits),
@@ -136,11 +136,11 @@ def movements(rows: Records, domain: Sequence[float]) -> dict[str, Any]:
     """Draw from where to where trained coefficients went, a row a layer.
 
     Args:
-        rows: with "place", "layer", "start", "value" (where it ended, the mean over seeds), "low" and "high".
+        rows: with "layer", "start", "value" (where it ended, the mean over seeds), "low" and "high".
         domain: of the coefficients.
     """
-    layers_in_order = alt.EncodingSortField("place", order="ascending")
-    y = alt.Y("layer:N", title=None, sort=layers_in_order, axis=alt.Axis(labelLimit=140, grid=True))
+    names = alt.Scale(domain=[row["layer"] for row in rows])
+    y = alt.Y("layer:N", title=None, scale=names, axis=alt.Axis(labelLimit=140, grid=True))
     scale = alt.Scale(domain=list(domain), zero=False, nice=False)
     colour = alt.Color("paint:N", scale=None)
     x = alt.X("value:Q", title="coefficient", scale=scale)

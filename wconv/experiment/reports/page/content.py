@@ -196,5 +196,5 @@ def make_part(comparison: Comparison, effects: Effects | None) -> Part:
         if name.arm not in places:
             places.append(name.arm)
         colour = arm_styles.variant(colours[arm], places.index(name.arm)).colour
-        lines.append(Line(group, plain(name.setting or group.features["model"]), plain(name.arm), colour))
+        lines.append(Line(group, plain(name.setting or group.features["model"]), plain(name.arm or arm), colour))
     return Part(comparison, effects, lines)

@@ -21,7 +21,7 @@ class DensityMap:
 
     Attributes:
         name: kernel size and coefficients.
-        users: names of the groups that have it.
+        users: names of the arms that have it.
         rows: values of Phi, written, each with its share of the largest one in percent.
     """
 
@@ -36,7 +36,7 @@ def density_maps(parts: Sequence[Part]) -> tuple[list[DensityMap], int]:
     for part in parts:
         for line in part.lines:
             for density in dict.fromkeys(found for run in line.group.runs.values() for found in run.densities):
-                users.setdefault(density, {})[f"{line.model} {line.arm}"] = None
+                users.setdefault(density, {})[line.arm] = None
     maps = [DensityMap(plain(format_density(d)), ", ".join(names), _shades(d[1])) for d, names in users.items()]
     return maps[:MOST], max(0, len(maps) - MOST)
 
@@ -91,7 +91,7 @@ def _movements(line: Line) -> dict[tuple[str, int], dict[str, Any]]:
         last = [end for _, end in seeds]
         start = starts.get((layer, int(number)), float(np.mean([first for first, _ in seeds])))
         row = {"start": start, "value": float(np.mean(last)), "low": min(last), "high": max(last)}
-        found[plain(layer), int(number)] = row | {"place": len(found)}
+        found[plain(layer), int(number)] = row
     return found
 
 

@@ -55,8 +55,9 @@ def difference_figure(part: Part) -> Figure | None:
 
 
 def _signed(value: float, decimals: int) -> str:
-    """Write a difference with its sign, and none before a zero."""
-    return f"{value:+.{decimals}f}" if round(value, decimals) else f"{0:.{decimals}f}"
+    """Write a difference with its sign, a minus as wide as a plus, and none before a zero."""
+    text = f"{value:+.{decimals}f}" if round(value, decimals) else f"{0:.{decimals}f}"
+    return text.replace("-", "\u2212")
 
 
 def _table(part: Part, cells: pd.DataFrame, left: int) -> Table:

@@ -4,34 +4,41 @@ const specs = JSON.parse(document.getElementById("specs").textContent);
 const charts = [...document.querySelectorAll(".chart")];
 const filters = document.getElementById("filters");
 const hidden = { model: new Set(), arm: new Set() };
-const views = new Map();
+const views = new Map(); // of each figure that has been drawn, or is being drawn, a promise
 
-async function draw(element) {
-  if (views.has(element)) return;
-  const drawn = vegaEmbed(element, specs[element.dataset.spec], {
+function draw(element) {
+  if (!views.has(element)) views.set(element, embed(element));
+  return views.get(element);
+}
+
+async function embed(element) {
+  const { view } = await vegaEmbed(element, specs[element.dataset.spec], {
     mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false,
     logLevel: 1 /* errors; a filter that hides all is none */, tooltip: { disableDefaultStyle: true },
   });
-  views.set(element, drawn);
-  const { view } = await drawn;
   const select = element.closest("figure").querySelector("select");
   if (select) {
     view.signal("cost_field", select.value);
     select.addEventListener("change", () => view.signal("cost_field", select.value).runAsync());
   }
-  await filterView(view);
+  return filterView(view);
 }
 
 function filterView(view) {
   return view.signal("hidden_arms", [...hidden.arm]).signal("hidden_models", [...hidden.model]).runAsync();
 }
 
-// Figures are drawn when they come near the screen; printing draws all.
+// Figures are drawn when they come near the screen, and one after the other when there is nothing else to do.
 const near = new IntersectionObserver((entries) => {
   for (const entry of entries) if (entry.isIntersecting) draw(entry.target);
-}, { rootMargin: "400px" });
+}, { rootMargin: "200px" });
 charts.forEach((chart) => near.observe(chart));
-addEventListener("beforeprint", () => charts.forEach(draw));
+addEventListener("load", async () => {
+  for (const chart of charts) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await draw(chart);
+  }
+});
 
 filters.addEventListener("change", async () => {
   for (const kind of ["model", "arm"]) {
@@ -40,7 +47,7 @@ filters.addEventListener("change", async () => {
   for (const element of document.querySelectorAll("main [data-model], main [data-arm]")) {
     element.hidden = hidden.model.has(element.dataset.model) || hidden.arm.has(element.dataset.arm);
   }
-  for (const drawn of views.values()) filterView((await drawn).view);
+  for (const drawn of views.values()) filterView(await drawn);
   dispatchEvent(new Event("resize")); // a figure that was hidden had no width
 });
 
