@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ECOSYSTEM := $(VENV)/.ecosystem
 
-.PHONY: install quickstart test test-all lint format
+.PHONY: install quickstart screenshot test test-all lint format
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -24,8 +24,16 @@ quickstart: install
 	$(BIN)/python train.py experiment=quickstart conv=weighted
 	$(BIN)/python train.py experiment=quickstart_denoising conv=weighted
 	$(BIN)/python scripts/compare.py runs/quickstart/classification --picture runs/quickstart/comparison.png
+	$(BIN)/python scripts/report.py runs/quickstart -o runs/quickstart/report.html
 	@cp $$(ls -t runs/quickstart/denoising/*/images/dead_leaves-test0000.png | head -1) runs/quickstart/denoised.png
-	@echo "Now look at runs/quickstart/comparison.png and runs/quickstart/denoised.png."
+	@echo "Now open runs/quickstart/report.html in a browser; runs/quickstart/denoised.png is a picture that was denoised."
+
+# The picture of a page in README.md, of committed runs; CHROMIUM names the browser that takes it.
+CHROMIUM ?= chromium --no-sandbox
+screenshot: install
+	$(BIN)/python scripts/report.py results/cifar100_short/runs -o runs/report.html
+	$(CHROMIUM) --headless --hide-scrollbars --window-size=1240,1500 --virtual-time-budget=5000 \
+		--screenshot=docs/report.png "file://$(CURDIR)/runs/report.html"
 
 # One thread a test: what they compute is small, and two workers then share the cores evenly.
 test test-all: export OMP_NUM_THREADS = 1

@@ -1,5 +1,6 @@
 """CIFAR-100 (Krizhevsky 2009) from the official pickles."""
 
+import pickle
 import shlex
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,10 @@ class CIFAR100(ClassificationDataModule):
     def read(self) -> Splits:
         """Verify the files and read them."""
         verify(self.data_dir)
-        train, test = (Pickles(self.data_dir, train=part) for part in (True, False))
-        return Splits(_labelled(train), None, _labelled(test), train.classes)
+        folder = self.data_dir / Pickles.base_folder
+        train, test, meta = (_unpickle(folder / name) for name in ("train", "test", "meta"))
+        classes = [name.decode() for name in meta["fine_label_names"]]
+        return Splits(_labelled(train), None, _labelled(test), classes)
 
 
 def verify(data_dir: Path) -> None:
@@ -65,6 +68,15 @@ def _fix(data_dir: Path) -> str:
     )
 
 
-def _labelled(pickles: Pickles) -> LabelledImageSet:
-    images = torch.from_numpy(pickles.data).permute(0, 3, 1, 2).contiguous()
-    return LabelledImageSet(images, torch.tensor(pickles.targets))
+def _unpickle(path: Path) -> dict[str, Any]:
+    """Read one of the verified files; what was text in Python 2 comes as bytes.
+
+    torchvision asks for text, which makes three further copies of the pixels on the way.
+    """
+    with path.open("rb") as file:
+        return {key.decode(): value for key, value in pickle.load(file, encoding="bytes").items()}
+
+
+def _labelled(content: dict[str, Any]) -> LabelledImageSet:
+    images = torch.from_numpy(content["data"]).view(-1, 3, 32, 32)
+    return LabelledImageSet(images, torch.tensor(content["fine_labels"]))

@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import functional as F
 from datamodules.classification import ClassificationDataModule, LabelledImageSet, Splits
 from datamodules.files.checksums import content_digest
 from datamodules.files.decode import open_image
-from datamodules.files.listing import EXTENSIONS, find_folders, find_images
+from datamodules.files.listing import EXTENSIONS, find_folders, find_images, refuse_dead_link
 from datamodules.files.names import printable
 
 OPTIONS = {"train": "datamodule.train_dir", "val": "datamodule.val_dir", "test": "datamodule.test_dirs"}
@@ -126,6 +126,7 @@ class ClassFolder(ClassificationDataModule):
 def _classes(split: str, folder: Path) -> list[str]:
     """Return the names of the class folders."""
     layout = f"point {OPTIONS[split]} at a folder that holds one folder of images a class"
+    refuse_dead_link(folder)
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise ValueError(f"the {split} folder {printable(folder)} {found}; {layout}")

@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -13,15 +14,29 @@ from datamodules.batching.resumable import ResumableDataModule
 from datamodules.batching.split import draw_subset, split_validation
 
 
-class LabelledImageSet(NamedTuple):
-    """Images, uint8 (N, C, H, W), and their classes, int64 (N,)."""
+@dataclass(frozen=True)
+class LabelledImageSet:
+    """Images and their classes; the parts of a data set share its pixels.
 
-    images: Tensor
+    Attributes:
+        pixels: of all images that lie together, uint8 (M, C, H, W).
+        labels: classes of the images of this set, int64 (N,).
+        positions: of these images among those that lie together, (N,); None where they are all of them.
+    """
+
+    pixels: Tensor
     labels: Tensor
+    positions: Tensor | None = None
+
+    @property
+    def images(self) -> Tensor:
+        """The images of this set, uint8 (N, C, H, W); a copy where they are a part."""
+        return self.pixels if self.positions is None else self.pixels[self.positions]
 
     def subset(self, positions: Tensor) -> "LabelledImageSet":
-        """Return some of the images."""
-        return LabelledImageSet(self.images[positions], self.labels[positions])
+        """Return some of the images; their pixels stay where they are."""
+        there = positions if self.positions is None else self.positions[positions]
+        return LabelledImageSet(self.pixels, self.labels[positions], there)
 
 
 class Splits(NamedTuple):
@@ -92,6 +107,8 @@ class ClassificationDataModule(ResumableDataModule):
         if len(self.classes) < 2:
             raise ValueError(f"the data has one class only ({', '.join(self.classes)}); there is nothing to tell apart")
         train = train.subset(draw_subset(train.labels, self.train_subset))
+        if self.train_subset is not None:
+            train = LabelledImageSet(train.images, train.labels)  # what was not drawn need not stay in memory
         if val is not None and self.val_size is not None:
             raise ValueError(
                 f"datamodule.val_size={self.val_size}, but the data set brings validation images of its own; "
@@ -101,9 +118,9 @@ class ClassificationDataModule(ResumableDataModule):
             kept, held = split_validation(train.labels, self.val_size)
             train, val = train.subset(kept), train.subset(held)
         self.train, self.val, self.test = train, val, test
-        self.channels, self.image_size = train.images.shape[1], train.images.shape[2]
+        self.channels, self.image_size = train.pixels.shape[1], train.pixels.shape[2]
         if self.mean is None or self.std is None:
-            mean, std = channel_statistics(train.images)
+            mean, std = channel_statistics(train)
             self.mean, self.std = self.mean or mean, self.std or std
         if (
             not len(self.mean) == len(self.std) == self.channels
@@ -154,22 +171,25 @@ class ClassificationDataModule(ResumableDataModule):
         assert self.mean is not None
         assert self.std is not None
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        images, labels = part.images.to(device), part.labels.to(device)
-        return LabelledImages(images, labels, self.mean, self.std, self.crop_padding)
+        if device.type == "cpu":
+            return LabelledImages(part.pixels, part.labels, self.mean, self.std, self.crop_padding, part.positions)
+        # A device gets the images of each part and no others.
+        return LabelledImages(part.images.to(device), part.labels.to(device), self.mean, self.std, self.crop_padding)
 
     def _share(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
 
-def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation of each channel of uint8 images, for pixels in [0, 1].
+def channel_statistics(part: LabelledImageSet) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation of each channel of some images, for pixels in [0, 1].
 
-    The sums are taken over the histogram of the 256 values: exact, and with no float copy of the images.
+    The sums are taken over the histogram of the 256 values: exact, and with a copy of one channel at most.
     """
     values = torch.arange(256, dtype=torch.float64) / 255
     mean, std = [], []
-    for channel in range(images.shape[1]):
-        counts = torch.bincount(images[:, channel].flatten().int(), minlength=256).double()
+    for channel in part.pixels.unbind(1):
+        chosen = channel if part.positions is None else channel[part.positions]
+        counts = torch.bincount(chosen.flatten(), minlength=256).double()
         average = (counts @ values) / counts.sum()
         mean.append(average.item())
         std.append(max((counts @ (values - average) ** 2 / counts.sum()).sqrt().item(), 1 / 255))

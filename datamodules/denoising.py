@@ -174,7 +174,7 @@ class DenoisingDataModule(ResumableDataModule):
 
 def in_unit_range(pixels: Tensor) -> Tensor:
     """Return uint8 pixels as float32 in [0, 1]."""
-    return pixels.float() / 255
+    return pixels.float().div_(255)
 
 
 def _check_sizes(images: PackedImages, part: str) -> None:

@@ -40,7 +40,7 @@ def check_weights(state: Mapping[str, Any], expected: Mapping[str, Tensor]) -> N
         expected: what the network has.
 
     Raises:
-        ValueError: a weight is missing, unknown or of another shape: which.
+        ValueError: a weight is missing, unknown, of another shape, or no number: which.
     """
     missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
     if missing:
@@ -51,3 +51,7 @@ def check_weights(state: Mapping[str, Any], expected: Mapping[str, Tensor]) -> N
         if not isinstance(value, Tensor) or value.shape != expected[name].shape:
             found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(f"size mismatch for {name}: {found} in place of {tuple(expected[name].shape)}")
+        if expected[name].is_floating_point() and not value.is_floating_point():
+            raise ValueError(f"{name} is of {value.dtype}, and the network computes in floating point")
+        if not value.isfinite().all():
+            raise ValueError(f"{name} holds NaN or infinite values: the training that it is from has diverged")

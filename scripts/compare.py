@@ -11,51 +11,29 @@ from pathlib import Path
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.effects import find_effects
-from wconv.experiment.reports.tables import to_csv, to_latex, to_markdown
-from wconv.experiment.runs.saved_runs import find_runs
+from wconv.experiment.reports.options import add_options, compare
 
 
 @tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a folder of runs")
-    parser.add_argument(
-        "--against",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="the row that the others are compared with, by seed (conv=standard); again for a further condition",
-    )
-    parser.add_argument(
-        "--margin",
-        type=float,
-        metavar="M",
-        help="the smallest difference that matters (0.5 points of accuracy, 0.05 dB of PSNR)",
-    )
-    parser.add_argument(
-        "--by", default="", metavar="KEY", help="a key in which compared rows may differ, such as density"
-    )
-    parser.add_argument(
-        "--best-of",
-        default="",
-        metavar="KEY",
-        help="of rows that differ in it alone, such as optimizer.lr, compare the best on the validation set",
-    )
+    add_options(parser)
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table, as it is printed")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table with unrounded values")
     parser.add_argument("--latex", type=Path, metavar="FILE", help="write the tables for a paper (booktabs)")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw curves and densities (PNG)")
     options = parser.parse_args(arguments)
+    # Here, because pandas takes half a second, for which --help shall not wait.
+    from wconv.experiment.reports.tables import to_csv, to_latex, to_markdown
+    from wconv.experiment.runs.saved_runs import find_runs
+
     try:
         runs = find_runs(options.runs)
         tasks = sorted({str(run.features.get("task")) for run in runs if run.status == "completed"})
         if len(tasks) > 1:
             raise ValueError(f"runs of {' and '.join(tasks)} have no table in common; name the folder of one task")
-        comparison = Comparison(runs, options.best_of)
-        effects = find_effects(comparison, options.against, options.by, options.margin)
+        comparison, effects = compare(runs, options)
         text = to_markdown(comparison, effects)
         if not effects and comparison.has_repeated_runs and len(comparison.groups) > 1:
             text += "\n\nNothing is compared: that takes a row of conv=standard and another, or --against KEY=VALUE."
@@ -67,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.latex:
             write(options.latex, lambda path: write_atomically(path, to_latex(comparison, effects).encode()))
         if options.picture:
-            from wconv.experiment.reports.curves import draw_comparison  # here, because it takes a second to import
+            from wconv.experiment.reports.curves import draw_comparison
 
             write(options.picture, lambda path: draw_comparison(comparison, path))
     except ValueError as error:

@@ -4,21 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
-from torchvision.transforms.v2.functional import pil_to_tensor
-
-from datamodules.files.decode import open_image
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.inference.load import load_denoiser
-from wconv.experiment.reports.panels import encode_png, make_panel
-from wconv.experiment.tasks.image_quality import psnr
-from wconv.experiment.tasks.noise import GaussianNoise
-from wconv.experiment.tasks.tiles import denoise_tiled
 
 
 @tolerate_closed_output()
@@ -47,9 +38,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-@torch.inference_mode()
 def draw(options: argparse.Namespace) -> bytes:
     """Return the panel: the part clean, noisy and denoised by each run, and below it the errors that remain."""
+    import torch  # within functions, as all that takes seconds: --help waits for none of it
+    from torchvision.transforms.v2.functional import pil_to_tensor
+
+    from datamodules.files.decode import open_image
+    from wconv.experiment.inference.load import load_denoiser
+    from wconv.experiment.reports.panels import encode_png, make_panel
+    from wconv.experiment.tasks.image_quality import psnr
+    from wconv.experiment.tasks.noise import GaussianNoise
+    from wconv.experiment.tasks.tiles import denoise_tiled
+
     denoisers = [load_denoiser(run) for run in options.runs]
     if len({denoiser.channels for denoiser in denoisers}) > 1:
         raise ConfigError("some of the runs are for grey images and some for colour; name runs of one kind")
@@ -59,7 +59,8 @@ def draw(options: argparse.Namespace) -> bytes:
     shown = {"clean": clean, f"noisy {psnr(noisy, clean):.2f} dB": noisy}
     for denoiser in denoisers:
         device = next(denoiser.model.parameters()).device
-        denoised = denoise_tiled(denoiser.model, noisy.to(device), denoiser.max_pixels)[0].cpu().clamp(0, 1)
+        with torch.inference_mode():
+            denoised = denoise_tiled(denoiser.model, noisy.to(device), denoiser.max_pixels)[0].cpu().clamp(0, 1)
         shown[f"{denoiser.name} {psnr(denoised, clean):.2f} dB"] = denoised
     left, top = options.at
     part = (..., slice(top, top + options.size), slice(left, left + options.size))

@@ -9,9 +9,6 @@ from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.library_output import format_warnings_as_one_line
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.inference.denoise_photos import denoise_photos
-from wconv.experiment.inference.load import load_checkpoint, load_denoiser
-from wconv.experiment.inference.photo_paths import plan
 
 HINT = """
 A denoiser is trained for one noise level, white Gaussian noise of one sigma. On other noise (less, more, blotches of
@@ -45,11 +42,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--sigma", type=float, default=0.0, help="first add white noise of this standard deviation, of 255, to try it"
     )
+    parser.add_argument(
+        "--fast", action="store_true", help="compute in bfloat16: quicker, and a pixel may be a little other"
+    )
     options = parser.parse_intermixed_args(arguments)
     format_warnings_as_one_line()
     runs, inputs = ([], options.paths) if options.checkpoint else (options.paths[:1], options.paths[1:])
     if not inputs:
         parser.error("the following arguments are required: IN")
+    # Here, because PyTorch takes seconds, for which --help shall not wait.
+    from wconv.experiment.inference.denoise_photos import denoise_photos
+    from wconv.experiment.inference.load import load_checkpoint, load_denoiser
+    from wconv.experiment.inference.photo_paths import plan
+
     try:
         if not 0 <= options.sigma <= 255:
             raise ConfigError(f"--sigma {options.sigma:g}: choose a number from 0 to 255")
@@ -64,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         print(escape_control_characters(denoiser.recognised))
         print("the file does not say for which noise it was trained", flush=True)
-    tally = denoise_photos(places, denoiser, options.sigma)
+    tally = denoise_photos(places, denoiser, options.sigma, options.fast)
     approximate = f", {tally.approximate} of them in approximate tiles" if tally.approximate else ""
     failed = f", {tally.failed} failed" if tally.failed else ""
     print(f"{tally.cleaned} of {len(places)} pictures cleaned{approximate}{failed}")

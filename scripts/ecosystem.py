@@ -9,16 +9,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-import torch
-from torch import nn
-from torch.overrides import TorchFunctionMode
-
-import wconv
 from wconv.experiment.common.output import tolerate_closed_output
-from wconv.modules import Weighted
-from wconv.report import kernel_size_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Imports within functions are of what takes seconds: --help does not wait for it.
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "ecosystem.md"
@@ -27,6 +25,8 @@ DENSITY = {3: [0.7], 5: [0.2, 0.8], 7: [0.25, 0.15, 0.55]}
 
 def tools() -> str:
     """Return the table of tools."""
+    import pandas as pd
+
     from tests.ecosystem.tools import TOOLS, installed, verdict
 
     rows = []
@@ -39,18 +39,18 @@ def tools() -> str:
     return pd.DataFrame(rows).to_markdown(index=False)
 
 
-class EmptyOnMeta(TorchFunctionMode):
-    """Keep the memory of large parameters from being taken."""
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        """Make what is empty on the meta device."""
-        return func(*args, **({**(kwargs or {}), "device": "meta"} if func is torch.empty else kwargs or {}))
-
-
-def networks() -> Iterator[tuple[str, nn.Module]]:
+def networks() -> Iterator[tuple[str, "nn.Module"]]:
     """Build every model of timm and torchvision, without memory for the weights."""
     import timm
+    import torch
     import torchvision
+    from torch.overrides import TorchFunctionMode
+
+    class EmptyOnMeta(TorchFunctionMode):
+        """Keep the memory of large parameters from being taken."""
+
+        def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            return func(*args, **({**(kwargs or {}), "device": "meta"} if func is torch.empty else kwargs or {}))
 
     for name in timm.list_models():
         with torch.device("meta"):
@@ -70,6 +70,10 @@ def networks() -> Iterator[tuple[str, nn.Module]]:
 
 def models() -> str:
     """Return the table of models, and that of the classes of layers in them."""
+    import pandas as pd
+
+    import wconv
+    from wconv.modules import Weighted
     from wconv.timm_layers import SUBCLASSES
 
     coverage: dict[str, Counter[str]] = defaultdict(Counter)
@@ -97,7 +101,9 @@ def models() -> str:
     return f"{first.to_markdown(index=False)}\n\n{second.to_markdown(index=False)}"
 
 
-def _fits(module: nn.Module) -> bool:
+def _fits(module: "nn.Module") -> bool:
+    from wconv.report import kernel_size_of
+
     size = kernel_size_of(module)
     return size is not None and len(set(size)) == 1 and size[0] in DENSITY
 

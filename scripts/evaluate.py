@@ -5,17 +5,19 @@ import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from datamodules.denoising import DenoisingDataModule
-from datamodules.image_folder import ImageFolder, list_images
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import advise, configuration_errors
 from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.inference.evaluate import evaluate, mean_metrics, to_markdown, update_evaluation
-from wconv.experiment.inference.load import Denoiser, load_checkpoint, load_denoiser, run_of
-from wconv.experiment.tasks.instantiate import instantiate_group
+
+if TYPE_CHECKING:
+    from datamodules.denoising import DenoisingDataModule
+    from wconv.experiment.inference.load import Denoiser
+
+# Imports within functions are of what needs PyTorch, which takes seconds: --help does not wait for it.
 
 
 @tolerate_closed_output()
@@ -33,7 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--sigma", nargs="+", type=float, metavar="S", help="noise levels of 255 (default: the one of the training)"
     )
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="compute in bfloat16: quicker, and the figures differ by some thousandths of a dB",
+    )
     options = parser.parse_args(arguments)
+    from wconv.experiment.inference.evaluate import evaluate, mean_metrics, to_markdown, update_evaluation
+
     format_warnings_as_one_line()
     try:
         with quiet_libraries(), configuration_errors():
@@ -47,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
                 with nullcontext() if options.data else advise("name the test images with --data FOLDER"):
                     data = _data(denoiser, options.data, store_dir)
                     data.load_test()
-                rows = mean_metrics(evaluate(denoiser, data, sigmas))
+                rows = mean_metrics(evaluate(denoiser, data, sigmas, options.fast))
             print(to_markdown(rows))
             if options.run:
                 update_evaluation(rows, options.run / "evaluation.json")
@@ -57,7 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _denoiser(options: argparse.Namespace) -> Denoiser:
+def _denoiser(options: argparse.Namespace) -> "Denoiser":
+    from wconv.experiment.inference.load import load_checkpoint, load_denoiser, run_of
+
     if (options.run is None) == (options.checkpoint is None):
         raise ConfigError("name either the folder of a run or, with --checkpoint, a file of weights")
     if options.run:
@@ -69,7 +80,10 @@ def _denoiser(options: argparse.Namespace) -> Denoiser:
     return denoiser
 
 
-def _data(denoiser: Denoiser, folders: list[Path] | None, store_dir: str) -> DenoisingDataModule:
+def _data(denoiser: "Denoiser", folders: list[Path] | None, store_dir: str) -> "DenoisingDataModule":
+    from datamodules.image_folder import ImageFolder, list_images
+    from wconv.experiment.tasks.instantiate import instantiate_group
+
     if folders:
         for folder in folders:
             list_images(folder, "--data")

@@ -7,9 +7,8 @@ from pathlib import Path
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
+from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.inference.export import check_format, export
-from wconv.experiment.inference.load import load_network
 
 HINT = """
 The network of the best epoch is written with plain convolutions (wconv.fold): who reads the file needs nothing of this
@@ -19,6 +18,7 @@ place it is read back, and its outputs are compared with those of the run.
 """
 
 
+@tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(
@@ -34,6 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="ends in .onnx, .safetensors or .pt2 (torch.export)",
     )
     options = parser.parse_args(arguments)
+    # Here, because PyTorch takes seconds, for which --help shall not wait.
+    from wconv.experiment.inference.export import check_format, export
+    from wconv.experiment.inference.load import load_network
+
     format_warnings_as_one_line()
     try:
         with quiet_libraries(), configuration_errors():

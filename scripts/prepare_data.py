@@ -4,14 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from torchvision.datasets import CIFAR100
-from torchvision.datasets.utils import extract_archive
-
-from datamodules.cifar100 import verify
-from datamodules.div2k import official_files
-from datamodules.files.archive import ARCHIVES, check_space, find_elsewhere, missing_images, unpack
-from datamodules.files.download import download, make_folder
-from datamodules.files.image_store import open_store
 from wconv.experiment.common.output import tolerate_closed_output
 
 DATA_DIR = Path(__file__).resolve().parent.parent / "data"
@@ -25,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     datasets = parser.add_subparsers(dest="dataset", required=True, metavar="DATASET")
     cifar100 = datasets.add_parser("cifar100", help="60,000 images of 32x32 in 100 classes, 170 MB")
-    cifar100.add_argument("--url", default=CIFAR100.url, help="a mirror of the archive (%(default)s)")
+    cifar100.add_argument("--url", help="a mirror of the archive (default: where torchvision gets it)")
     cifar100.set_defaults(prepare=prepare_cifar100)
     div2k = datasets.add_parser("div2k", help="900 photographs of 2K resolution; 4 GB to download, 12 GB on the disk")
     div2k.add_argument("--url", default=DIV2K_URL, help="a mirror of the folder of the archives (%(default)s)")
@@ -44,19 +36,25 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def prepare_cifar100(data_dir: Path, url: str) -> None:
+def prepare_cifar100(data_dir: Path, url: str | None) -> None:
     """Make sure that `data_dir` holds the official CIFAR-100.
 
     Raises:
         ValueError: it does not, and why, and what to do.
         OSError: a file that is there cannot be read.
     """
+    from torchvision.datasets import CIFAR100  # within functions, as all that takes seconds: --help waits for none
+    from torchvision.datasets.utils import extract_archive
+
+    from datamodules.cifar100 import verify
+    from datamodules.files.download import download
+
     folder = data_dir / CIFAR100.base_folder
     try:
         verify(data_dir)
     except ValueError:
         archive = data_dir / CIFAR100.filename
-        download(url, archive, CIFAR100_SIZE, CIFAR100.tgz_md5)
+        download(url or CIFAR100.url, archive, CIFAR100_SIZE, CIFAR100.tgz_md5)
         try:
             extract_archive(archive, data_dir)
         except OSError as error:
@@ -79,6 +77,11 @@ def prepare_div2k(data_dir: Path, url: str) -> None:
         ValueError: it does not, and why, and what to do.
         OSError: a file that is there cannot be read.
     """
+    from datamodules.div2k import official_files
+    from datamodules.files.archive import ARCHIVES, check_space, find_elsewhere, missing_images, unpack
+    from datamodules.files.download import download, make_folder
+    from datamodules.files.image_store import open_store
+
     to_do = [name for name in ARCHIVES if missing_images(data_dir / name)]
     for name in to_do:
         if find_elsewhere(data_dir / name) is not None:

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from wconv.experiment.common.output import tolerate_closed_output
-from wconv.experiment.sweep import actions
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="print what --submit would submit, and change nothing")
     parser.add_argument("--cancel", action="store_true", help="end all jobs of the sweep; --submit goes on later")
     options = parser.parse_intermixed_args(arguments)
+    from wconv.experiment.sweep import actions  # here, because it imports PyTorch, for which --help shall not wait
+
     try:
         return actions.run_action(options, ROOT)
     except KeyboardInterrupt:

@@ -43,6 +43,7 @@ def train(
         foreign = (
             *(SYNTHETIC_KEYS if "datamodule" in chosen else ()),
             *(("model.depth",) if "model" in chosen else ()),
+            *(("model.width",) if {"model=torchvision", "model=timm"} & set(arguments) else ()),
         )
         tiny = [
             argument

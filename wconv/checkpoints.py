@@ -6,7 +6,10 @@ from typing import Any
 from torch import Tensor, nn
 
 # Where programs put the state_dict in what they save, what is better for inference first.
-_NESTS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "net", "network", "module")
+_NESTS = (
+    *("params_ema", "state_dict_ema", "ema_state_dict", "model_ema", "ema"),
+    *("params", "state_dict", "model_state_dict", "model", "net", "network", "module"),
+)
 _DEEPEST = 10  # nests in each other
 _WRAPPERS = ("_orig_mod", "module")  # torch.compile, (Distributed)DataParallel
 
@@ -15,8 +18,9 @@ def unwrapped(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the state_dict in a checkpoint.
 
     Args:
-        checkpoint: a state_dict, or a dictionary that has it under `params_ema`, `params`, `state_dict`,
-            `model_state_dict`, `model`, `net`, `network` or `module`, at any depth; the first of these is taken.
+        checkpoint: a state_dict, or a dictionary that has it, at any depth: under the first of `params_ema`,
+            `state_dict_ema`, `ema_state_dict`, `model_ema`, `ema`, `params`, `state_dict`, `model_state_dict`, `model`,
+            `net`, `network` and `module`, or else under the only name that has weights.
     """
     return located(checkpoint)[1]
 
@@ -26,6 +30,9 @@ def located(checkpoint: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     path: list[str] = []
     while len(path) < _DEEPEST:  # a file can hold what contains itself
         inner = {nest: checkpoint[nest] for nest in _NESTS if _may_hold_tensors(checkpoint.get(nest))}
+        if not inner and not _has_weights(checkpoint):
+            named = {str(name): part for name, part in checkpoint.items() if _has_weights(part)}
+            inner = named if len(named) == 1 else {}
         if not inner:
             break
         nest, checkpoint = next(iter(inner.items()))
@@ -38,6 +45,11 @@ def _may_hold_tensors(part: Any) -> bool:
     return isinstance(part, Mapping) and any(
         isinstance(entry, Tensor) or (name in _NESTS and isinstance(entry, Mapping)) for name, entry in part.items()
     )
+
+
+def _has_weights(part: Any) -> bool:
+    """Tell a state_dict from what else is saved beside it: its names are paths, and what they name are tensors."""
+    return isinstance(part, Mapping) and any("." in str(name) and isinstance(part[name], Tensor) for name in part)
 
 
 def fitted(state_dict: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:

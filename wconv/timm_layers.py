@@ -1,7 +1,7 @@
 """Weighted classes for the convolutions of timm that are none of torch.nn's: `convert(..., subclasses=SUBCLASSES)`.
 
-This file imports timm, and nothing imports it. A kernel that timm standardises is multiplied by Phi after that, as
-`y = conv(x, std(W) * Phi) + b`: before, standardisation would take most of the density out again.
+This file imports timm, and nothing in the library imports it. A kernel that timm standardises is multiplied by Phi
+after that, as `y = conv(x, std(W) * Phi) + b`: before, standardisation would take most of the density out again.
 """
 
 import torch.nn.functional as F

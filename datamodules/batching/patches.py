@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from datamodules.batching.choose import choose
 from datamodules.batching.packed_images import PackedImages
 from datamodules.batching.random_streams import seeded_generator
 from datamodules.batching.resumable import ResumableSampler
@@ -102,13 +103,26 @@ class RandomPatches(Dataset[Patches]):
 
     def __getitem__(self, batch: PatchIndices) -> Patches:
         """Return uint8 patches (B, C, P, P)."""
-        room = (self.images.sizes[batch.indices] - self.size + 1).clamp(min=1)
-        corners = (batch.offset * room).long()
+        sizes = self.images.sizes[batch.indices]
+        corners = (batch.offset * (sizes - self.size + 1).clamp(min=1)).long()
+        if bool((sizes >= self.size).all()):
+            return Patches(self._cut(batch.indices, corners, sizes), batch.symmetry)
         patches = torch.empty(len(batch.indices), self.images.channels, self.size, self.size, dtype=torch.uint8)
         for patch, index, (top, left) in zip(patches, batch.indices.tolist(), corners.tolist(), strict=True):
             image = self.images[index]
             patch.copy_(pad_by_reflection(image[:, top : top + self.size, left : left + self.size], self.size))
         return Patches(patches, batch.symmetry)
+
+    def _cut(self, indices: Tensor, corners: Tensor, sizes: Tensor) -> Tensor:
+        """Copy all rows of all patches, (B, C, P, P), by where in memory each starts."""
+        pixels, size = self.images.pixels, self.size
+        height, width = sizes.view(-1, 2, 1, 1).unbind(1)
+        top, left = corners.view(-1, 2, 1, 1).unbind(1)
+        channel = torch.arange(self.images.channels).view(1, -1, 1)
+        starts = self.images.starts[indices].view(-1, 1, 1)
+        starts = starts + (channel * height + top + torch.arange(size)) * width + left
+        runs = pixels.as_strided((len(pixels) - size + 1, size), (1, 1))
+        return runs.index_select(0, starts.flatten()).view(*starts.shape, size)
 
 
 class EvaluationImages(Dataset[EvaluationImage]):
@@ -143,7 +157,6 @@ def pad_by_reflection(image: Tensor, size: int) -> Tensor:
 
 def apply_symmetry(patches: Tensor, symmetry: Tensor) -> Tensor:
     """Flip and rotate square patches (B, C, P, P), each by its own symmetry (B,), on whatever device they are."""
-    moves = ((1, lambda x: x.flip(-1)), (2, lambda x: x.flip(-2)), (4, lambda x: x.transpose(-1, -2)))
-    for bit, move in moves:
-        patches = torch.where((symmetry & bit).bool().view(-1, 1, 1, 1), move(patches), patches)
-    return patches
+    patches = choose(patches.flip(-1), patches, (symmetry & 1).bool())
+    patches = choose(patches.flip(-2), patches, (symmetry & 2).bool())
+    return choose(patches.transpose(-1, -2), patches, (symmetry & 4).bool())

@@ -12,29 +12,18 @@ from datamodules.files.names import printable
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pnm", ".pbm")
 # Images that are not read; a folder may well have been meant to be used with them.
 OTHER_FORMATS = (
-    *(
-        ".gif",
-        ".heic",
-        ".heif",
-        ".avif",
-        ".jxl",
-        ".jp2",
-        ".j2k",
-        ".jfif",
-        ".jpe",
-        ".mpo",
-        ".svg",
-        ".psd",
-        ".tga",
-        ".ico",
-    ),
-    *(".exr", ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".dcm", ".fits"),
+    *(".gif", ".apng", ".heic", ".heics", ".heif", ".hif", ".avif", ".avifs", ".jxl", ".jp2", ".j2k", ".jpf", ".jpx"),
+    *(".jfif", ".jpe", ".mpo", ".bpg", ".qoi", ".svg", ".eps", ".psd", ".xcf", ".tga", ".pcx", ".dib", ".ico", ".cur"),
+    *(".icns", ".dds", ".exr", ".hdr", ".pfm", ".dcm", ".fits"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".srw", ".orf", ".rw2", ".raf", ".pef", ".x3f", ".3fr", ".rwl"),
 )
 # What systems put into folders, in lower case; whatever starts with a dot is left out besides.
 LEFTOVERS = {
-    *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),  # NAS of Synology, of QNAP
+    *("@eadir", "@tmp", "@synoresource", "@sharebin", "#recycle", "#snapshot"),  # NAS of Synology
+    *("@recycle", "@recently-snapshot"),  # NAS of QNAP
     *("__macosx", "network trash folder", "temporary items"),  # macOS
-    *("$recycle.bin", "recycler", "system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini"),  # Windows
+    *("$recycle.bin", "recycler", "recycled", "found.000", "system volume information"),  # Windows
+    *("thumbs.db", "ehthumbs.db", "desktop.ini"),
     *("lost+found", "~snapshot", "__pycache__"),
 }
 THUMBNAILS = ("synophoto_thumb", "synofile_thumb")  # of a Synology NAS, where they were copied out of their folder
@@ -50,8 +39,9 @@ def list_images(folder: Path, option: str) -> list[Path]:
         option: what named the folder, for the message.
 
     Raises:
-        ValueError: it is no folder, there is no image, or as `find_images`.
+        ValueError: it is no folder or a link that leads nowhere, there is no image, or as `find_images`.
     """
+    refuse_dead_link(folder)
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise ValueError(f"the folder {printable(folder)} {found}; point {option} at a folder of images")

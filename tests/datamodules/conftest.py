@@ -32,19 +32,22 @@ def mini_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MiniCIFAR:
     pixels, labels, digests = {}, {}, {}
 
     def write(name: str, content: dict[str, Any]) -> None:
-        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+        # Python 2 wrote the official files: their text is read as bytes.
+        as_bytes = {key.encode(): value for key, value in content.items()}
+        (folder / name).write_bytes(pickle.dumps(as_bytes, protocol=2))
         digests[name] = md5((folder / name).read_bytes()).hexdigest()
 
     for part, a_class in (("train", 20), ("test", 4)):
         count = CLASSES * a_class
         rows = random.integers(0, 256, (count, 3072), dtype=np.uint8)
         fine = random.permutation(np.arange(count) % CLASSES).tolist()
-        names = [f"image_{index}.png" for index in range(count)]
+        names = [f"image_{index}.png".encode() for index in range(count)]
         coarse = [label // 2 for label in fine]
         write(part, {"data": rows, "fine_labels": fine, "coarse_labels": coarse, "filenames": names})
         pixels[part], labels[part] = rows.reshape(-1, 3, 32, 32), fine
     class_names = [f"class {index}" for index in range(CLASSES)]
-    write("meta", {"fine_label_names": class_names, "coarse_label_names": ["low", "middle", "high"]})
+    coarse_names = [b"low", b"middle", b"high"]
+    write("meta", {"fine_label_names": [name.encode() for name in class_names], "coarse_label_names": coarse_names})
 
     monkeypatch.setattr(Pickles, "train_list", [["train", digests["train"]]])
     monkeypatch.setattr(Pickles, "test_list", [["test", digests["test"]]])

@@ -79,7 +79,7 @@ def test_images_keep_their_labels_when_some_are_held_out(tree: Path) -> None:
     assert data.val.labels.bincount().tolist() == [3, 3]
     reference = ImageFolder(str(tree / "train"), v2.PILToTensor())
     written = sorted((image.numpy().tobytes(), label) for image, label in reference)
-    parts = [*zip(*data.train, strict=True), *zip(*data.val, strict=True)]
+    parts = [pair for part in (data.train, data.val) for pair in zip(part.images, part.labels, strict=True)]
     assert sorted((image.numpy().tobytes(), int(label)) for image, label in parts) == written
 
 

@@ -103,3 +103,19 @@ def test_a_table_whose_reader_has_left(tmp_path, train):
     os.close(writer)
     assert (compared.returncode, compared.stderr) == (0, "")
     assert "vgg" in table.read_text()
+
+
+def test_an_export_whose_reader_has_left(tmp_path, train):
+    done = train("trainer.max_epochs=1")
+    reader, writer = os.pipe()
+    os.close(reader)
+    file = tmp_path / "network.pt2"
+    exported = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "export.py"), str(done.directory), "-o", str(file)],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writer)
+    assert (exported.returncode, exported.stderr) == (0, "")
+    assert file.exists()

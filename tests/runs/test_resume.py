@@ -30,6 +30,7 @@ RUNS = {
     "no validation at all": ("trainer.max_steps=3",),
     "ends inside an epoch": ("trainer.max_steps=8",),
     "parts of epochs": ("trainer.limit_train_batches=3", "trainer.max_epochs=3"),
+    "a network of torchvision": ("model=torchvision", "model.name=shufflenet_v2_x0_5", "trainer.max_steps=4"),
     "dncnn": DNCNN,
     "nafnet": NAFNET,
 }

@@ -56,7 +56,7 @@ def denoise(script, monkeypatch, capsys):
     """Call the command with a denoiser, and return its exit code, stdout and stderr."""
 
     def call(trained: Trained, *arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(script, "load_denoiser", lambda run: trained)
+        monkeypatch.setattr("wconv.experiment.inference.load.load_denoiser", lambda run: trained)
         code = script.main(["run", *map(str, arguments)])
         return code, *capsys.readouterr()
 
@@ -263,7 +263,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, script, monkeypatch, capsy
     def refuse(run: Path) -> None:
         raise ConfigError(f"{run} is no finished denoising run")
 
-    monkeypatch.setattr(script, "load_denoiser", refuse)
+    monkeypatch.setattr("wconv.experiment.inference.load.load_denoiser", refuse)
     draw(tmp_path / "a.png")
     assert script.main(["somewhere", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png")]) == 2
     assert capsys.readouterr().err == "denoise: somewhere is no finished denoising run\n"
@@ -317,8 +317,9 @@ def test_names_of_any_bytes_are_shown_as_text(tmp_path, name):
     code = f"""
 import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "scripts")!r}]
 import denoise
+from wconv.experiment.inference import load
 from tests.scripts.test_denoise import Darker, Trained
-denoise.load_denoiser = lambda run: Trained(Darker(), channels=3)
+load.load_denoiser = lambda run: Trained(Darker(), channels=3)
 sys.exit(denoise.main(["run", *sys.argv[1:]]))
 """
     words = [sys.executable, "-c", code, tmp_path / "in", "-o", tmp_path / "out"]
@@ -333,3 +334,16 @@ sys.exit(denoise.main(["run", *sys.argv[1:]]))
     assert warning.startswith(f"warning: {tmp_path}/in: images of formats that are not read are passed over (1 .gif)")
     assert failure.startswith(f"denoise: {tmp_path}/in/{shown}.png cannot be read as a picture")
     assert (tmp_path / "out" / name / f"{name}.png").is_file()
+
+
+def test_fast_is_bfloat16(tmp_path, denoise):
+    class Typed(Darker):
+        def forward(self, noisy: Tensor) -> Tensor:
+            types.append(torch.nn.functional.conv2d(noisy, torch.ones(1, 1, 1, 1)).dtype)
+            return super().forward(noisy)
+
+    draw(tmp_path / "a.png", "L")
+    types: list[torch.dtype] = []
+    for options in ((), ("--fast",)):
+        assert denoise(Trained(Typed()), tmp_path / "a.png", "-o", tmp_path / "out", *options)[0] == 0
+    assert types == [torch.float32, torch.bfloat16]

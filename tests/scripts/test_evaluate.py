@@ -102,7 +102,7 @@ def test_a_run_gives_the_numbers_of_its_training(options, train, evaluate):
     assert recorded(done.directory) == {
         "dead_leaves": {
             sigma: {name: trained[f"test/{name}"] for name in ("psnr", "ssim", "noisy_psnr")}
-            | {"images": 3, "tiled": False}
+            | {"images": 3, "tiled": False, "precision": "bf16-mixed" if "task.test_seed=5" in options else "32-true"}
         }
     }
     assert f"{trained['test/psnr']:.2f}" in out
@@ -110,6 +110,16 @@ def test_a_run_gives_the_numbers_of_its_training(options, train, evaluate):
     after = state(done.directory)
     assert after.pop("evaluation.json")
     assert after == before
+
+
+def test_fast_is_bfloat16_whatever_the_training_was(run, evaluate):
+    assert evaluate(run)[0] == 0
+    exact = recorded(run)["dead_leaves"]["sigma25"]
+    assert evaluate(run, "--fast")[0] == 0
+    fast = recorded(run)["dead_leaves"]["sigma25"]
+    assert (exact.pop("precision"), fast.pop("precision")) == ("32-true", "bf16-mixed")
+    assert fast["psnr"] != exact["psnr"]
+    assert fast == pytest.approx(exact, abs=0.02)
 
 
 def test_other_images_and_other_noise(run, evaluate, tmp_path, monkeypatch):

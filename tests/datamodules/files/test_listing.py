@@ -21,6 +21,7 @@ from wconv.experiment.inference.photo_paths import plan
 LEFTOVER_FOLDERS = [
     *(".ipynb_checkpoints", ".AppleDouble", ".@__thumb", ".Trash-1000", ".git", "__MACOSX", "@eaDir", "@EADIR"),
     *("#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "$RECYCLE.BIN", "System Volume Information"),
+    *("@SynoResource", "@sharebin", "RECYCLED", "found.000"),
     *("lost+found", "~snapshot", "__pycache__", "Temporary Items"),
 ]
 LEFTOVER_FILES = ["._0.png", ".0.png.swp.png", ".hidden.tif", "SYNOPHOTO_THUMB_M.jpg", "SYNOFILE_THUMB_XL.png"]
@@ -108,10 +109,11 @@ def test_formats_are_those_of_photos_in_any_case(tmp_path: Path) -> None:
 
 
 def test_images_of_other_formats_are_counted_in_one_warning(tree: Path) -> None:
-    for name in ("a.gif", "b.GIF", "deep/c.heic", "d.avif"):
+    for name in ("a.gif", "b.GIF", "deep/c.heic", "d.avif", "e.apng", "f.NRW", "g.qoi"):
         draw(tree / "test" / "ant" / name)
     words = (
-        "images of formats that are not read are passed over (1 .avif, 2 .gif, 1 .heic); save them as PNG to use them"
+        "images of formats that are not read are passed over (1 .apng, 1 .avif, 2 .gif, 1 .heic, 1 .nrw, 1 .qoi); "
+        "save them as PNG to use them"
     )
     for data in (classes(tree), images(tree)):
         with warnings.catch_warnings(record=True) as caught:
@@ -156,6 +158,16 @@ def test_folders_that_link_to_each_other_are_there_twice_and_not_for_ever(tmp_pa
     (tmp_path / "a" / "x").symlink_to(tmp_path / "b")
     (tmp_path / "b" / "y").symlink_to(tmp_path / "a")
     assert names(tmp_path) == ["a/1.png", "a/x/2.png", "b/2.png", "b/y/1.png"]
+
+
+def test_a_whole_folder_that_is_a_link_to_nowhere_is_named(tree: Path) -> None:
+    link = tree / "train"
+    link.rename(tree / "elsewhere")
+    link.symlink_to("gone")
+    for load in (classes, images):
+        with pytest.raises(ValueError, match="leads nowhere") as caught:
+            load(tree).fingerprint()
+        assert str(caught.value) == f"the link {link} leads nowhere (to gone); mend or remove it"
 
 
 @pytest.mark.parametrize("name", ["9.png", "more", "set.v2"])

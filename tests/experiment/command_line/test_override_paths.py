@@ -33,6 +33,16 @@ def test_a_folder(name, typed, here):
     assert config.paths.data_dir == str(here / name)
 
 
+@pytest.mark.parametrize(("name", "typed"), CASES)
+def test_a_file_to_start_from(name, typed, here):
+    config = parse_command_line(["model=resnet", f"model.checkpoint={typed}"], CONFIGS).config
+    assert config.model.checkpoint == str(here / name)
+
+
+def test_no_file_to_start_from(here):
+    assert parse_command_line(["model=resnet", "model.checkpoint=null"], CONFIGS).config.model.checkpoint is None
+
+
 @pytest.mark.parametrize(("name", "typed"), [case for case in CASES if case[1] not in ("a,b", "it's")])
 def test_a_list_of_folders(name, typed, here):
     words = ["datamodule=image_folder", "model=dncnn", "datamodule.train_dir=x"]

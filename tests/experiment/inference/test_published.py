@@ -1,7 +1,11 @@
 """Files of weights that people have: the same network, however they are packed; and nothing is made of an attack."""
 
+import argparse
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -37,6 +41,17 @@ PACKED = {
     **{nest: {nest: STATE, "epoch": 3} for nest in ("state_dict", "params", "params_ema", "model", "net")},
     "the average goes first": {"params": OTHER, "params_ema": STATE},
     "nests in nests": {"model": {"state_dict": prefixed("module.net.")}, "optimizer": {"state": {0: OTHER}}},
+    "an average of the weights": {"state_dict": OTHER, "state_dict_ema": STATE},
+    "another name, beside an optimizer": {
+        "netG": STATE,
+        "optimizer": torch.optim.Adam(nn.Linear(1, 1).parameters()).state_dict(),
+    },
+    "arguments and numbers of a training script": {
+        "state_dict": STATE,
+        "args": argparse.Namespace(lr=1e-4, name="dncnn"),
+        "best_psnr": np.float64(29.2),
+        "epoch": np.int64(3),
+    },
     "settings beside it": {"params": SETTINGS, "model": SETTINGS, "net": {}, "state_dict": STATE},
     "a tensor beside it": {"step": torch.tensor(3), "state_dict": prefixed("model.")},
 }
@@ -49,6 +64,26 @@ def test_the_weights_are_found(content, tmp_path):
     image = torch.rand(1, 1, 12, 15)
     assert torch.equal(denoiser.model.cpu()(image), dncnn()(image))
     assert (denoiser.channels, denoiser.model.training) == (1, False)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_are_those_numbers(dtype, tmp_path):
+    state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in STATE.items()}
+    torch.save(state, tmp_path / "net.pth")
+    loaded = load_checkpoint(tmp_path / "net.pth").model.cpu()
+    assert all(torch.equal(value.to(dtype), state[name]) for name, value in loaded.state_dict().items())
+    assert loaded(torch.rand(1, 1, 12, 15)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["net.safetensors", "net.pth", "NET.SAFETENSORS"])
+@pytest.mark.parametrize("writer", ["torch", "safetensors"])
+def test_a_file_is_read_by_its_content_and_not_by_its_name(writer, name, tmp_path):
+    if writer == "torch":
+        torch.save(STATE, tmp_path / name)
+    else:
+        pytest.importorskip("safetensors.torch").save_file(STATE, tmp_path / name)
+    image = torch.rand(1, 1, 12, 15)
+    assert torch.equal(load_checkpoint(tmp_path / name).model.cpu()(image), dncnn()(image))
 
 
 @pytest.mark.parametrize(
@@ -97,6 +132,10 @@ def refusal(content: object, path: Path) -> str:
     return message
 
 
+def changed(name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> dict:
+    return {**STATE, name: change(STATE[name].clone())}
+
+
 LACKING = {name: value for name, value in STATE.items() if name != "dncnn.3.running_var"}
 
 
@@ -105,19 +144,60 @@ LACKING = {name: value for name, value in STATE.items() if name != "dncnn.3.runn
     [
         (
             ResNet(10, depth=20, width=0.1).state_dict(),
-            "no weights of a DnCNN or NAFNet are in it: found stem.0.weight",
+            "no weights of a DnCNN or NAFNet are in it, or others beside them: found stem.0.weight",
         ),
         ({"epoch": 3, "state_dict": {}}, "found epoch, state_dict"),
         ({}, "found nothing"),
         ({"state_dict": LACKING}, "there is no dncnn.3.running_var"),
         ({"params": {**STATE, "head.weight": torch.ones(1)}}, "head.weight is none of its weights"),
         ({**STATE, "dncnn.3.density_coefficients": torch.ones(1)}, "has a trained density"),
+        (
+            changed("dncnn.2.weight", lambda value: value.fill_(torch.nan)),
+            "dncnn.2.weight holds NaN or infinite values",
+        ),
+        (
+            changed("dncnn.3.bias", lambda value: value.index_fill_(0, torch.tensor(1), torch.inf)),
+            "dncnn.3.bias holds NaN",
+        ),
+        (changed("dncnn.0.weight", lambda value: value.to(torch.int8)), "dncnn.0.weight is of torch.int8"),
+        ({"netG": STATE, "netD": OTHER}, "found netG, netD"),
+        ({**prefixed("model."), **prefixed("ema_model.", OTHER)}, "or others beside them: found model.dncnn.0.weight"),
+        (dncnn(), "it holds objects of Python (models.dncnn.DnCNN), and none are made: save model.state_dict()"),
+        ({"model": dncnn(), "epoch": 3}, "objects of Python (models.dncnn.DnCNN)"),
         ([STATE], "holds a list"),
         (3, "holds a int"),
     ],
 )
 def test_what_is_no_denoiser_is_one_sentence(content, words, tmp_path):
     assert words in refusal(content, tmp_path / "net.pth")
+
+
+def text(path: Path) -> None:
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n")
+
+
+def half(path: Path) -> None:
+    torch.save(STATE, path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+FILES = {
+    "nothing": (Path, "cannot be read (No such file or directory)"),
+    "a folder": (Path.mkdir, "it is a folder"),
+    "a pipe": (os.mkfifo, "it is no file"),
+    "empty": (Path.touch, "cannot be read as a file of weights"),
+    "text": (text, "torch.save(model.state_dict(), FILE) and safetensors write such files"),
+    "truncated": (half, "cannot be read as a file of weights"),
+}
+
+
+@pytest.mark.parametrize(("make", "words"), FILES.values(), ids=FILES.keys())
+def test_what_is_no_file_of_weights_is_one_sentence(make, words, tmp_path):
+    make(tmp_path / "net.pth")
+    with pytest.raises(ConfigError) as caught:
+        load_checkpoint(tmp_path / "net.pth")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_checkpoint_of_ours_without_its_run_is_refused(tmp_path):

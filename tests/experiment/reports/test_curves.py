@@ -13,7 +13,8 @@ from PIL import Image
 import wconv.density
 from wconv.experiment.reports import density_maps
 from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.curves import _choose_scale, _history, draw_comparison, draw_run
+from wconv.experiment.reports.curves import _choose_scale, draw_comparison, draw_run
+from wconv.experiment.reports.histories import read_history
 from wconv.experiment.runs.saved_runs import SavedRun
 
 MakeRun = Callable[..., SavedRun]
@@ -275,13 +276,13 @@ def test_nothing_completed(tmp_path: Path, make_run: MakeRun) -> None:
 
 
 def test_epochs_count_from_1(make_run: MakeRun) -> None:
-    assert _history(make_run("a")).index.tolist() == [1, 2, 3, 4]  # the last row is the test's
+    assert read_history(make_run("a")).index.tolist() == [1, 2, 3, 4]  # the last row is the test's
 
 
 def test_of_several_validations_in_an_epoch_the_last_one_counts(make_run: MakeRun) -> None:
     run = make_run("a")
     (run.folder / "metrics.csv").write_text("epoch,val/acc\n0,0.1\n0,0.2\n1,0.3\n1,\n")
-    assert _history(run)["val/acc"].tolist() == [0.2, 0.3]
+    assert read_history(run)["val/acc"].tolist() == [0.2, 0.3]
 
 
 @pytest.mark.parametrize(

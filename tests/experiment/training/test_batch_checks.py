@@ -1,8 +1,16 @@
 """What is known of the batches is said before the run starts, and not hours later."""
 
+import re
+from contextlib import nullcontext
+
 import pytest
 
-from tests.tiny import DENOISER, command_line
+from tests.tiny import CLASSIFIER, DENOISER, command_line
+from wconv.experiment.command_line.arguments import parse_command_line
+from wconv.experiment.common.checkout import CONFIGS
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.tasks.instantiate import instantiate_group
+from wconv.experiment.training import batch_checks
 
 REFUSED = {
     "trainer.max_time=00:00:00:00": "trainer.max_time=00:00:00:00: expected a time above 0 as DD:HH:MM:SS, or null",
@@ -32,6 +40,29 @@ def test_batch_norm_with_one_value_a_channel(train, tmp_path):
     message = refusal(train(*line), tmp_path)
     assert "a training batch of 1 image of 1x1 pixels leaves batch norm one value a channel" in message
     assert "use a larger datamodule.batch_size, or larger images" in message
+
+
+PARTS = {
+    # Of 65 images in batches of 32, one of two processes has 32 in batches of 16.
+    "a classifier, enough": (CLASSIFIER, "trainer.limit_test_batches=0.5", ""),
+    "a classifier": (CLASSIFIER, "trainer.limit_test_batches=0.4", "limit_test_batches=0.4 of 2 batches a process"),
+    # Of 10 test images, each of two processes has 5; of 2 to validate with, one.
+    "a denoiser, enough": (DENOISER, "trainer.limit_test_batches=0.2", ""),
+    "a denoiser": (DENOISER, "trainer.limit_test_batches=0.1", "limit_test_batches=0.1 of 5 batches a process"),
+    "its validation": (DENOISER, "trainer.limit_val_batches=0.5", "limit_val_batches=0.5 of 1 batch a process"),
+}
+
+
+@pytest.mark.parametrize(("base", "line", "message"), PARTS.values(), ids=PARTS)
+def test_limits_are_parts_of_what_a_process_gets(base, line, message):
+    """One process alone would have enough; of two, the one with fewer images would have no batch left."""
+    images = ["datamodule.test_images=65"] if base is CLASSIFIER else []
+    config = parse_command_line(command_line(base, line, *images), CONFIGS).config
+    data = instantiate_group(config.datamodule)
+    data.load()
+    batch_checks.check(config, data, 1)
+    with pytest.raises(ConfigError, match=re.escape(message)) if message else nullcontext():
+        batch_checks.check(config, data, 2)
 
 
 ENDED = {

@@ -1,11 +1,11 @@
-"""Folders on the command line: they mean what they would mean to the shell, wherever the configuration lies."""
+"""Paths on the command line: they mean what they would mean to the shell, wherever the configuration lies."""
 
 import os
 import re
 from itertools import combinations
 
-from wconv.experiment.common.directory_keys import is_directory_key
 from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.path_keys import is_path_key
 
 QUOTES = "'\""
 # An entry of a list: a comma within quotes, or behind a backslash, belongs to it.
@@ -20,7 +20,7 @@ def absolute_override(line: str, multirun: bool) -> str:
         ConfigError: a comma separates two folders that would be one, or the reverse, and how to write it.
     """
     key, _, value = line.partition("=")
-    if not is_directory_key(key) or value in ("", "null", "auto") or "${" in value:
+    if not is_path_key(key) or value in ("", "null", "auto") or "${" in value:
         return line
     if value[0] == "[" and value[-1] == "]":
         entries = LISTED.findall(value[1:-1])
@@ -38,7 +38,7 @@ def _check_commas(line: str, key: str, entries: list[str], form: str) -> None:
     for first, last in combinations(range(len(entries)), 2):
         parts = entries[first : last + 1]
         whole = ",".join(parts)
-        if os.path.isdir(_path(whole)) and not all(os.path.isdir(_path(part)) for part in parts):
+        if os.path.exists(_path(whole)) and not all(os.path.exists(_path(part)) for part in parts):
             quoted = form.format(",".join([*entries[:first], f"'{whole.strip()}'", *entries[last + 1 :]]))
             raise ConfigError(f'{line}: a comma separates folders; for one in a name write "{key}={quoted}"')
 

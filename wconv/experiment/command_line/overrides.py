@@ -25,7 +25,7 @@ from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.value_rules import check_value
 
 # What a choice brings and nobody sets by hand.
-READ_ONLY_KEYS = ("name", "_target_", "_partial_")
+READ_ONLY_KEYS = ("name", "library", "_target_", "_partial_")
 DERIVED_KEYS = {"datamodule.seed": "seed", "task.seed": "seed"}
 # Groups that need no choice.
 OPTIONAL = ("experiment", "debug")
@@ -47,7 +47,8 @@ def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
     Raises:
         ConfigError: the first override that is wrong, and the nearest that is right.
     """
-    groups = _groups(GlobalHydra.instance().config_loader())
+    loader = GlobalHydra.instance().config_loader()
+    groups = _groups(loader)
     choices = [override for override in overrides if override.key_or_group in groups]
     values = [override for override in overrides if override not in choices]
     for override in overrides:
@@ -67,11 +68,11 @@ def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
     if prod(len(_values(override)) for override in overrides) > MOST_RUNS:
         raise ConfigError(f"the grid is of more than {MOST_RUNS} runs; name fewer values")
     for override in choices:
-        _check_choice(override, groups[override.key_or_group])
+        _check_choice(override, sorted(_options(loader, override.key_or_group)))
     for picked in product(*map(_values, choices)):  # of a grid, every combination that changes which keys there are
         lines = [f"{override.key_or_group}={_typed(value)}" for override, value in zip(choices, picked, strict=True)]
         base = compose(CONFIG_NAME, overrides=lines)
-        names = [name for name in _flatten(base) if name.rsplit(".", 1)[-1] not in READ_ONLY_KEYS] + list(groups)
+        names = [*_settable(base), *groups]
         for override in values:
             _check_key(
                 override,
@@ -111,10 +112,20 @@ def _check_key(override: Override, base: DictConfig, names: list[str], cell: lis
         raise ConfigError(
             f"unknown key {key!r}{where}{_nearest(key, names)}; python train.py --help lists the keys of your choices"
         )
-    group, _, last = key.rpartition(".")
-    if last in READ_ONLY_KEYS or key in DERIVED_KEYS:
-        source = DERIVED_KEYS.get(key, f"the choice made for {group!r}")
+    if _is_read_only(key, base) or key in DERIVED_KEYS:
+        source = DERIVED_KEYS.get(key, f"the choice made for {key.rpartition('.')[0]!r}")
         raise ConfigError(f"{key} follows from {source} and cannot be set")
+
+
+def _is_read_only(key: str, base: DictConfig) -> bool:
+    """Tell whether a key follows from a choice; of a model of a library, the name is free."""
+    group, _, last = key.rpartition(".")
+    is_free = last == "name" and OmegaConf.select(base, f"{group}.library") is not None
+    return last in READ_ONLY_KEYS and not is_free
+
+
+def _settable(base: DictConfig) -> Iterator[str]:
+    return (key for key in _flatten(base) if not _is_read_only(key, base))
 
 
 def _check_type(override: Override, base: DictConfig) -> None:
@@ -195,10 +206,16 @@ def _typed(value: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _groups(loader: ConfigLoader) -> dict[str, list[str]]:
+def _groups(loader: ConfigLoader) -> list[str]:
     names = loader.get_group_options("", results_filter=ObjectType.GROUP)
-    names = [LAUNCHER, *(name for name in names if name not in ("hydra", "sweep"))]
-    return {name: sorted(loader.get_group_options(name)) for name in names}
+    return [LAUNCHER, *(name for name in names if name not in ("hydra", "sweep"))]
+
+
+def _options(loader: ConfigLoader, group: str) -> list[str]:
+    """Return the choices of a group, those in folders below it by folder/choice."""
+    folders = loader.get_group_options(group, results_filter=ObjectType.GROUP)
+    below = [f"{folder}/{name}" for folder in folders for name in loader.get_group_options(f"{group}/{folder}")]
+    return [*loader.get_group_options(group), *below]
 
 
 def _flatten(config: DictConfig, prefix: str = "") -> Iterator[str]:
@@ -235,7 +252,7 @@ def parse_values(lines: list[str], base: DictConfig, choices: list[str]) -> dict
         overrides = OverridesParser.create().parse_overrides(lines)
     except HydraException as error:
         raise ConfigError(" ".join(str(error).split()).split(" See https")[0]) from error
-    names = [name for name in _flatten(base) if name.rsplit(".", 1)[-1] not in READ_ONLY_KEYS]
+    names = list(_settable(base))
     for override in overrides:
         if override.is_delete() or override.is_add() or override.is_sweep_override() or override.package is not None:
             raise ConfigError(

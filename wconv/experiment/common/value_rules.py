@@ -136,6 +136,7 @@ RULES = {
     "model.encoder": STAGES,
     "model.decoder": STAGES,
     "model.checkpoint": FILE,
+    "model.name": NAME,
     "callbacks.checkpoint.every_seconds": NOT_NEGATIVE,
     "callbacks.progress.every_seconds": POSITIVE,
     "logger.project": NAME,
@@ -150,6 +151,7 @@ RULES = {
     "resources.cpus": POSITIVE_INTEGER,
     "resources.memory_gb": POSITIVE_INTEGER,
     "resources.runs_at_once": POSITIVE_INTEGER,
+    "resources.runs_per_gpu": OPTIONAL_COUNT,
 }
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -18,17 +19,26 @@ from wconv.experiment.tasks.progress import progress_bar
 MEASURED = TASKS["denoising"].metrics
 
 
-def evaluate(denoiser: Denoiser, data: pl.LightningDataModule, sigmas: Sequence[float]) -> pd.DataFrame:
+def evaluate(
+    denoiser: Denoiser, data: pl.LightningDataModule, sigmas: Sequence[float], fast: bool = False
+) -> pd.DataFrame:
     """Denoise all test images of some data at each noise level.
 
+    Args:
+        denoiser: the network.
+        data: its test images.
+        sigmas: noise levels, of 255.
+        fast: compute in bfloat16, whatever the precision of the training was.
+
     Returns:
-        A row an image and level, as in images.csv.
+        A row an image and level, as in images.csv, and the precision.
     """
     config, task = denoiser.config, denoiser.task
+    precision: Any = "bf16-mixed" if fast else "32-true" if config is None else config.trainer.precision
     trainer = pl.Trainer(
         accelerator="auto" if config is None or config.trainer.accelerator != "cpu" else "cpu",
         devices=1,
-        precision="32-true" if config is None else config.trainer.precision,
+        precision=precision,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -38,13 +48,13 @@ def evaluate(denoiser: Denoiser, data: pl.LightningDataModule, sigmas: Sequence[
     for sigma in dict.fromkeys(sigmas):
         task.noise = GaussianNoise(sigma, task.noise.clip)
         trainer.test(task, datamodule=data, verbose=False)
-        tables.append(task.images)
+        tables.append(task.images.assign(precision=precision))
     return pd.concat(tables, ignore_index=True)
 
 
 def mean_metrics(images: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each set and level: the number of images and the mean of each metric."""
-    groups = images.groupby(["set", "sigma"], sort=False)
+    groups = images.groupby(["set", "sigma", "precision"], sort=False)
     averages = groups[list(MEASURED)].mean(skipna=False).map(round_to_float32)
     return averages.assign(images=groups.size(), tiled=groups["tiled"].any()).reset_index()
 
@@ -73,7 +83,7 @@ def update_evaluation(rows: pd.DataFrame, path: Path) -> None:
     content = _read_evaluation(path)
     for row in rows.to_dict("records"):
         values = {name: to_json(row[name]) for name in MEASURED}
-        level = {**values, "images": row["images"], "tiled": row["tiled"]}
+        level = {**values, "images": row["images"], "tiled": row["tiled"], "precision": row["precision"]}
         content.setdefault(row["set"], {})[f"sigma{row['sigma']:g}"] = level
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 

@@ -12,17 +12,18 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from wconv.experiment.common.checkout import ROOT
-from wconv.experiment.common.directory_keys import is_directory_key
 from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.path_keys import is_directory_key
 from wconv.experiment.common.text import escape_control_characters, one_line
 from wconv.experiment.inference.published import recognise
 from wconv.experiment.inference.run_config import read_run_config
 from wconv.experiment.runs.arm_styles import arm_name
 from wconv.experiment.runs.checkpoint_io import verify_checksum
+from wconv.experiment.runs.identity import model_name
 from wconv.experiment.tasks.denoising import Denoising
 from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.network import apply_arm
-from wconv.experiment.tasks.weights_file import read_weights
+from wconv.experiment.tasks.weights_file import find_weights, read_weights
 
 # Of a denoiser that comes without a run.
 SIGMA, MAX_PIXELS = 25.0, 1_000_000
@@ -129,13 +130,7 @@ def load_checkpoint(path: Path) -> Denoiser:
         denoiser = load_denoiser(run, path)
         return replace(denoiser, recognised=f"{path}: {denoiser.name}, as the run in {run} trained it")
     try:
-        content = read_weights(path)
-    except ImportError as error:
-        raise ConfigError(f"{path}: safetensors is needed to read it; pip install safetensors") from error
-    except Exception as error:  # whatever PyTorch makes of a file that is something else
-        raise ConfigError(f"{path} cannot be read as a file of weights, saved with torch.save(state_dict)") from error
-    try:
-        found = recognise(content)
+        found = recognise(*find_weights(path))
     except ValueError as error:
         raise ConfigError(f"{path}: {one_line(error)[:400]}") from error
     task = Denoising(found.model, None, None, 0, SIGMA, clip_noisy=False, loss="l2", test_seed=0, max_pixels=MAX_PIXELS)  # type: ignore[arg-type]
@@ -212,7 +207,7 @@ def _check_shapes(skeleton: nn.Module, state: Mapping[str, Any]) -> None:
 
 
 def _name(config: DictConfig) -> str:
-    return escape_control_characters(f"{config.model.name}, {arm_name(config.conv)}")[:60]
+    return escape_control_characters(f"{model_name(config.model)}, {arm_name(config.conv)}")[:60]
 
 
 def _device() -> str:

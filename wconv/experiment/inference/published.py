@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
-from hydra.utils import get_class
+from hydra.utils import get_object
 from torch import Tensor, nn
 
 from wconv.experiment.common.checkout import CONFIGS
-from wconv.experiment.tasks.weights_file import check_plain, find_state_dict
 
 # What torch.compile, DataParallel and FSDP put into names, before them or between.
 WRAPPERS = ("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -30,19 +29,16 @@ class Recognised:
     description: str
 
 
-def recognise(content: Any) -> Recognised:
+def recognise(where: str, entries: Mapping[str, Any]) -> Recognised:
     """Return the denoiser whose weights a file holds.
 
     Args:
-        content: of the file: the weights by name, or dictionaries around them.
+        where: they stand in the file; "" for the file itself.
+        entries: the weights by name.
 
     Raises:
         ValueError: there is none, or none that is known here; in words that go on from the name of the file.
     """
-    if not isinstance(content, Mapping):
-        raise ValueError(f"it holds a {type(content).__name__}, and not the weights by their names")
-    check_plain(content)
-    where, entries = find_state_dict(content)
     # What has no dot in its name is of no layer: a loss, an epoch.
     weights = {str(name): value for name, value in entries.items() if isinstance(value, Tensor) and "." in str(name)}
     state = {_without_wrappers(name): value for name, value in weights.items()}
@@ -55,7 +51,7 @@ def recognise(content: Any) -> Recognised:
             return Recognised(model, model.arguments["channels"], f"{_describe(model)}; found as {place}")
     found = ", ".join(list(map(str, entries))[:3]) or "nothing"
     known = " or ".join(network.__name__ for network in networks)
-    raise ValueError(f"no weights of a {known} are in it: found {found}")
+    raise ValueError(f"no weights of a {known} are in it, or others beside them: found {found}")
 
 
 def _describe(model: Any) -> str:
@@ -75,7 +71,7 @@ def _denoisers() -> list[Any]:
     """Return the classes among the project's models that say which weights are theirs."""
     files = sorted((CONFIGS / "model").glob("*.yaml"))
     groups = [yaml.safe_load(file.read_text()) for file in files]
-    classes = [get_class(group.get("model", group)["_target_"]) for group in groups]
+    classes = [get_object(group.get("model", group)["_target_"]) for group in groups]
     return [kind for kind in classes if hasattr(kind, "from_state_dict")]
 
 

@@ -39,7 +39,7 @@ def read_run_config(run: Path, task: str = "") -> DictConfig:
         if plain := [name for name in groups if not isinstance(parts[name], dict)]:
             raise ValueError(f"{plain[0]} is no group of keys")
         found = parts["task"]["name"]
-        named = {name: str(parts[name].get("name")) for name in MADE}
+        named = {name: _choice(parts[name]) for name in MADE}
         OmegaConf.create(parts)
     except FileNotFoundError as error:
         raise ConfigError(f"{run} holds no config.yaml; name the folder of a run, as train.py prints it") from error
@@ -66,6 +66,11 @@ def read_run_config(run: Path, task: str = "") -> DictConfig:
     except Exception as error:  # whatever OmegaConf makes of groups that are none
         raise ConfigError(f"{file}: {one_line(error)}") from error
     return config
+
+
+def _choice(group: dict[str, Any]) -> str:
+    """Return which choice of its group made this: of a model of a library, the library."""
+    return str(group.get("library") or group.get("name"))
 
 
 def _is_ours(group: str, name: str) -> bool:

@@ -20,9 +20,9 @@ from wconv.experiment.common.text import escape_mathtext
 from wconv.experiment.reports.comparison import Comparison, Group
 from wconv.experiment.reports.curve_labels import labels, title
 from wconv.experiment.reports.density_maps import draw_densities, shape
+from wconv.experiment.reports.histories import read_history
 from wconv.experiment.runs import arm_styles
 from wconv.experiment.runs.arm_styles import LineStyle
-from wconv.experiment.runs.run_files import read_table
 from wconv.experiment.runs.saved_runs import SavedRun, Taps
 
 MANY_TIMES = 20  # the smallest loss: then its axis is logarithmic
@@ -64,7 +64,7 @@ def draw_run(run: SavedRun, path: Path) -> None:
     conv = run.features["conv"]
     style = arm_styles.variant(arm_styles.colours([conv])[conv], 0)
     heading = ", ".join([*(escape_mathtext(run.features[key]) for key in ("model", "init")), f"seed {run.seed}"])
-    history = [_history(run)]
+    history = [read_history(run)]
     runs, diverged = ([], history) if not_finite(run.metrics) else (history, [])
     _draw([Curve("", escape_mathtext(conv), style, runs, diverged)], run.densities, heading, False, path)
 
@@ -86,7 +86,7 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
     groups = comparison.groups
     panels, names = labels(comparison)
     curves = [
-        Curve(panel, name, style, list(map(_history, g.counted.values())), _histories_of_diverged(g))
+        Curve(panel, name, style, list(map(read_history, g.counted.values())), _histories_of_diverged(g))
         for panel, name, style, g in zip(panels, names, _styles(comparison, names), groups, strict=True)
     ]
     densities = list(dict.fromkeys(found for g in groups for run in g.runs.values() for found in run.densities))
@@ -96,7 +96,7 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
 
 def _histories_of_diverged(group: Group) -> list[pd.DataFrame]:
     """Read the epochs of runs that have diverged; those that did so in the first one have none."""
-    return [_history(run) for run in group.diverged.values() if (run.folder / "metrics.csv").exists()]
+    return [read_history(run) for run in group.diverged.values() if (run.folder / "metrics.csv").exists()]
 
 
 def _styles(comparison: Comparison, names: Sequence[str]) -> list[LineStyle]:
@@ -175,19 +175,6 @@ def _share(row: Sequence[Axes]) -> None:
     for panel in row[1:]:
         panel.sharey(row[0])
         panel.tick_params(labelleft=False)
-
-
-def _history(run: SavedRun) -> pd.DataFrame:
-    """Read the values of a run at the end of each epoch, counted from 1."""
-    file = run.folder / "metrics.csv"
-    try:
-        frame: pd.DataFrame = read_table(file).apply(pd.to_numeric)
-        if frame.empty:
-            raise ValueError("there is none")
-        frame["epoch"] += 1
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} holds no epochs to draw ({error}); leave the run out") from error
-    return frame.replace([np.inf, -np.inf], np.nan).groupby("epoch").last()
 
 
 def _lines(axes: Axes, curve: Curve, name: str, metric: Metric) -> None:

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.gridspec import SubplotSpec
 from numpy.typing import NDArray
 
 from wconv.experiment.runs.saved_runs import Taps, format_density
+
+if TYPE_CHECKING:  # Matplotlib takes a second to import, and a page does without it
+    from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
 
 MOST = 4
 
@@ -28,7 +31,7 @@ def shape(densities: Sequence[tuple[str, Taps]]) -> tuple[int, int]:
     return (2, (shown + 1) // 2) if shown > 1 else (1, 1)
 
 
-def draw_densities(figure: Figure, spec: SubplotSpec, densities: Sequence[tuple[str, Taps]]) -> None:
+def draw_densities(figure: "Figure", spec: "SubplotSpec", densities: Sequence[tuple[str, Taps]]) -> None:
     """Draw the first few densities and say how many more there are."""
     axes = spec.subgridspec(*shape(densities)).subplots(squeeze=False).ravel()
     for panel in axes:

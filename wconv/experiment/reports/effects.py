@@ -128,7 +128,11 @@ class Effects:
 
 
 def find_effects(
-    comparison: Comparison, against: Sequence[str] = (), by: str = "", margin: float | None = None
+    comparison: Comparison,
+    against: Sequence[str] = (),
+    by: str = "",
+    margin: float | None = None,
+    single_runs: bool = False,
 ) -> Effects | None:
     """Compare the rows with a reference; None where there is none, or where there are only single runs.
 
@@ -139,6 +143,7 @@ def find_effects(
         against: as in `choose_reference`.
         by: as in `choose_reference`.
         margin: as in `Effects`.
+        single_runs: compare them, too, where nothing is asked for.
 
     Raises:
         ValueError: what is asked for cannot be compared, and why.
@@ -147,7 +152,7 @@ def find_effects(
     if margin is not None and not reference:
         raise ValueError("--margin: no two rows are compared; name the row to compare with by --against KEY=VALUE")
     asked = against or by or margin is not None
-    if reference and (asked or (comparison.has_repeated_runs and _compared(comparison))):
+    if reference and (asked or ((single_runs or comparison.has_repeated_runs) and _compared(comparison))):
         return Effects(comparison, reference, margin)
     return None
 

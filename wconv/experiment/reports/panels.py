@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
+
+if TYPE_CHECKING:  # a page cuts panels apart without PyTorch
+    from torch import Tensor
 
 DIFFERENCE_GAIN = 5  # of a difference, which is grey where there is none
 GAP = 4  # pixels
 
 
-def make_panel(images: Mapping[str, Tensor], errors_below: bool = False, scale: int = 1) -> Image.Image:
+def make_panel(images: Mapping[str, "Tensor"], errors_below: bool = False, scale: int = 1) -> Image.Image:
     """Set images (1, C, H, W) of one size in a row.
 
     Args:
@@ -25,8 +28,8 @@ def make_panel(images: Mapping[str, Tensor], errors_below: bool = False, scale: 
     if errors_below:
         rows.append([difference(image, clean) for image in rows[0]])
     height, width = (length * scale for length in clean.shape[-2:])
-    size = max(9, min(18, width // 12))
-    font, head = ImageFont.load_default(size), int(2.8 * size)
+    size, head = _title_size(width)
+    font = ImageFont.load_default(size)
     panel = Image.new("RGB", (len(images) * (width + GAP) - GAP, head + len(rows) * (height + GAP) - GAP), "white")
     draw = ImageDraw.Draw(panel)
     for column, title in enumerate(images):
@@ -39,7 +42,26 @@ def make_panel(images: Mapping[str, Tensor], errors_below: bool = False, scale: 
     return panel
 
 
-def difference(image: Tensor, clean: Tensor) -> Tensor:
+def split_panel(panel: Image.Image, count: int) -> list[Image.Image]:
+    """Cut the images out of a panel of one row that `make_panel` has made.
+
+    Args:
+        panel: of any scale.
+        count: how many images are in it.
+
+    Raises:
+        ValueError: it is of a size that no such panel has.
+    """
+    width, rest = divmod(panel.width + GAP, count)
+    width -= GAP
+    head = _title_size(width)[1]
+    if rest or width < 1 or panel.height <= head:
+        raise ValueError(f"no panel of {count} images is of {panel.width}x{panel.height} pixels")
+    lefts = [column * (width + GAP) for column in range(count)]
+    return [panel.crop((left, head, left + width, panel.height)) for left in lefts]
+
+
+def difference(image: "Tensor", clean: "Tensor") -> "Tensor":
     """Return the error that is left in an image, enlarged, around middle grey."""
     return 0.5 + DIFFERENCE_GAIN * (image - clean)
 
@@ -51,12 +73,18 @@ def encode_png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def _title_size(width: int) -> tuple[int, int]:
+    """Return the size of the font of titles, and the height that two lines take, in pixels, for images of a width."""
+    size = max(9, min(18, width // 12))
+    return size, int(2.8 * size)
+
+
 def _broken(title: str) -> str:
     """Put the last two words of a title, a PSNR and its unit, on a line of their own."""
     words = title.split(" ")
     return f"{' '.join(words[:-2])}\n{' '.join(words[-2:])}"
 
 
-def _pixels(image: Tensor) -> NDArray[np.uint8]:
+def _pixels(image: "Tensor") -> NDArray[np.uint8]:
     pixels = (image[0].float().clamp(0, 1) * 255).round().byte().cpu().permute(1, 2, 0).numpy()
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels

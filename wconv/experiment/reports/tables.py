@@ -17,9 +17,9 @@ COSTS = {"seconds": "time (s)", "peak_memory_mb": "memory (MB)", "parameters": "
 
 def to_markdown(comparison: Comparison, effects: Effects | None = None) -> str:
     """Return the table for readers, what it rests on, and below it what it says: a sentence a row."""
-    parts = [_markdown(*_results(comparison)), _list(notes(comparison))]
+    parts = [_markdown(*results(comparison)), _list(notes(comparison))]
     if effects:
-        table, left = _differences(effects)
+        table, left = differences(effects)
         if len(table):
             parts += [_markdown(table, left), _list(_about(effects))]
         parts += [f"{escape_markdown(effects.title)}:", _list([effect.sentence for effect in effects.rows])]
@@ -28,7 +28,7 @@ def to_markdown(comparison: Comparison, effects: Effects | None = None) -> str:
 
 def to_latex(comparison: Comparison, effects: Effects | None = None) -> str:
     """Return the tables for a paper, which loads booktabs: the results, and below them the differences."""
-    tables = [_results(comparison), *([_differences(effects)] if effects else [])]
+    tables = [results(comparison), *([differences(effects)] if effects else [])]
     return "\n\n".join(_latex(table, left) for table, left in tables if len(table)) + "\n"
 
 
@@ -38,7 +38,7 @@ def to_csv(comparison: Comparison, effects: Effects | None = None) -> str:
     return raw.map(escape_spreadsheet_formula).rename(columns=escape_spreadsheet_formula).to_csv(index=False)
 
 
-def _results(comparison: Comparison) -> tuple[pd.DataFrame, int]:
+def results(comparison: Comparison) -> tuple[pd.DataFrame, int]:
     """Return the cells of the table as text, and how many columns say what a row is."""
     raw = comparison.table
     keys = list(raw.columns[: list(raw.columns).index("n")])
@@ -54,7 +54,7 @@ def _results(comparison: Comparison) -> tuple[pd.DataFrame, int]:
     return shown, len(keys)
 
 
-def _differences(effects: Effects) -> tuple[pd.DataFrame, int]:
+def differences(effects: Effects) -> tuple[pd.DataFrame, int]:
     """Return the numbers of the rows that were compared, as text, and how many columns say what a row is."""
     raw = effects.table
     raw = raw[raw["pairs"] > 0]

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wconv.experiment.common.directory_keys import is_directory_key
+from wconv.experiment.common.checkout import ROOT
+from wconv.experiment.common.path_keys import is_directory_key
 
 # Where things lie and how they are shown; none of it changes a result.
 NEUTRAL_GROUPS = ("paths", "force", "logger", "callbacks", "cluster", "resources", "hydra")
@@ -23,9 +24,15 @@ NEUTRAL_TRAINER = (
     "inference_mode",
     "limit_predict_batches",
     "log_every_n_steps",
+    "profile",
     "profiler",
     "strategy",
 )
+
+
+def model_name(model: Mapping[str, Any]) -> str:
+    """Return what a model is called in folders and tables: one of a library with that, as in "torchvision_resnet18"."""
+    return "_".join(str(model[key]) for key in ("library", "name") if model.get(key))
 
 
 def relevant_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +88,7 @@ def without_neutral(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _digest(path: str) -> str:
     try:
-        with Path(path).expanduser().open("rb") as file:
+        with (ROOT / Path(path).expanduser()).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ValueError(

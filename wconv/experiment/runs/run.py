@@ -12,10 +12,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from wconv.experiment.common.checkout import relative_paths
 from wconv.experiment.common.exceptions import ConfigError, Diverged, Interrupted, RunError
 from wconv.experiment.common.failures import log_failure
 from wconv.experiment.common.files import remove_temporary_files, write_atomically
-from wconv.experiment.runs.identity import identity, run_hash
+from wconv.experiment.runs.identity import identity, model_name, run_hash
 from wconv.experiment.runs.lock import LOCK, acquire_lock
 from wconv.experiment.runs.provenance import provenance
 from wconv.experiment.runs.run_files import check_folder, read_results_unverified, sealed_config, sealed_results
@@ -34,8 +35,10 @@ class Run:
         self.config = config
         self.data = data
         self.facts: dict[str, Any] = {}  # of its network, for results.json, whatever becomes of the run
-        self.hash = run_hash(identity(self.resolved_config, data))
-        name = f"{config.model.name}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
+        what = identity(self.resolved_config, data)
+        self.hash = run_hash(what)
+        self.checkpoint: str | None = what["config"].get("model", {}).get("checkpoint")  # digest of its contents
+        name = f"{model_name(config.model)}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
         self.directory: Path = output_dir / config.task.name / name
         self.checkpoints: Path = self.directory / "checkpoints"
         if os.path.isdir(self.directory):  # Path.is_dir raises where a folder may not be entered
@@ -81,13 +84,14 @@ class Run:
         content = {
             "status": status,
             "task": config.task.name,
-            "model": config.model.name,
+            "model": model_name(config.model),
             "conv": config.conv.name,
             "density": density,
             "init": config.init.name,
             "seed": config.seed,
             "config_hash": self.hash,
             "data": self.data,
+            **({"checkpoint": self.checkpoint} if self.checkpoint else {}),
             **self.facts,
             **more,
             **provenance(),
@@ -135,7 +139,7 @@ class Run:
             log.unlink(missing_ok=True)
         for folder in (self.directory, self.checkpoints, self.directory / "images"):
             remove_temporary_files(folder)
-        self._write("config.yaml", sealed_config(OmegaConf.to_yaml(self.config, resolve=True)))
+        self._write("config.yaml", sealed_config(OmegaConf.to_yaml(relative_paths(self.config), resolve=True)))
         self.write_results("running", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
 
     @contextmanager

@@ -14,6 +14,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.metrics import not_finite
+from wconv.experiment.common.path_keys import CHECKPOINT
 from wconv.experiment.runs.arm_styles import PARTS, arm_name
 from wconv.experiment.runs.identity import relevant_settings, without_neutral
 from wconv.experiment.runs.run_files import check_folder, read_config, read_results
@@ -64,20 +65,25 @@ class SavedRun:
 
 
 def find_runs(paths: Iterable[Path]) -> list[SavedRun]:
-    """Read the runs in and below some folders, each once.
+    """Read the runs in and below some folders, each once; a folder without any is one of status "empty".
 
     Raises:
-        ValueError: there is no run in one of them.
+        ValueError: there is no run in any of them, or one is no folder.
     """
     runs: dict[Path, SavedRun] = {}
+    empty = []
     for path in paths:
         folders = sorted(_run_folders(path.parent if path.name == "results.json" else path))
+        if not folders and not path.is_dir():
+            raise ValueError(f"no run in {path}: it is no folder; name a run folder, or a folder of runs")
         if not folders:
-            kind = "holds no results.json, at no depth" if path.is_dir() else "is no folder"
-            raise ValueError(f"no run in {path}: it {kind}; name a run folder, or a folder of runs")
+            empty.append(SavedRun(path, "empty", "it holds no results.json, at no depth"))
         for folder in folders:
             runs.setdefault(folder.resolve(), read_run(folder))
-    return list(runs.values())
+    if not runs and empty:
+        first = empty[0]
+        raise ValueError(f"no run in {first.folder}: {first.reason}; name a run folder, or a folder of runs")
+    return [*runs.values(), *empty]
 
 
 def _run_folders(start: Path) -> Iterator[Path]:
@@ -104,12 +110,15 @@ def read_run(folder: Path) -> SavedRun:
         if status != "completed" and not has_diverged:
             return SavedRun(folder, status, reason)
         config = _read("config.yaml", read_config, folder)
-        arm = arm_name({**config["conv"], "name": results["conv"]})
+        conv = config["conv"] if isinstance(config.get("conv"), dict) else {}
+        arm = arm_name(conv | {"name": results["conv"]})
         densities = _densities(results["layers"], {} if arm == "standard" else results["density"] or {})
         features = {"density": "; ".join(map(format_density, densities)) or "-"}
         features |= _features(config) | {"parameters": int(results["parameters"])}
         if "data" in results:  # the folders are left out above: they do not say which images lie in them
             features["data"] = sha256(json.dumps(results["data"], sort_keys=True).encode()).hexdigest()[:8]
+        if "checkpoint" in results:  # likewise: its path does not say which weights it holds
+            features[CHECKPOINT] = str(results["checkpoint"])[:8]
         features["device"] = "cpu" if str(results.get("device", "cpu")).startswith("cpu") else "gpu"
         features |= {key: str(results[key]) for key in ("model", "init")} | {"conv": arm}
         measured = {"train/loss": None} if has_diverged else results["metrics"]
@@ -130,20 +139,21 @@ def _features(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what can change a result but the seed, by dotted key, each group by its name."""
     settings = relevant_settings(config)
     settings.pop("seed", None)  # what a group averages over
+    if isinstance(settings.get("model"), dict):
+        settings["model"].pop("library", None)  # a part of the name of the model
     if isinstance(settings.get("conv"), dict):
         for key in ("density", *PARTS):  # shown as that of the layers, and in the name of the arm
             settings["conv"].pop(key, None)
     return {
         key.removesuffix(".name"): value if isinstance(value, str | int | float) else json.dumps(value)
-        for key, value in _flat(settings)
+        for key, value in _by_dotted_key(settings)
     }
 
 
-def _flat(settings: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield values by dotted key."""
+def _by_dotted_key(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{above}{key}.")
+        if isinstance(value, dict) and value:
+            yield from _by_dotted_key(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
 

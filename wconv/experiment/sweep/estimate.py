@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from wconv.experiment.common.directory_keys import is_directory_key
+from wconv.experiment.common.path_keys import is_directory_key
 from wconv.experiment.runs.run_files import read_config, read_results
 from wconv.experiment.sweep.manifest import Row, Sweep
 from wconv.experiment.sweep.slurm.commands import parse_time_limit
@@ -64,11 +63,11 @@ def workload(config: Mapping[str, Any]) -> str:
     return json.dumps([dict(config["model"]), data, trainer, execution], sort_keys=True)
 
 
-def cores(sweep: Sweep) -> int:
-    """Return what a run is billed, in cores."""
+def cores(sweep: Sweep) -> float:
+    """Return what a run is billed, in cores; runs that share a GPU share what it costs."""
     cluster, resources = sweep.settings.cluster, sweep.settings.resources
     each = max(int(resources["cpus"]), int(resources["gpus"]) * int(cluster["cores_per_gpu"]))
-    return each * sweep.settings.processes * sweep.settings.nodes
+    return each * sweep.settings.processes * sweep.settings.nodes / sweep.settings.runs_per_gpu
 
 
 def estimates(sweep: Sweep, work: list[tuple[str, list[Row]]], output_dirs: list[Path]) -> list[Estimate]:
@@ -106,7 +105,7 @@ def _finished(sweep: Sweep, models: set[str], output_dirs: list[Path]) -> Iterat
             if seen.get(model, SAMPLE) < SAMPLE:
                 seen[model] += 1
                 yield workload(read_config(path.parent)), device, content["seconds"] / epochs / 3600
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OmegaConfBaseException, YAMLError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, YAMLError):
             continue
 
 

@@ -17,11 +17,13 @@ from wconv.experiment.common.checkout import CONFIG_NAME, resolve_paths
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
 from wconv.experiment.common.value_rules import check_values
+from wconv.experiment.runs.identity import model_name
 from wconv.experiment.runs.run import Run
 from wconv.experiment.sweep.estimate import workload
 from wconv.experiment.sweep.manifest import SHARED_KEYS, UNKNOWN, Row, Settings
 from wconv.experiment.tasks.build_task import check_compatibility
 from wconv.experiment.tasks.instantiate import instantiate_group
+from wconv.experiment.tasks.network import check_library_model
 
 
 def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) -> tuple[list[Row], Settings]:
@@ -44,6 +46,7 @@ def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) ->
     found: list[tuple[Path, Row] | None] = [None] * len(lines)
     shared: dict[str, Settings] = {}
     fingerprints: dict[str, dict[str, Any]] = {}
+    tried = set[str]()
     with initialize_config_dir(str(configs), version_base="1.3"), configuration_errors():
         for choices, numbers in _by_choices(lines, configs).items():
             base = _composed(list(choices), configs)
@@ -66,12 +69,15 @@ def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) ->
                     check_values(config)
                     settings = _settings(config)
                     shared.setdefault(json.dumps(settings.values, sort_keys=True), settings)
+                if "library" in config.model and (network := str((config.model, config.conv))) not in tried:
+                    check_library_model(config)
+                    tried.add(network)
                 data = _data(config, root, fingerprints, without_data)
                 directory = Run(config, data, Path(config.paths.output_dir)).directory
                 shown = directory
                 if UNKNOWN in data:
                     shown = directory.with_name(f"{directory.name[:-8]}{UNKNOWN}")
-                row = Row(shown, config.model.name, config.trainer.max_epochs, shlex.join(lines[number]))
+                row = Row(shown, model_name(config.model), config.trainer.max_epochs, shlex.join(lines[number]))
                 found[number] = directory, row
     if len(shared) > 1:
         kinds = [settings.values for settings in shared.values()]

@@ -13,8 +13,13 @@ from torch import nn
 
 import wconv
 from wconv.density import axis_coefficients
+from wconv.modules import Weighted
 
 Densities = Mapping[str, Sequence[float] | None]
+
+
+class NothingConverted(UserWarning):
+    """An arm leaves every convolution of a network as it is."""
 
 
 def standard(model: nn.Module) -> nn.Module:
@@ -60,6 +65,17 @@ def converted(model: nn.Module, density: Densities, trainable: bool | Literal["s
     present = kernel_sizes(model)
     chosen: dict[int | tuple[int, ...], Any] = {size: taps for size, taps in by_size.items() if size in present}
     if chosen:
-        return wconv.convert(model, chosen, trainable=trainable)
-    warnings.warn("no kernel of this model has a density (conv.density), so it stays standard", stacklevel=3)
+        wconv.convert(model, chosen, trainable=trainable, subclasses=_subclasses(model))
+    if wconv.is_folded(model):
+        message = "no kernel of this model has a density (conv.density), so it stays standard"
+        warnings.warn(message, NothingConverted, stacklevel=3)
     return model
+
+
+def _subclasses(model: nn.Module) -> Mapping[type[nn.Module], type[Weighted]]:
+    """Return the weighted classes for the convolutions of timm, where a network has any of its layers."""
+    if not any(type(module).__module__.startswith("timm.") for module in model.modules()):
+        return {}
+    from wconv.timm_layers import SUBCLASSES  # here, because timm need not be installed
+
+    return SUBCLASSES

@@ -4,7 +4,7 @@ import inspect
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
-from hydra.utils import get_class
+from hydra.utils import get_class, get_object
 from omegaconf import DictConfig
 from torch import nn
 
@@ -14,6 +14,7 @@ from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.text import one_line
 from wconv.experiment.tasks.density_recipe import DensityRecipe
 from wconv.experiment.tasks.instantiate import instantiate_group
+from wconv.experiment.tasks.network import check_library_model
 from wconv.experiment.tasks.task import Task
 
 
@@ -24,8 +25,8 @@ def check_compatibility(config: DictConfig) -> None:
         ConfigError: they do not, and what does.
     """
     data: Any = get_class(config.datamodule._target_)
-    task, model = config.task.name, config.model.name
-    parameters = inspect.signature(get_class(config.model._target_)).parameters.values()
+    task, model = config.task.name, config.model.get("library", config.model.name)
+    parameters = inspect.signature(get_object(config.model._target_)).parameters.values()
     needed = "num_classes" if task == "classification" else "channels"
     if not any(one.name == needed or one.kind == one.VAR_KEYWORD for one in parameters):
         raise ConfigError(f"model={model} does not go with task={task}; the model brings its task along: drop task=")
@@ -35,6 +36,8 @@ def check_compatibility(config: DictConfig) -> None:
             f"datamodule={config.datamodule.name} is for {data.task}, and model={model} for {task}; "
             f"choose datamodule={', '.join(others)} or {last}"
         )
+    if "library" in config.model:
+        check_library_model(config)
 
 
 def _data_sets_of(task: str) -> list[str]:

@@ -1,44 +1,18 @@
 """The classification task: what is minimised and what is measured."""
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
 
 from wconv.experiment.common.metrics import TASKS
 from wconv.experiment.tasks.density_recipe import DensityRecipe
+from wconv.experiment.tasks.pass_metrics import ClassificationMetrics
 from wconv.experiment.tasks.task import Task
 
 Batch = tuple[Tensor, Tensor]
-
-
-class ClassificationMetrics(nn.Module):
-    """Cross-entropy, top-1 and (with more than 5 classes) top-5 accuracy over all images of a pass."""
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        tops = {"acc": 1, "acc_top5": 5} if num_classes > 5 else {"acc": 1}
-        self.accuracies = MetricCollection(
-            {name: MulticlassAccuracy(num_classes, top_k=top, average="micro") for name, top in tops.items()}
-        )
-        self.loss = MeanMetric(nan_strategy=math.nan)  # by default a NaN is left out, and a diverged run looks sound
-
-    def update(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
-        """Add a batch: logits (N, classes), labels (N,), mean loss."""
-        self.accuracies.update(logits.detach(), labels)
-        self.loss.update(loss.detach(), weight=len(labels))
-
-    def compute_and_reset(self, prefix: str) -> dict[str, Tensor]:
-        """Return the scores of the pass, named `prefix/acc` and so on, and start a new one."""
-        scores = {**self.accuracies.compute(), "loss": self.loss.compute()}
-        self.accuracies.reset()
-        self.loss.reset()
-        return {f"{prefix}/{name}": value for name, value in scores.items()}
 
 
 class Classification(Task):

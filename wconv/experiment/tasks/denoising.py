@@ -1,23 +1,25 @@
 """The denoising task: what is minimised and what is measured."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric
 
 from wconv.experiment.common.metrics import TASKS
 from wconv.experiment.tasks.density_recipe import DensityRecipe
 from wconv.experiment.tasks.image_quality import psnr, ssim
+from wconv.experiment.tasks.network import inference_copy
 from wconv.experiment.tasks.noise import GaussianNoise
+from wconv.experiment.tasks.pass_metrics import MeanLoss
 from wconv.experiment.tasks.task import Task
 from wconv.experiment.tasks.tiles import denoise_tiled
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": F.l1_loss,
@@ -71,9 +73,9 @@ class Denoising(Task):
         self.loss = LOSSES[loss]
         self.test_seed = test_seed
         self.max_pixels = max_pixels
-        self.train_loss = MeanMetric(nan_strategy=math.nan)
+        self.train_loss = MeanLoss()
         self.rows: list[dict[str, Any]] = []
-        self.images = pd.DataFrame()
+        self.images: pd.DataFrame  # what the last pass over whole images measured, a row each
 
     @property
     def definitions(self) -> Mapping[str, str]:
@@ -91,17 +93,21 @@ class Denoising(Task):
         clean: Tensor = batch.clean
         noisy = self.noise.add_training_noise(clean, self.seed, self.current_epoch, batch_idx, self.global_rank)
         loss = self.loss(self.model(noisy), clean)
-        self.train_loss.update(loss.detach(), weight=len(clean))
+        self.train_loss.update(loss, len(clean))
         return loss
+
+    def on_test_start(self) -> None:
+        """Put densities and batch normalisations into the kernels; no network is trained any more."""
+        self.test_network = (inference_copy(self.model),)  # in a tuple: it is no part of what is saved
 
     def validation_step(self, frame: Any, batch_idx: int) -> None:
         """Denoise a held-out image."""
-        _, denoised, _ = self._denoise(frame)
+        _, denoised, _ = self._denoise(self.model, frame)
         self.rows.append({"set": frame.set_name, "position": frame.position, "psnr": psnr(denoised, frame.clean)})
 
     def test_step(self, frame: Any, batch_idx: int) -> Mapping[str, Tensor]:
         """Denoise a test image; return it noisy and denoised."""
-        noisy, denoised, approximate = self._denoise(frame)
+        noisy, denoised, approximate = self._denoise(self.test_network[0], frame)
         self.rows.append(
             {
                 "set": frame.set_name,
@@ -130,13 +136,15 @@ class Denoising(Task):
         """Log the means over the images: of all, and of each set where there are several."""
         self.log_dict(self._scores("test"))
 
-    def _denoise(self, frame: Any) -> tuple[Tensor, Tensor, bool]:
+    def _denoise(self, model: nn.Module, frame: Any) -> tuple[Tensor, Tensor, bool]:
         noisy = self.noise.add_test_noise(frame.clean, self.test_seed, frame.position)
-        denoised, approximate = denoise_tiled(self.model, noisy, self.max_pixels)
+        denoised, approximate = denoise_tiled(model, noisy, self.max_pixels)
         return noisy, denoised.float().clamp(0, 1), approximate
 
     def _scores(self, prefix: str) -> dict[str, Tensor]:
         """Gather the images of all processes into `images`, in order, and return their means."""
+        import pandas as pd  # here: a run trains before it needs it
+
         gathered: list[Any] = [self.rows]
         if self.trainer.world_size > 1:
             gathered = [None] * self.trainer.world_size

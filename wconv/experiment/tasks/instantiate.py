@@ -11,7 +11,9 @@ from wconv.experiment.common.text import one_line
 
 
 def instantiate_group(group: DictConfig, **more: Any) -> Any:
-    """Instantiate what a group of the configuration names; its `name` is for people.
+    """Instantiate what a group of the configuration names.
+
+    Its `name`, and the `library` of a model, are for people; a callable that takes a `name` gets it.
 
     Args:
         group: with `_target_`, perhaps `_partial_`, and the arguments.
@@ -23,12 +25,15 @@ def instantiate_group(group: DictConfig, **more: Any) -> Any:
     """
     arguments = OmegaConf.to_container(group, resolve=True)
     assert isinstance(arguments, dict)
-    arguments.pop("name", None)
+    name = arguments.pop("name", None)
+    arguments.pop("library", None)
     target = arguments["_target_"]
     try:
         signature = inspect.signature(get_object(target))
     except Exception as error:  # whatever the import of a module raises
         raise ConfigError(f"_target_={target} cannot be imported ({one_line(error)[:300]})") from error
+    if "name" in signature.parameters:
+        arguments["name"] = name
     bind = signature.bind_partial if arguments.get("_partial_") else signature.bind
     given = {str(key): value for key, value in arguments.items() if key not in ("_target_", "_partial_")}
     try:

@@ -3,22 +3,25 @@
 import copy
 import inspect
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
 
 import wconv
+from wconv.experiment.common.checkout import ROOT
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.text import one_line
+from wconv.experiment.tasks.arms import NothingConverted
 from wconv.experiment.tasks.instantiate import instantiate_group
-from wconv.experiment.tasks.weights_file import check_plain, find_state_dict, read_weights
+from wconv.experiment.tasks.weights_file import find_weights
 
 
 def build_model(config: DictConfig, **data_arguments: Any) -> nn.Module:
@@ -39,8 +42,29 @@ def build_model(config: DictConfig, **data_arguments: Any) -> nn.Module:
         model: nn.Module = instantiate_group(config.model, **data_arguments)
         instantiate_group(config.init)(model)
     if checkpoint := config.model.get("checkpoint"):
-        _start_from(Path(checkpoint).expanduser(), model)
+        _start_from(ROOT / Path(checkpoint).expanduser(), model)
     return apply_arm(model, config.conv)
+
+
+def check_library_model(config: DictConfig) -> None:
+    """Try, in shapes alone, whether a model of a library is there and the chosen arm changes any of its convolutions.
+
+    Raises:
+        ConfigError: the arm leaves all as they are, and such a run would have the wrong name.
+        InstantiationException: of Hydra, for a name or a value that the library lacks.
+    """
+    with torch.device("meta"):
+        model: nn.Module = instantiate_group(config.model, num_classes=2, in_channels=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are for whoever builds the model to train it
+        warnings.simplefilter("error", NothingConverted)
+        try:
+            apply_arm(model, config.conv)
+        except NothingConverted as error:
+            raise ConfigError(
+                f"conv={config.conv.name} changes nothing in model.name={config.model.name}: it has no convolution of "
+                "a kernel size in conv.density; choose conv=standard, another density, or another model"
+            ) from error
 
 
 def _start_from(path: Path, model: Any) -> None:
@@ -51,14 +75,7 @@ def _start_from(path: Path, model: Any) -> None:
     """
     key = f"model.checkpoint={path}"
     try:
-        content = read_weights(path)
-    except Exception as error:  # whatever PyTorch makes of a file that is something else
-        raise ConfigError(f"{key} cannot be read as a file of weights ({one_line(error)[:200]})") from error
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"{key} holds a {type(content).__name__}, and not the weights by their names")
-    try:
-        check_plain(content)
-        classes = model.load_published(find_state_dict(content)[1])
+        classes = model.load_published(find_weights(path)[1])
     except ValueError as error:
         raise ConfigError(f"{key}: {error}") from error
     if classes != model.classifier.out_features:
@@ -88,6 +105,22 @@ def plain_copy(model: nn.Module) -> nn.Module:
     return wconv.fold(copy.deepcopy(model))
 
 
+def inference_copy(model: nn.Module) -> nn.Module:
+    """Return a copy of a network that computes the same, up to rounding, in less time, and cannot be trained.
+
+    Densities and batch normalisations are in the kernels, which are in channels_last.
+    """
+    quick = plain_copy(model).eval()
+    for module in quick.modules():
+        if isinstance(module, nn.Sequential):
+            for first, second in pairwise(list(module._modules)):
+                conv, norm = module._modules[first], module._modules[second]
+                if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
+                    setattr(module, first, fuse_conv_bn_eval(conv, norm))
+                    setattr(module, second, nn.Identity())
+    return quick.to(memory_format=torch.channels_last)
+
+
 def describe(model: nn.Module) -> dict[str, Any]:
     """Return the number of parameters and the layers with their densities, for results.json."""
     return {
@@ -96,20 +129,39 @@ def describe(model: nn.Module) -> dict[str, Any]:
     }
 
 
-def count_macs(model: nn.Module, channels: int, image_size: int) -> int:
-    """Return the multiply-accumulates of one image.
+def check_output(output: Any) -> None:
+    """Refuse what a loss cannot take.
 
     Raises:
-        ConfigError: the model cannot take images of this size.
+        ConfigError: it is not one tensor.
+    """
+    if not isinstance(output, Tensor):
+        kind = type(output).__name__
+        raise ConfigError(f"the model returns a {kind}, and a training takes one tensor; choose another model")
+
+
+def count_macs(model: nn.Module, channels: int, image_size: int, stem: str | None = None) -> int:
+    """Return the multiply-accumulates of one image.
+
+    Args:
+        model: the network.
+        channels: of the image.
+        image_size: its height and width in pixels.
+        stem: `model.stem`, of a model of a library.
+
+    Raises:
+        ConfigError: the model cannot take images of this size, or returns more than one tensor.
     """
     training = model.training
     model.eval()
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            model(torch.zeros(1, channels, image_size, image_size))
-    except RuntimeError as error:
+            output = model(torch.zeros(1, channels, image_size, image_size))
+    except (RuntimeError, AssertionError, ValueError) as error:  # of PyTorch, and of networks for one size
+        advice = "; choose model.stem=original, another model or images of another size" if stem == "small" else ""
         raise ConfigError(
-            f"the model cannot take images of {image_size}x{image_size} pixels: {str(error).splitlines()[0]}"
+            f"the model cannot take images of {image_size}x{image_size} pixels: {one_line(error)[:200]}{advice}"
         ) from error
+    check_output(output)
     model.train(training)
     return int(counter.get_total_flops()) // 2

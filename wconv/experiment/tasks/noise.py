@@ -31,13 +31,13 @@ class GaussianNoise:
         generator = seeded_generator("noise", *key, device=clean.device)
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
         part = torch.rand(len(clean), 1, 1, 1, generator=generator, device=clean.device)
-        return self._add(clean, noise * (self.low + (self.high - self.low) * part))
+        return self._add(clean, noise.mul_(self.low + (self.high - self.low) * part))
 
     def add_test_noise(self, clean: Tensor, test_seed: int, position: int) -> Tensor:
         """Return an image (1, C, H, W) with the noise of its position in its set, the same for every model."""
         noise = torch.randn(clean.shape, generator=seeded_generator("test noise", test_seed, position))
-        return self._add(clean, (noise * self.level).to(clean.device))
+        return self._add(clean, noise.mul_(self.level).to(clean.device))
 
     def _add(self, clean: Tensor, noise: Tensor) -> Tensor:
-        noisy = clean + noise / 255
-        return noisy.clamp(0, 1) if self.clip else noisy
+        noisy = noise.div_(255).add_(clean)  # in place: noise was drawn for this alone
+        return noisy.clamp_(0, 1) if self.clip else noisy

@@ -1,11 +1,14 @@
 """Progress as plain lines, for logs; on a terminal Lightning's rich bar shows it."""
 
+import math
 import sys
 import time
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
+
+LONG = 2 * 3600  # seconds; of a run that takes longer, it is said what would make it quicker
 
 
 def progress_bar(every_seconds: float) -> ProgressBar:
@@ -14,7 +17,7 @@ def progress_bar(every_seconds: float) -> ProgressBar:
 
 
 class PlainProgress(ProgressBar):
-    """Print a line after every epoch, and one every so often inside long ones.
+    """Print a line after every epoch, and one every so often inside long ones; they end with the time left.
 
     Args:
         every_seconds: least time between two lines inside an epoch.
@@ -25,12 +28,32 @@ class PlainProgress(ProgressBar):
         self.every_seconds = every_seconds
         self.last_line = time.monotonic()
         self.shown = True
+        self.steps = math.inf
+        self.long_run_said = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock that the time left follows from."""
+        self.start, self.first_step = time.monotonic(), trainer.global_step
+        self.steps = trainer.estimated_stepping_batches
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """Print how far the epoch is."""
         if time.monotonic() - self.last_line >= self.every_seconds:
             batch = trainer.fit_loop.epoch_loop.batch_idx + 1
             self._print(trainer, f"batch {batch}/{self.total_train_batches}")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """After the first epoch, say that the run is a long one, and what would make it quicker."""
+        if self.long_run_said or not self.shown:
+            return
+        self.long_run_said = True
+        if (seconds := self._seconds_left(trainer)) > LONG:
+            ways = {
+                "fast=true, which is another run": trainer.precision == "32-true",
+                "a GPU": trainer.strategy.root_device.type == "cpu",
+            }
+            quicker = " or ".join(way for way, is_open in ways.items() if is_open)
+            print(f"this run takes {_text(seconds)} more" + (f"; quicker: {quicker}" if quicker else ""), flush=True)
 
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -49,7 +72,16 @@ class PlainProgress(ProgressBar):
     def _print(self, trainer: pl.Trainer, text: str) -> None:
         self.last_line = time.monotonic()
         if self.shown:
-            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
+            seconds = self._seconds_left(trainer)
+            left = f"  {_text(seconds)} left" if seconds else ""
+            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}{left}", flush=True)
+
+    def _seconds_left(self, trainer: pl.Trainer) -> float:
+        """Return how long the training will take from now on, validation included; 0 where nothing tells it."""
+        steps = self.steps - trainer.global_step
+        if not math.isfinite(steps) or trainer.global_step == self.first_step:
+            return 0.0
+        return (time.monotonic() - self.start) / (trainer.global_step - self.first_step) * steps
 
     def disable(self) -> None:
         """Print no more; Lightning calls it on all processes but the first."""
@@ -58,3 +90,10 @@ class PlainProgress(ProgressBar):
     def enable(self) -> None:
         """Print again."""
         self.shown = True
+
+
+def _text(seconds: float) -> str:
+    """Write a duration as one says it."""
+    if seconds < 60:
+        return f"{math.ceil(seconds)} s"
+    return f"{math.ceil(seconds / 60)} min" if seconds < LONG else f"{seconds / 3600:.1f} h"

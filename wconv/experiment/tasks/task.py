@@ -67,7 +67,7 @@ class Task(pl.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Note the learning rate of the step."""
         # What this step takes: at the end of an epoch the schedule is a step ahead, at the end of a run beyond its end.
-        self.rate = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.rate: float = self.trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the metrics of an unfinished epoch have summed up so far, in every process."""
@@ -90,7 +90,7 @@ class Task(pl.LightningModule):
     def _metrics(self) -> dict[str, Metric]:
         return {name: module for name, module in self.named_modules() if isinstance(module, Metric)}
 
-    def log_epoch(self, scores: Mapping[str, Tensor]) -> None:
+    def log_epoch(self, scores: Mapping[str, Tensor | float]) -> None:
         """Log training and validation together: one row an epoch, written before the checkpoint is."""
         for name, value in ({"lr": self.rate} | dict(scores) | trained_densities(self.model)).items():
             self.log(name, value, prog_bar=name == self.monitor)

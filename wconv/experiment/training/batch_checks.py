@@ -8,6 +8,7 @@ from torch import nn
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.tasks.instantiate import instantiate_group
+from wconv.experiment.tasks.network import check_output
 
 NO_VARIANCE = "more than 1 value per channel"  # PyTorch's words
 
@@ -25,7 +26,8 @@ def check(config: DictConfig, data: Any, world_size: int) -> None:
     """
     training, held_out, test = data.train_dataloader(), data.val_dataloader(), data.test_dataloader()
     _check_shares(world_size, training.sampler.batch_size, len(held_out.dataset), len(test.dataset))
-    _check_limits(config.trainer, {"train": len(training), "val": len(held_out), "test": len(test)})
+    shares = {"val": _fewest_batches(held_out, world_size), "test": _fewest_batches(test, world_size)}
+    _check_limits(config.trainer, {"train": len(training), **shares}, world_size)
     _check_batch_norm(config, data, training.sampler.batch_size // (1 if config.trainer.sync_batchnorm else world_size))
 
 
@@ -40,13 +42,26 @@ def _check_shares(world_size: int, batch: int, held_out: int, test: int) -> None
             )
 
 
-def _check_limits(trainer: DictConfig, batches: dict[str, int]) -> None:
-    """See that no limit leaves a part of a batch, and that a validation is not due behind the end of the epoch."""
+def _fewest_batches(whole: Any, world_size: int) -> int:
+    """Return how many batches of a loader the process with the fewest gets."""
+    batch = getattr(whole.sampler, "batch_size", world_size)  # whole images to denoise come one at a time
+    return -(-(len(whole.dataset) // world_size) // max(1, batch // world_size))
+
+
+def _check_limits(trainer: DictConfig, batches: dict[str, int], world_size: int) -> None:
+    """See that no limit leaves a part of a batch, and that a validation is not due behind the end of the epoch.
+
+    Args:
+        trainer: its configuration.
+        batches: of each part, in the process that has the fewest.
+        world_size: number of processes.
+    """
     for part, count in batches.items():
         limit = trainer[f"limit_{part}_batches"]
         if isinstance(limit, float) and limit > 0 and int(limit * count) == 0:
             raise ConfigError(
-                f"trainer.limit_{part}_batches={limit:g} of {count} batch{'es' * (count > 1)} is less than one; "
+                f"trainer.limit_{part}_batches={limit:g} of {count} batch{'es' * (count > 1)}"
+                f"{' a process' * (world_size > 1)} is less than one; "
                 "write a whole number for a number of batches, or a larger part"
             )
     limit, due = trainer.limit_train_batches, trainer.val_check_interval
@@ -65,10 +80,12 @@ def _check_batch_norm(config: DictConfig, data: Any, images: int) -> None:
         model: nn.Module = instantiate_group(config.model, **data.model_arguments)
         batch = torch.empty(images, data.channels, size, size)
     try:
-        model.train()(batch)
+        output = model.train()(batch)
     except Exception as error:  # all else is told by the first real step
         if NO_VARIANCE in str(error):
             raise ConfigError(
                 f"a training batch of {images} image{'s' * (images > 1)} of {size}x{size} pixels leaves batch norm one "
                 "value a channel, which has no variance; use a larger datamodule.batch_size, or larger images"
             ) from error
+    else:
+        check_output(output)

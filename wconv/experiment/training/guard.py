@@ -12,11 +12,14 @@ from wconv.experiment.common.exceptions import Diverged, Interrupted
 from wconv.experiment.common.signals import install_handlers, stop_signal
 from wconv.experiment.runs.checkpoint_io import LAST
 
+GPU_STEPS = 20  # of a GPU between two looks at its losses; several processes decide no more often
 CONTINUE, SAVE, STOP, FAIL = range(4)  # the worst one of all processes counts
 
 
 class Guard(pl.Callback):
     """Save inside long epochs, stop with a checkpoint on a signal, and end a run whose loss is NaN or infinite.
+
+    On a GPU a loss is looked at some steps later, but before any checkpoint; the step that is named is the same.
 
     Args:
         checkpoints: folder of the checkpoints.
@@ -51,8 +54,11 @@ class Guard(pl.Callback):
     ) -> None:
         """Decide together with the other processes."""
         self.losses.append((trainer.global_step, outputs["loss"].detach()))
-        # A look at this loss would wait for the GPU; that of the batch before is there.
-        decision = FAIL if self._diverged(keep=1) else self._wish()
+        # To read a number off a GPU is to wait until it has done all that it was asked for, the newest step included.
+        reads = trainer.strategy.root_device.type == "cpu" or (batch_idx + 1) % GPU_STEPS == 0
+        if not reads and trainer.world_size > 1:
+            return
+        decision = FAIL if reads and self._diverged(keep=1) else self._wish()
         decision = _most_severe(trainer, decision)
         if decision == FAIL:
             self._fail(trainer)
@@ -92,11 +98,13 @@ class Guard(pl.Callback):
 
     def _diverged(self, keep: int) -> bool:
         """Look at all losses but the newest few; what is left when one of them is not finite starts with it."""
-        while len(self.losses) > keep:
-            if not math.isfinite(self.losses[0][1].item()):
-                return True
-            self.losses.pop(0)
-        return False
+        looked_at = self.losses[: len(self.losses) - keep]
+        if not looked_at:
+            return False
+        finite = torch.stack([loss for _, loss in looked_at]).isfinite().tolist()
+        good = finite.index(False) if False in finite else len(finite)
+        del self.losses[:good]
+        return good < len(finite)
 
     def _fail(self, trainer: pl.Trainer) -> None:
         step = self.losses[0][0] if self.losses else trainer.global_step

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
@@ -45,6 +44,8 @@ class MetricsCSV(Logger):
 
     def restore_rows(self, step: int) -> None:
         """Take over the rows that an earlier process wrote up to a step."""
+        import pandas as pd  # here: a run trains before it needs it
+
         if self.path.exists():
             earlier = read_table(self.path)
             for row in earlier[earlier["step"] <= step].to_dict("records"):
@@ -64,6 +65,8 @@ class MetricsCSV(Logger):
     @rank_zero_only
     def save(self) -> None:
         """Write the file whole, so that no reader sees half a row."""
+        import pandas as pd
+
         if self.rows:
             table = pd.DataFrame([self.rows[step] for step in sorted(self.rows)])
             whole = table.astype({"epoch": int, "step": int})

@@ -19,6 +19,7 @@ from wconv.experiment.training.image_results import PANELS
 BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # as PyTorch calls it on x86 and on ARM
 CHECKPOINTS = 4  # the best, the last, the one before it, and the one that is being written
 TABLES = 2**20  # bytes of metrics, results and curves
+SMALL_IMAGES = 64  # pixels a side
 BYTES_PER_PIXEL = 3 * 4  # of the panel of a test image: clean, noisy, denoised and their difference, in colour
 
 
@@ -34,6 +35,12 @@ def check(config: DictConfig, run: Run, data: Any) -> None:
         ConfigError: something is missing: what, and what to do.
     """
     device = _check_device(config.trainer)
+    if config.model.get("stem") == "small" and data.image_size > SMALL_IMAGES:
+        warnings.warn(
+            f"model.stem=small is for images of up to {SMALL_IMAGES} pixels, and these have {data.image_size}: where "
+            "the network has such a stem, it takes many times the memory and time of model.stem=original",
+            stacklevel=2,
+        )
     with torch.device("meta"):  # counts without taking memory
         model: nn.Module = instantiate_group(config.model, **data.model_arguments)
     weights = _size([*model.parameters(), *model.buffers()])

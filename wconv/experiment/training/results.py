@@ -6,7 +6,6 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from wconv.experiment.common.metrics import round_to_float32, to_json
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.reports.curves import draw_run
 from wconv.experiment.runs.provenance import device_name
 from wconv.experiment.runs.result import Result
 from wconv.experiment.runs.run import Run
@@ -46,6 +45,8 @@ def write_completed_results(run: Run, trainer: pl.Trainer, task: Task) -> None:
 @rank_zero_only
 def draw_curves(run: Run) -> None:
     """Draw the curves of a finished run where there is no figure of them yet."""
+    from wconv.experiment.reports.curves import draw_run  # here: a run that trains draws last of all
+
     figure = run.directory / "images" / "curves.png"
     if not (run.directory / "metrics.csv").exists():  # neither validated nor tested
         return

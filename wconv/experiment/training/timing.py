@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 
@@ -50,6 +49,8 @@ class Timing(pl.Callback):
         """Write the row of the epoch."""
         # Resuming from a checkpoint, Lightning first ends the epoch that the checkpoint was made in.
         if self.images and trainer.is_global_zero:
+            import pandas as pd  # here: a run trains before it needs it
+
             passed = self._passed()
             row = {
                 "epoch": self.epoch,

@@ -1,7 +1,7 @@
 """Train one configuration: data -> model -> conversion -> fit -> test -> results.json."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -26,12 +26,12 @@ from wconv.experiment.training.resume import best_checkpoint, resume_checkpoint
 from wconv.experiment.training.trainer import build_trainer
 
 
-def train(config: DictConfig, typed: Iterable[str] = ()) -> Result:
+def train(config: DictConfig, typed: Sequence[str] = ()) -> Result:
     """Train and test one configuration, or read its result if that is done already.
 
     Args:
         config: the composed configuration, its values checked.
-        typed: the overrides it was composed with, of which those without effect deserve a warning.
+        typed: the overrides it was composed with, which results.json keeps; those without effect deserve a warning.
 
     Raises:
         RunError: the run failed, was stopped, or cannot be; in one sentence.
@@ -50,7 +50,8 @@ def train(config: DictConfig, typed: Iterable[str] = ()) -> Result:
             preflight.check(absolute, run, data)
             model = build_model(config, **data.model_arguments)
             _warn_of_unused_densities(typed, model)
-            run.facts = describe(model) | {"macs": count_macs(model, data.channels, data.image_size)}
+            macs = count_macs(model, data.channels, data.image_size, config.model.get("stem"))
+            run.facts = describe(model) | {"macs": macs, "overrides": list(typed)}
             task = build_task(config, model, **data.task_arguments)
             set_memory_format(config, task)
             files = AtomicCheckpointIO()

@@ -70,13 +70,13 @@ def group_colours(by: Sequence[str]) -> dict[object, object]:
     """
     values: list[list[str]] = []
     colours: dict[object, object] = {}
-    arms = {arm.name: arm.colour for arm in arm_styles.ARMS}
     for key in by:
         folder = CONFIGS / key.removesuffix(".name")
         if not key.endswith(".name") or not folder.is_dir():
             break
-        values.append(list(arms) if key == "conv.name" else sorted(path.stem for path in folder.glob("*.yaml")))
+        values.append(sorted(path.stem for path in folder.glob("*.yaml")))
         if "conv.name" in by[: len(values)]:
+            arms = arm_styles.colours(values[by.index("conv.name")])
             colours |= {ws.GroupPath(*path): arms[path[by.index("conv.name")]] for path in product(*values)}
     return colours
 

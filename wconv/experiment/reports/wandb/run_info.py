@@ -7,7 +7,7 @@ from PIL import Image
 
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.reports.wandb.private import run_id
-from wconv.experiment.runs.identity import relevant_settings
+from wconv.experiment.runs.identity import model_name, relevant_settings
 from wconv.experiment.runs.provenance import provenance
 from wconv.experiment.runs.run import Run
 
@@ -23,7 +23,9 @@ def wandb_run_id(path: Path) -> str:
 
 def wandb_config(run: Run) -> dict[str, Any]:
     """Return the configuration as it is nested on the command line, without folders, and with what data it is about."""
-    return {**relevant_settings(run.resolved_config), "data": run.data, "config_hash": run.hash, **provenance()}
+    settings = relevant_settings(run.resolved_config)
+    settings["model"]["name"] = model_name(run.config.model)  # what the dashboard groups by
+    return {**settings, "data": run.data, "config_hash": run.hash, **provenance()}
 
 
 def shrink_image(image: Image.Image) -> Image.Image:
@@ -36,7 +38,7 @@ def shrink_image(image: Image.Image) -> Image.Image:
 def wandb_tags(run: Run) -> list[str]:
     """Return what one filters runs by: task, model, data set and noise level."""
     config = run.config
-    names = [config.task.name, config.model.name, config.datamodule.name]
+    names = [config.task.name, model_name(config.model), config.datamodule.name]
     if "sigma" in config.task:
         sigma = config.task.sigma
         levels = [sigma] if isinstance(sigma, int | float) else sigma

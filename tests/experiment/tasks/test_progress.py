@@ -1,0 +1,44 @@
+"""The lines of a log: how far a run is, how long it will take, and what would make a long one quicker."""
+
+import re
+
+import pytest
+
+from wconv.experiment.tasks import progress
+
+
+class Clock:
+    """Of which every look takes some seconds."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = 0.0, step
+
+    def monotonic(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+@pytest.mark.parametrize(("step", "unit"), [(0.1, "s"), (10, "min"), (2000, "h")])
+def test_epoch_lines_end_with_the_time_left(step, unit, train, monkeypatch):
+    monkeypatch.setattr(progress, "time", Clock(step))
+    done = train("trainer.max_epochs=3", "callbacks.progress.every_seconds=1e9")
+    assert done.code == 0, done.err
+    first, second, last = [line for line in done.out.splitlines() if line.startswith("epoch ")]
+    left = [float(re.fullmatch(rf"epoch ./3 .* ([\d.]+) {unit} left", line)[1]) for line in (first, second)]
+    assert left[0] > left[1] > 0
+    assert "left" not in last
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [((), "; quicker: fast=true, which is another run or a GPU"), (("fast=true",), "; quicker: a GPU")],
+)
+def test_a_long_run_says_so_once_and_what_would_make_it_quicker(options, advice, train, monkeypatch):
+    monkeypatch.setattr(progress, "time", Clock(2000))
+    done = train("trainer.max_epochs=3", "callbacks.progress.every_seconds=1e9", *options)
+    (line,) = [line for line in done.out.splitlines() if line.startswith("this run takes ")]
+    assert re.fullmatch(rf"this run takes [\d.]+ h more{advice}", line)
+
+
+def test_a_short_run_says_nothing_of_the_kind(train):
+    assert "this run takes" not in train("trainer.max_epochs=2").out
