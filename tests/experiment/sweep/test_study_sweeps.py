@@ -21,6 +21,7 @@ RUNS = {
     "denoise_early": 100,  # Q4: 10 arms x 2 initialisations x 5 seeds
     "denoise_long": 18,  # Q5: 3 arms x 2 networks x 3 seeds
     "kernels": 150,  # Q6: 3 arms x 5 (sizes, weight decays) x 2 numbers of images x 5 seeds
+    "precision": 48,  # fast=true beside float32: 3 networks x 2 precisions x 8 seeds
 }
 PAIRS = ["start + step", "start + decay", "step + decay"]
 TEN = sorted(["standard", "scaled_init", "step", "decay", *PAIRS, "weighted", "scale", "shape"])
@@ -73,7 +74,8 @@ def test_what_sweeps_share_is_trained_once(sweeps):
     """Of CIFAR-100 it is known which data it is without its files."""
     folders = {name: {row.directory for row in sweeps[name].rows} for name in RUNS if not name.startswith("denoise")}
     shared = {name: len(folders[name] & folders["ablation"]) for name in ("decay", "rates", "kernels")}
-    assert shared == {"decay": 24, "rates": 9, "kernels": 15}
+    shared["precision"] = len(folders["precision"] & folders["headline"])
+    assert shared == {"decay": 24, "rates": 9, "kernels": 15, "precision": 8}
     assert len(set().union(*folders.values())) == sum(map(len, folders.values())) - sum(shared.values())
 
 
