@@ -30,7 +30,7 @@ BENCHMARKS = {
 
 @tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
-    """Run a benchmark, print its table, and write it where asked; return 0, or 2 with one sentence on stderr."""
+    """Run a benchmark, print its table, write it where asked; return 0, 1 if a ratio moved, or 2 if an argument is wrong."""
     words = sys.argv[1:] if arguments is None else arguments
     folder = Path(wconv.experiment.benchmarks.__path__[0])
     offered = {name: text for name, text in BENCHMARKS.items() if (folder / f"{name}.py").exists()}
@@ -46,23 +46,29 @@ def main(arguments: list[str] | None = None) -> int:
     benchmark.add_arguments(chosen)
     chosen.add_argument("--threads", type=positive, default=1, help="of PyTorch (%(default)s)")
     chosen.add_argument("-o", "--out", type=Path, metavar="DIR", help=f"write {name}.md and {name}.csv there")
+    chosen.add_argument(
+        "--against", type=Path, metavar="FILE", help="a CSV file from before; exit 1 if a ratio has moved since"
+    )
     options = parser.parse_args(words)
     try:
         with configuration_errors():
-            run(benchmark.measure, options, f"python scripts/benchmark.py {shlex.join(words)}")
+            changes = run(benchmark.measure, options, f"python scripts/benchmark.py {shlex.join(words)}")
     except ConfigError as error:
         print(f"benchmark: {escape_control_characters(error)}", file=sys.stderr)
         return error.exit_code
-    return 0
+    for change in changes:
+        print(f"benchmark: {change}", file=sys.stderr)
+    return 1 if changes else 0
 
 
 def run(
     measure: Callable[[argparse.Namespace], list[dict[str, Any]]], options: argparse.Namespace, command: str
-) -> None:
-    """Measure, print the table, and write both files where a folder is given."""
+) -> list[str]:
+    """Measure, print the table, and write both files where a folder is given; return which ratios have moved."""
     import torch
 
     from wconv.experiment.benchmarks.machine import describe_machine
+    from wconv.experiment.benchmarks.regression import moved
     from wconv.experiment.benchmarks.tables import to_csv, to_markdown
 
     torch.set_num_threads(options.threads)
@@ -74,6 +80,7 @@ def run(
     if options.out:
         write_atomically(options.out / f"{options.name}.md", to_markdown(rows, facts).encode())
         write_atomically(options.out / f"{options.name}.csv", to_csv(rows, facts).encode())
+    return list(moved(rows, options.against)) if options.against else []
 
 
 if __name__ == "__main__":

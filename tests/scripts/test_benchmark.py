@@ -11,6 +11,7 @@ import torch
 import wconv.experiment.benchmarks
 from scripts import benchmark
 from wconv.experiment.benchmarks import operator
+from wconv.experiment.benchmarks.pairs import Quartiles, Ratio
 
 
 @pytest.fixture
@@ -92,3 +93,33 @@ def test_every_benchmark_that_has_a_file_has_the_interface():
         module = importlib.import_module(f"wconv.experiment.benchmarks.{name}")
         assert callable(module.add_arguments)
         assert callable(module.measure)
+
+
+def test_a_ratio_that_has_moved_is_an_error_and_a_time_is_not(monkeypatch, tmp_path, capsys):
+    def measured(ratio, seconds):
+        row = {"step": "small", "a / b": Ratio(*ratio), "ms": Quartiles(*seconds)}
+        monkeypatch.setattr(operator, "measure", lambda arguments: [row, {"step": "new", "a / b": Ratio(9, 9, 9)}])
+
+    measured((1.0, 0.9, 1.1), (5, 5, 5))
+    assert benchmark.main(["operator", "-o", str(tmp_path)]) == 0
+    earlier = ["operator", "--against", str(tmp_path / "operator.csv")]
+    measured((1.2, 1.1, 1.3), (50, 50, 50))
+    assert benchmark.main(earlier) == 0
+    for moved in ((1.3, 1.2, 1.4), (0.7, 0.6, 0.8)):
+        measured(moved, (5, 5, 5))
+        capsys.readouterr()
+        assert benchmark.main(earlier) == 1
+        error = capsys.readouterr().err
+        assert error == f"benchmark: small: a / b is {Ratio(*moved)}, and was 1.000 (0.900 to 1.100)\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "cannot be read"), ("", "cannot be read"), ("x\n1\n", "no column")]
+)
+def test_what_is_no_earlier_table_is_one_sentence(content, reason, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(operator, "measure", lambda arguments: [{"step": "small", "a / b": Ratio(1, 1, 1)}])
+    file = tmp_path / "before.csv"
+    if content is not None:
+        file.write_text(content)
+    assert benchmark.main(["operator", "--against", str(file)]) == 2
+    assert reason in capsys.readouterr().err

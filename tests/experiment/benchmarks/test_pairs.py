@@ -7,7 +7,15 @@ from types import SimpleNamespace
 import pytest
 
 from wconv.experiment.benchmarks import pairs
-from wconv.experiment.benchmarks.pairs import Quartiles, add_pair_arguments, ratio, ratios, seconds_in_turn, timer_of
+from wconv.experiment.benchmarks.pairs import (
+    Quartiles,
+    Ratio,
+    add_pair_arguments,
+    ratio,
+    ratios,
+    seconds_in_turn,
+    timer_of,
+)
 
 
 class Clock:
@@ -29,11 +37,11 @@ def test_quartiles_are_the_median_and_what_holds_the_middle_half():
 
 
 def test_a_ratio_is_first_by_second():
-    assert ratios(lambda: 3.0, lambda: 2.0, pairs=4, timer=Clock()) == Quartiles(1.5, 1.5, 1.5)
+    assert ratios(lambda: 3.0, lambda: 2.0, pairs=4, timer=Clock()) == Ratio(1.5, 1.5, 1.5)
 
 
 def test_a_ratio_is_of_the_same_round():
-    assert ratio([2.0, 4.0, 12.0], [1.0, 2.0, 4.0]) == Quartiles(2.0, 2.0, 2.5)
+    assert ratio([2.0, 4.0, 12.0], [1.0, 2.0, 4.0]) == Ratio(2.0, 2.0, 2.5)
     with pytest.raises(ValueError, match="argument 2 is shorter"):
         ratio([2.0, 4.0], [1.0])
 

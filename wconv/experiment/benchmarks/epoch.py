@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from wconv.experiment.benchmarks import usual_script
 from wconv.experiment.benchmarks.operator import arms
-from wconv.experiment.benchmarks.pairs import Quartiles, cpu_seconds
+from wconv.experiment.benchmarks.pairs import Quartiles, cpu_seconds, ratio
 from wconv.experiment.benchmarks.tables import Row
 from wconv.experiment.benchmarks.timed_run import BACKBONES, drawn_data, timed_run
 from wconv.experiment.command_line.arguments import parse_command_line
@@ -127,7 +127,6 @@ def _compare(what: str, epochs: dict[str, Callable[[], float]], arguments: argpa
             taken = epochs[name]()
             if turn:
                 seconds[name].append(taken)
-    pairs = zip(seconds[first], seconds[second], strict=True)
     return {
         "epoch": what,
         "data": "drawn" if arguments.data is None else "CIFAR-100 or BSD400",
@@ -135,5 +134,5 @@ def _compare(what: str, epochs: dict[str, Callable[[], float]], arguments: argpa
         "first": first,
         "first, s": Quartiles.of(seconds[first]).median,
         "second, s": Quartiles.of(seconds[second]).median,
-        "first / second": Quartiles.of([one / other for one, other in pairs]),
+        "first / second": ratio(seconds[first], seconds[second]),
     }

@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class Quartiles:
     high: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Quartiles":
+    def of(cls, values: Sequence[float]) -> Self:
         """Return those of some values."""
         low, median, high = np.percentile(values, [25, 50, 75]).tolist()
         return cls(median, low, high)
@@ -32,8 +33,12 @@ class Quartiles:
         return f"{self.median:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
+class Ratio(Quartiles):
+    """Those of ratios, which another run on the same kind of machine can be held to; of times it cannot."""
+
+
 def cpu_seconds(work: Work) -> float:
-    """Return how long a piece of work takes on the clock on the wall."""
+    """Return how many seconds a piece of work takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -93,12 +98,12 @@ def seconds_in_turn(
     return seconds
 
 
-def ratio(first: Sequence[float], second: Sequence[float]) -> Quartiles:
+def ratio(first: Sequence[float], second: Sequence[float]) -> Ratio:
     """Return the quartiles of the first seconds divided by the second ones of the same round."""
-    return Quartiles.of([one / other for one, other in zip(first, second, strict=True)])
+    return Ratio.of([one / other for one, other in zip(first, second, strict=True)])
 
 
-def ratios(first: Work, second: Work, pairs: int, timer: Timer = cpu_seconds, warm_up: int = 1) -> Quartiles:
+def ratios(first: Work, second: Work, pairs: int, timer: Timer = cpu_seconds, warm_up: int = 1) -> Ratio:
     """Time two pieces of work in alternating pairs, and return the quartiles of first / second.
 
     Args:

@@ -32,7 +32,12 @@ def _flat(row: Row) -> Row:
     flat: Row = {}
     for name, value in row.items():
         if isinstance(value, Quartiles):
-            flat |= {name: value.median, f"{name}, first quartile": value.low, f"{name}, third quartile": value.high}
+            flat |= dict(zip(ratio_columns(name), (value.median, value.low, value.high), strict=True))
         else:
             flat[name] = value
     return flat
+
+
+def ratio_columns(name: str) -> tuple[str, str, str]:
+    """Return the columns of a CSV file that hold median, first and third quartile."""
+    return name, f"{name}, first quartile", f"{name}, third quartile"
