@@ -16,4 +16,7 @@ def kaiming(model: nn.Module) -> None:
 
 
 def pytorch(model: nn.Module) -> None:
-    """Leave every layer as PyTorch makes it: uniform, He's bound with a = sqrt 5, for weight and bias."""
+    """Leave every layer as the model makes it.
+
+    In ours that is PyTorch's way: uniform, He's bound with a = sqrt 5, for weight and bias. Libraries have theirs.
+    """

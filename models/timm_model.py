@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from models.libraries import check_arguments, make
+from models.libraries import check_arguments
 from models.stem import use_small_stem
 
 
@@ -25,7 +25,7 @@ def timm_model(name: str, num_classes: int, in_channels: int = 3, stem: str = "s
             'model=timm needs timm, which cannot be imported; pip install -c constraints.txt -e ".[timm]"'
         ) from error
     check_arguments("timm", timm.list_models(), name, stem)
-    model = make(lambda: timm.create_model(name, pretrained=False, num_classes=num_classes, in_chans=in_channels))
+    model = timm.create_model(name, pretrained=False, num_classes=num_classes, in_chans=in_channels)
     if stem == "small":
         use_small_stem(model, (in_channels, *model.default_cfg["input_size"][1:]))
     return model

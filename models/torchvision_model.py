@@ -1,10 +1,14 @@
 """The classifiers of torchvision, with random weights."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
-from models.libraries import check_arguments, make, on_meta
+from models.libraries import check_arguments
 from models.stem import use_small_stem
 
 IMAGE = (224, 224)  # pixels; all of them accept it
@@ -34,9 +38,9 @@ def torchvision_model(name: str, num_classes: int, in_channels: int = CHANNELS, 
         raise ValueError(f"model.name={name} takes images of 1 to {CHANNELS} channels, and these have {in_channels}")
     builder = get_model_builder(name)
     taken = inspect.signature(inspect.signature(builder).return_annotation).parameters
-    options = {"aux_logits": False, "init_weights": not on_meta()}
+    options = {"aux_logits": False, "init_weights": not _on_meta()}
     known = {key: value for key, value in options.items() if key in taken}
-    model = make(lambda: builder(weights=None, num_classes=num_classes, **known))
+    model = _make(lambda: builder(weights=None, num_classes=num_classes, **known))
     if stem == "small":
         use_small_stem(model, (CHANNELS, *IMAGE))
     first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
@@ -44,3 +48,25 @@ def torchvision_model(name: str, num_classes: int, in_channels: int = CHANNELS, 
         first.in_channels = in_channels
         first.weight = nn.Parameter(first.weight[:, :in_channels].detach().clone())
     return model
+
+
+def _make(network: Callable[[], nn.Module]) -> nn.Module:
+    """Make a network; under `torch.device("meta")` without memory, also one that computes while it is made."""
+    if not _on_meta():
+        return network()
+    with torch.device("cpu"), _EmptyOnMeta():
+        model = network()
+    return model.to("meta")
+
+
+def _on_meta() -> bool:
+    """Tell whether tensors are made without memory now."""
+    return torch.get_default_device().type == "meta"
+
+
+class _EmptyOnMeta(TorchFunctionMode):
+    """Take no memory for parameters, which layers make empty, and compute with all else."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Make what is empty on the meta device."""
+        return func(*args, **({**(kwargs or {}), "device": "meta"} if func is torch.empty else kwargs or {}))

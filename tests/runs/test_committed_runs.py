@@ -15,7 +15,8 @@ from wconv.experiment.runs.run import Run
 from wconv.experiment.runs.run_files import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNS = sorted(ROOT.glob("results/*/runs/*"))
+# Those of the study lie where its sweeps put them, by task, and its sweeps find them.
+RUNS = sorted(file.parent for file in ROOT.glob("results/*/runs/*/results.json"))
 
 
 def commands(page: Path) -> Iterator[list[str]]:

@@ -121,7 +121,7 @@ def test_a_sweep_is_refused_before_its_first_run(tmp_path):
     overrides = ["model=torchvision", "datamodule=synthetic_classes", "conv=weighted"]
     grid = {"model.name": ["resnet18", "swin_t"]}
     file.write_text(yaml.safe_dump({"overrides": overrides, "grid": grid}))
-    with pytest.raises(ConfigError, match=r"conv=weighted changes nothing in model\.name=swin_t"):
+    with pytest.raises(ConfigError, match=r"changes nothing in model\.name=swin_t"):
         load_sweep(str(file), [f"paths.output_dir={tmp_path}"], ROOT, refresh=True)
     file.write_text(yaml.safe_dump({"overrides": overrides, "grid": {"model.name": ["resnet18", "resnet34"]}}))
     rows = load_sweep(str(file), [f"paths.output_dir={tmp_path}"], ROOT, refresh=True).rows

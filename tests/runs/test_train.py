@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -181,6 +182,13 @@ def test_validation_images_of_the_data_set_and_held_out_ones_exclude_each_other(
     done = train("datamodule=class_folder", f"paths.data_dir={folder_of_classes}", "datamodule.val_size=4")
     assert done.code == 2
     assert "datamodule.val_dir=null" in done.err
+
+
+def test_a_configuration_names_no_folder_of_the_machine_where_it_lies_below_the_checkout(train):
+    """So that a run can be committed, and read in another checkout."""
+    done = train(f"paths.data_dir={ROOT / 'data' / 'mine'}", "debug=fast")
+    assert yaml.safe_load((done.directory / "config.yaml").read_text())["paths"]["data_dir"] == "data/mine"
+    assert str(ROOT) not in (done.directory / "config.yaml").read_text()
 
 
 def test_one_class_is_none(train, folder_of_classes):

@@ -147,6 +147,30 @@ def test_four_runs_of_one_node_have_a_gpu_each(tmp_path):
     assert sorted(gpus) == ["0", "1", "2", "3"]
 
 
+def test_runs_that_share_a_gpu_are_at_work_together_and_those_that_are_not_over_go_on(tmp_path):
+    """One of three is over when the time of the job ends: the signal reaches the other two, and they alone resume."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/bash\necho "GPU $CUDA_VISIBLE_DEVICES of $HOSTNAME"\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    file = tmp_path / "shared.yaml"
+    long = "trainer.max_epochs=40"
+    file.write_text(
+        f"overrides: [experiment=quickstart]\nruns: [[trainer.max_epochs=1], [seed=1, {long}], [seed=2, {long}]]\n"
+    )
+    sharing = ("resources=gpu1", "resources.walltime=00:10:00", "resources.runs_per_gpu=3", "trainer.accelerator=cpu")
+    sweep = ClusterSweep(file, tmp_path / "runs", *sharing, f"cluster.python={python}")
+    assert "of 1 tasks" in sweep.call("--submit")
+    wait_until(lambda: len(list(sweep.output_dir.glob("*/*/metrics.csv"))) == 3, what="three runs at work")
+    wait_until(lambda: "1 done" in sweep.call("--status"), what="the short run")
+    run("scancel", "--signal=USR1", "--batch", sweep.jobs[0])
+    wait_until(lambda: sweep.logs().count("resuming from step") == 2, what="two runs that go on\n" + sweep.logs())
+    assert "1 done, 2 running" in sweep.call("--status")
+    started = [line for line in sweep.logs().splitlines() if line.startswith("GPU ")]
+    assert len(started) == 5, sweep.logs()
+    assert len(set(started)) == 1
+    sweep.call("--cancel")
+
+
 @pytest.mark.parametrize(
     ("overrides", "setting"),
     [

@@ -1,71 +1,17 @@
-"""The store of decoded images: right pixels, built once, and never used when it is not what it should be."""
+"""The store of decoded images: right pixels, and never used when it is not what it should be."""
 
 import os
-import resource
-import signal
-import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from datamodules.batching.packed_images import PackedImages
 from datamodules.files import image_store
 from datamodules.files.image_store import open_store
-
-FORK = get_context("fork")  # a forked process has the test's patches
-SIZES = [(12, 9), (5, 7), (3, 20)]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Three colour images, one of them in a folder below."""
-    (tmp_path / "photos" / "more").mkdir(parents=True)
-    for name, (height, width), seed in zip(("a.png", "b.png", "more/c.png"), SIZES, range(3), strict=True):
-        write(tmp_path / "photos" / name, seed, height, width)
-    return tmp_path / "photos"
-
-
-def write(path: Path, seed: int, height: int, width: int) -> None:
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
-
-
-def opened(folder: Path, channels: int = 3) -> PackedImages:
-    return open_store(sorted(folder.rglob("*.png")), folder, folder.parent / "stores", channels)
-
-
-def store_of(folder: Path) -> Path:
-    (store,) = (path for path in (folder.parent / "stores").iterdir() if not path.name.startswith("."))
-    return store
-
-
-def is_right(images: PackedImages, folder: Path) -> bool:
-    """Tell whether the images are those of the files, in order."""
-    mode = {1: "L", 3: "RGB"}[images.channels]
-    files = sorted(folder.rglob("*.png"))
-    if list(images.names) != [file.relative_to(folder).as_posix() for file in files]:
-        return False
-    for image, file in zip(images, files, strict=True):
-        pixels = np.atleast_3d(np.asarray(Image.open(file).convert(mode)))
-        if not torch.equal(image, torch.tensor(pixels).permute(2, 0, 1)):
-            return False
-    return True
-
-
-def assert_rebuilt(folder: Path, capsys: pytest.CaptureFixture[str], why: str, count: int = 3) -> None:
-    """Open the store, and expect it built anew with a line that says why; then once more, expecting silence."""
-    capsys.readouterr()
-    assert is_right(opened(folder), folder)
-    assert f"decoding {count} images once, because the image store {store_of(folder)} {why}" in capsys.readouterr().out
-    assert is_right(opened(folder), folder)
-    assert capsys.readouterr().out == ""
-
+from tests.datamodules.files.stores import SIZES, assert_rebuilt, is_right, opened, store_of, write
 
 # What is read
 
@@ -215,99 +161,3 @@ def test_only_other_contents_are_decoded_again(folder: Path, capsys: pytest.Capt
     flip(path, -1)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert_rebuilt(folder, capsys, "is out of date: the images have changed")
-
-
-# Builds that fail, or meet
-
-
-def left_behind(folder: Path) -> list[str]:
-    """List what lies in the folder of stores; the lock, an empty file, and the checksums of the images stay."""
-    stays = (".lock", ".json")
-    return [path.name for path in (folder.parent / "stores").iterdir() if path.suffix not in stays]
-
-
-def test_broken_image_leaves_nothing(folder: Path) -> None:
-    (folder / "b.png").write_text("this is no image")
-    with pytest.raises(ValueError, match=r"b\.png cannot be read as an image .* repair or remove it"):
-        opened(folder)
-    assert left_behind(folder) == []
-    write(folder / "b.png", 1, 5, 7)
-    assert is_right(opened(folder), folder)
-
-
-def with_full_disk(folder: Path) -> str:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))  # no file larger than this: write raises OSError
-    try:
-        opened(folder)
-    except ValueError as error:
-        return str(error)
-    return "no error"
-
-
-@pytest.mark.parametrize("before", [False, True])
-def test_full_disk_leaves_nothing(folder: Path, before: bool) -> None:
-    if before:
-        opened(folder)
-        write(folder / "d.png", 7, 30, 30)
-    old = {path: path.read_bytes() for path in folder.parent.glob("stores/*/*")}
-    with ProcessPoolExecutor(1, FORK) as pool:
-        message = pool.submit(with_full_disk, folder).result(60)
-    assert message.startswith(f"the image store {folder.parent / 'stores' / 'photos-colour-'}")
-    assert "cannot be written (File too large); make room there" in message
-    assert "datamodule.store_dir" in message
-    assert "\n" not in message
-    assert left_behind(folder) == ([store_of(folder).name] if before else [])
-    assert {path: path.read_bytes() for path in folder.parent.glob("stores/*/*")} == old
-    assert is_right(opened(folder), folder)
-
-
-@pytest.mark.parametrize("where", ["stores", "stores/below"])
-def test_store_folder_that_cannot_be_written(folder: Path, where: str) -> None:
-    (folder.parent / "stores").write_text("a file where the folder should be")
-    with pytest.raises(ValueError, match=r"image store .* cannot be written .* datamodule\.store_dir") as caught:
-        open_store([folder / "a.png"], folder, folder.parent / where, 3)
-    assert "\n" not in str(caught.value)
-
-
-def killed_while_building(folder: Path) -> None:
-    def die(path: Path, channels: int) -> Any:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    image_store.open_image = die
-    opened(folder)
-
-
-def test_killed_build_is_made_good(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    process = FORK.Process(target=killed_while_building, args=(folder,))
-    process.start()
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
-    (part,) = (folder.parent / "stores").glob(".*.part")
-    (part / "more").mkdir()  # whatever lies in it
-    assert_rebuilt(folder, capsys, "is missing")
-    assert left_behind(folder) == [store_of(folder).name]
-
-
-def open_slowly(folder: Path, decoded: Any) -> bool:
-    original = image_store.open_image
-
-    def slow(path: Path, channels: int) -> Any:
-        time.sleep(0.3)
-        with decoded.get_lock():
-            decoded.value += 1
-        return original(path, channels)
-
-    image_store.open_image = slow
-    return is_right(opened(folder), folder)
-
-
-def test_of_two_processes_one_builds_and_both_read(folder: Path) -> None:
-    decoded, verdicts = FORK.Value("i", 0), FORK.SimpleQueue()
-    processes = [FORK.Process(target=lambda: verdicts.put(open_slowly(folder, decoded))) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0]
-    assert [verdicts.get(), verdicts.get()] == [True, True]
-    assert decoded.value == len(SIZES)

@@ -18,10 +18,10 @@ from wconv.experiment.tasks.network import build_model
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 CHOICES = [
-    (folder.name, file.stem)
+    (folder.name, str(file.relative_to(folder).with_suffix("")))
     for folder in sorted(CONFIGS.iterdir())
     if folder.is_dir() and folder.name not in ("hydra", "sweep")
-    for file in sorted(folder.glob("*.yaml"))
+    for file in sorted(folder.rglob("*.yaml"))
 ]
 PROMISED = [
     "seed",
@@ -138,8 +138,9 @@ def test_the_defaults_are_those_of_the_design():
     assert composed().conv.name == "standard"
 
 
-def test_the_control_has_the_density_of_the_weighted_arm():
-    assert composed("conv=scaled_init").conv.density == composed("conv=weighted").conv.density
+@pytest.mark.parametrize("conv", ["scaled_init", "ablation"])
+def test_the_controls_have_the_density_of_the_weighted_arm(conv):
+    assert composed(f"conv={conv}").conv.density == composed("conv=weighted").conv.density
 
 
 def test_trainer_takes_all_of_lightnings_arguments_but_our_own():
@@ -166,6 +167,19 @@ EXPERIMENTS = {
     "denoise_small": ("dncnn", 7, "image_folder", "Adam"),
     "denoise_small_nafnet": ("nafnet", None, "image_folder", "AdamW"),
     "denoise_init": ("dncnn", 7, "image_folder", "Adam"),
+    "official/study_vgg": ("vgg", 16, "cifar100", "SGD"),
+    "official/study_vgg_plain": ("vgg", 16, "cifar100", "AdamW"),
+    "official/study_resnet": ("resnet", 20, "cifar100", "SGD"),
+    "official/study_dncnn": ("dncnn", 7, "image_folder", "AdamW"),
+    "official/study_nafnet": ("nafnet", None, "image_folder", "AdamW"),
+    "paper_vgg": ("vgg", 16, "cifar100", "AdamW"),
+    "paper_resnet": ("resnet", 18, "cifar100", "AdamW"),
+    "paper_dncnn": ("dncnn", 17, "div2k", "AdamW"),
+    "paper_nafnet": ("nafnet", None, "div2k", "AdamW"),
+    "strong_vgg": ("vgg", 16, "cifar100", "SGD"),
+    "strong_resnet": ("resnet", 18, "cifar100", "SGD"),
+    "strong_dncnn": ("dncnn", 17, "image_folder", "Adam"),
+    "strong_nafnet": ("nafnet", None, "div2k", "AdamW"),
 }
 
 
@@ -185,4 +199,8 @@ def test_an_experiment_is_what_it_says_and_the_command_line_wins(name):
     assert (config.model.width, config.init.name) == (width, init)
     assert config.model.get("batch_norm", True) == ("plain" not in name)
     check_compatibility(config)
+    if name.startswith("official/"):  # where committed runs are found again, and in the arithmetic of fast=true
+        assert (config.paths.output_dir, config.channels_last) == ("results/study/runs", True)
+        assert config.trainer.precision == "bf16-mixed"
+        assert config.optimizer.weight_decay > 0  # without, there is no decay to compare
     assert build_model(config, **({"channels": 1} if denoises else {"num_classes": 20, "in_channels": 3}))

@@ -46,6 +46,26 @@ def test_leonardo_gets_its_share_of_a_node_for_each_gpu(tmp_path):
     assert "run_rows 4" in text
 
 
+def test_runs_that_share_a_gpu_share_its_cores_and_memory_too(tmp_path):
+    text = filled(tmp_path, *LEONARDO, "resources=gpu1", "resources.runs_per_gpu=3")
+    assert {"--ntasks-per-node=1", "--cpus-per-task=8", "--gres=gpu:1", "--mem=120G"} <= set(options(text))
+    assert "--array=0-14%32" in options(text)  # 45 runs, three a task
+    assert "run_rows 3" in text
+    assert (
+        "OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}" in text.split("SLURM_CPUS_PER_TASK")[0]
+    )  # before the default of a job
+
+
+def test_a_gpu_is_shared_by_no_more_runs_than_there_are(tmp_path):
+    text = filled(tmp_path, "resources=gpu1", "resources.runs_per_gpu=16", sweep="smoke")
+    assert "run_rows 4" in text
+    assert "OMP_NUM_THREADS:-2" in text
+
+
+def test_a_gpu_for_each_run_is_the_same_as_nothing_said(tmp_path):
+    assert filled(tmp_path, *LEONARDO, "resources.runs_per_gpu=1") == filled(tmp_path, *LEONARDO)
+
+
 def test_a_run_over_several_gpus_and_nodes_is_started_by_srun(tmp_path):
     text = filled(tmp_path, *LEONARDO, "resources=gpu4", "trainer.num_nodes=2")
     assert {"--nodes=2", "--ntasks-per-node=4", "--cpus-per-task=8", "--gres=gpu:4", "--mem=480G"} <= set(options(text))
@@ -86,6 +106,10 @@ def test_a_chain_is_not_requeued(tmp_path):
     ("overrides", "message"),
     [
         (("resources=gpu4", "resources.runs_at_once=4"), "resources.runs_at_once=4 is for runs of one process"),
+        (("resources=gpu4", "resources.runs_per_gpu=2"), "with it goes trainer.devices=1, and this is 4"),
+        (("resources=gpu1", "trainer.num_nodes=2", "resources.runs_per_gpu=2"), "trainer.num_nodes=1, and this is 2"),
+        (("resources.runs_per_gpu=2",), "resources.runs_per_gpu=2 is .* goes resources.gpus=1, and this is 0"),
+        (("resources=gpu1", "resources.runs_at_once=4", "resources.runs_per_gpu=2"), "runs_at_once=1, and this is 4"),
         (("trainer.devices=auto",), "trainer.devices=auto: a cluster needs a number"),
         (("cluster.restart=never",), "cluster.restart=never: expected requeue or chain"),
     ],
@@ -98,6 +122,7 @@ def test_settings_that_do_not_go_together_are_named(tmp_path, overrides, message
 KINDS = {
     "array": LEONARDO,
     "ddp": (*LEONARDO, "resources=gpu4"),
+    "shared": (*LEONARDO, "resources=gpu1", "resources.runs_per_gpu=4"),
     "run": (*LEONARDO, "seed=0", "conv=standard", "cluster.restart=chain"),
 }
 

@@ -68,6 +68,14 @@ def test_core_hours_follow_from_runs_of_the_same_work_on_the_same_device(some, t
     assert "unknown whether it is enough" in compare_with_walltime(some, [resnet], 1)
 
 
+def test_runs_that_share_a_gpu_share_what_it_costs(some, tmp_path):
+    finish(tmp_path, "a", "vgg", seconds=720.0)
+    work = [(workload(config("vgg")), some.rows[:2])]
+    some.settings.values["resources"]["runs_per_gpu"] = 4
+    (vgg,) = estimates(some, work, [tmp_path / "runs"])
+    assert (vgg.hours, vgg.core_hours) == (1.0, 4.0)
+
+
 @pytest.mark.parametrize(
     ("text", "length"),
     [("00:30:00", 1800), ("1-00:00:00", 86400), ("4-00", 345600), ("30", 1800), ("30:30", 1830), ("UNLIMITED", None)],

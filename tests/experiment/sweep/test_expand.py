@@ -141,6 +141,7 @@ def test_a_table_that_is_no_manifest_is_none(tmp_path):
         ("grid: {force: [true]}", "force=true in a sweep"),
         ("grid: {resources: [cpu, gpu1]}", "share resources"),
         ("grid: {resources.runs_at_once: [0]}", "resources.runs_at_once=0: expected a whole number from 1"),
+        ("grid: {resources.runs_per_gpu: [0]}", "resources.runs_per_gpu=0: expected a whole number from 1, or null"),
         ("grid: {task.name: [other]}", "task.name follows from"),
     ],
 )

@@ -32,6 +32,12 @@ def test_each_named_run_meets_the_grid_and_what_holds_for_all(tmp_path):
     ]
 
 
+def test_all_named_runs_of_a_cell_come_before_those_of_the_next(tmp_path):
+    """So that a sweep that is cut short has all arms of the seeds that it has."""
+    found = lines(tmp_path, "runs: [[conv=standard], [conv=weighted]]\ngrid: {seed: [0, 1]}")
+    assert found == [[f"conv={conv}", f"seed={seed}"] for seed in (0, 1) for conv in ("standard", "weighted")]
+
+
 def test_the_command_line_wins_and_makes_no_run_twice(tmp_path):
     text = "overrides: [model=resnet]\ngrid: {seed: [0, 1], conv: [standard, weighted]}"
     assert lines(tmp_path, text, "seed=7", "model=vgg") == [
@@ -87,7 +93,7 @@ def test_no_runs_named_are_one_run(tmp_path, text):
 
 
 def test_an_unknown_sweep_names_the_nearest():
-    with pytest.raises(ValueError, match=r"'smok': did you mean smoke\? .* has density, paper, smoke"):
+    with pytest.raises(ValueError, match=r"'smok': did you mean smoke\? .* has ablation, .*density, .*paper, .*smoke"):
         read_sweep_file("smok", SWEEPS)
 
 

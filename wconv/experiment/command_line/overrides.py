@@ -68,7 +68,7 @@ def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
     if prod(len(_values(override)) for override in overrides) > MOST_RUNS:
         raise ConfigError(f"the grid is of more than {MOST_RUNS} runs; name fewer values")
     for override in choices:
-        _check_choice(override, sorted(loader.get_group_options(override.key_or_group)))
+        _check_choice(override, sorted(_options(loader, override.key_or_group)))
     for picked in product(*map(_values, choices)):  # of a grid, every combination that changes which keys there are
         lines = [f"{override.key_or_group}={_typed(value)}" for override, value in zip(choices, picked, strict=True)]
         base = compose(CONFIG_NAME, overrides=lines)
@@ -209,6 +209,13 @@ def _typed(value: Any) -> str:
 def _groups(loader: ConfigLoader) -> list[str]:
     names = loader.get_group_options("", results_filter=ObjectType.GROUP)
     return [LAUNCHER, *(name for name in names if name not in ("hydra", "sweep"))]
+
+
+def _options(loader: ConfigLoader, group: str) -> list[str]:
+    """Return the choices of a group, those in folders below it by folder/choice."""
+    folders = loader.get_group_options(group, results_filter=ObjectType.GROUP)
+    below = [f"{folder}/{name}" for folder in folders for name in loader.get_group_options(f"{group}/{folder}")]
+    return [*loader.get_group_options(group), *below]
 
 
 def _flatten(config: DictConfig, prefix: str = "") -> Iterator[str]:

@@ -54,7 +54,7 @@ def text_to_show(options: Namespace, config: DictConfig, configs: Path) -> str:
 
 def _groups(configs: Path) -> str:
     choices = {
-        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
+        folder.name: sorted(str(file.relative_to(folder).with_suffix("")) for file in folder.rglob("*.yaml"))
         for folder in sorted(configs.iterdir())
         if folder.is_dir() and folder.name != "hydra"
     }

@@ -17,3 +17,12 @@ def resolve_paths(config: "DictConfig") -> "DictConfig":
     for key, value in config.paths.items():
         absolute.paths[key] = str(ROOT / str(value))
     return absolute
+
+
+def relative_paths(config: "DictConfig") -> "DictConfig":
+    """Return a copy of a configuration whose paths are relative where they lie below the checkout, wherever that is."""
+    relative = config.copy()
+    for key, value in config.paths.items():
+        if Path(str(value)).is_relative_to(ROOT):
+            relative.paths[key] = str(Path(str(value)).relative_to(ROOT))
+    return relative

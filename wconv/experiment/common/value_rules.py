@@ -151,6 +151,7 @@ RULES = {
     "resources.cpus": POSITIVE_INTEGER,
     "resources.memory_gb": POSITIVE_INTEGER,
     "resources.runs_at_once": POSITIVE_INTEGER,
+    "resources.runs_per_gpu": OPTIONAL_COUNT,
 }
 
 

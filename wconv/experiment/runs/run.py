@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from wconv.experiment.common.checkout import relative_paths
 from wconv.experiment.common.exceptions import ConfigError, Diverged, Interrupted, RunError
 from wconv.experiment.common.failures import log_failure
 from wconv.experiment.common.files import remove_temporary_files, write_atomically
@@ -138,7 +139,7 @@ class Run:
             log.unlink(missing_ok=True)
         for folder in (self.directory, self.checkpoints, self.directory / "images"):
             remove_temporary_files(folder)
-        self._write("config.yaml", sealed_config(OmegaConf.to_yaml(self.config, resolve=True)))
+        self._write("config.yaml", sealed_config(OmegaConf.to_yaml(relative_paths(self.config), resolve=True)))
         self.write_results("running", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
 
     @contextmanager

@@ -100,7 +100,10 @@ def _cost(sweep: Sweep, root: Path) -> Iterator[str]:
     found = estimates(sweep, work, [sweep.folder.parents[1], *sorted((root / "runs").glob("*/")), root / "runs"])
     for one in found:
         yield one.description
-    per_job = rows_per_task(sweep, len(rows)) / int(sweep.settings.resources["runs_at_once"])
+    shared = sweep.settings.runs_per_gpu
+    if shared > 1:
+        yield f"{shared} runs share a GPU and what it costs; finished runs do not tell how much slower each is then"
+    per_job = rows_per_task(sweep, len(rows)) / (int(sweep.settings.resources["runs_at_once"]) * shared)
     yield compare_with_walltime(sweep, found, per_job)
 
 

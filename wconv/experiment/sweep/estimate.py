@@ -63,11 +63,11 @@ def workload(config: Mapping[str, Any]) -> str:
     return json.dumps([dict(config["model"]), data, trainer, execution], sort_keys=True)
 
 
-def cores(sweep: Sweep) -> int:
-    """Return what a run is billed, in cores."""
+def cores(sweep: Sweep) -> float:
+    """Return what a run is billed, in cores; runs that share a GPU share what it costs."""
     cluster, resources = sweep.settings.cluster, sweep.settings.resources
     each = max(int(resources["cpus"]), int(resources["gpus"]) * int(cluster["cores_per_gpu"]))
-    return each * sweep.settings.processes * sweep.settings.nodes
+    return each * sweep.settings.processes * sweep.settings.nodes / sweep.settings.runs_per_gpu
 
 
 def estimates(sweep: Sweep, work: list[tuple[str, list[Row]]], output_dirs: list[Path]) -> list[Estimate]:

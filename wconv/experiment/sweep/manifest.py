@@ -71,6 +71,11 @@ class Settings:
         return self.values["trainer.accelerator"] in ("gpu", "cuda")
 
     @property
+    def runs_per_gpu(self) -> int:
+        """How many runs share a GPU."""
+        return int(self.values["resources"].get("runs_per_gpu") or 1)
+
+    @property
     def nodes(self) -> int:
         """Nodes of a run."""
         return int(self.values["trainer.num_nodes"])

@@ -32,13 +32,13 @@ class SweepFile:
     grid: dict[str, tuple[str, ...]]
 
     def lines(self, more: Iterable[str] = ()) -> list[list[str]]:
-        """Return the overrides of each run, each key once.
+        """Return the overrides of each run, each key once: all named runs of a cell of the grid, then of the next.
 
         Args:
             more: overrides that hold for every run and win.
         """
         cells = [[f"{key}={value}" for key, value in zip(self.grid, cell, strict=True)] for cell in self._cells()]
-        lines = [self._once([*self.overrides, *run, *cell, *more]) for run in self.runs for cell in cells]
+        lines = [self._once([*self.overrides, *run, *cell, *more]) for cell in cells for run in self.runs]
         return [list(line) for line in dict.fromkeys(map(tuple, lines))]
 
     def _cells(self) -> Iterable[tuple[str, ...]]:

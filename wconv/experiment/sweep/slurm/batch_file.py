@@ -18,7 +18,8 @@ def rows_per_task(sweep: Sweep, count: int) -> int:
 
 
 def _runs_at_once(sweep: Sweep, count: int) -> int:
-    return max(1, min(int(sweep.settings.resources["runs_at_once"]), count))  # what has no run shall not be paid
+    most = int(sweep.settings.resources["runs_at_once"]) * sweep.settings.runs_per_gpu
+    return max(1, min(most, count))  # what has no run shall not be paid
 
 
 def fill_template(sweep: Sweep, folder: Path, count: int, root: Path) -> str:
@@ -36,7 +37,9 @@ def fill_template(sweep: Sweep, folder: Path, count: int, root: Path) -> str:
     cluster, resources = sweep.settings.cluster, sweep.settings.resources
     processes, nodes, at_once = sweep.settings.processes, sweep.settings.nodes, _runs_at_once(sweep, count)
     tasks = -(-count // rows_per_task(sweep, count))
-    is_distributed = processes * nodes > 1
+    is_distributed, is_shared = processes * nodes > 1, sweep.settings.runs_per_gpu > 1
+    if is_shared:
+        _check_shared(sweep)
     if is_distributed and at_once > 1:
         raise ValueError(
             f"resources.runs_at_once={at_once} is for runs of one process; these have trainer.devices={processes} on "
@@ -44,7 +47,7 @@ def fill_template(sweep: Sweep, folder: Path, count: int, root: Path) -> str:
         )
     if cluster["restart"] not in ("requeue", "chain"):
         raise ValueError(f"cluster.restart={cluster['restart']}: expected requeue or chain")
-    on_node = processes * at_once
+    on_node = processes * (1 if is_shared else at_once)
     gpus = resources["gpus"]
     values = {
         "job_name": _quoted(f"wconv-{sweep.name}"),
@@ -55,6 +58,7 @@ def fill_template(sweep: Sweep, folder: Path, count: int, root: Path) -> str:
         "processes": processes,
         "runs_at_once": at_once,
         "cpus": resources["cpus"],
+        "threads": max(1, int(resources["cpus"]) // at_once),
         "node_memory": f"{resources['memory_gb'] * on_node}G",
         "memory": f"{resources['memory_gb']}G",
         "node_gres": f"gpu:{gpus * on_node}" if gpus else None,
@@ -71,9 +75,30 @@ def fill_template(sweep: Sweep, folder: Path, count: int, root: Path) -> str:
         "environment": shlex.join(f"{name}={value}" for name, value in cluster["environment"].items()) or None,
         "sweep": _quoted(sweep.name),
     }
-    kind = "ddp" if is_distributed else "array" if tasks > 1 or at_once > 1 else "run"
+    kind = "ddp" if is_distributed else "shared" if is_shared else "array" if tasks > 1 or at_once > 1 else "run"
     text = (TEMPLATES / f"{kind}.sbatch").read_text()
     return _put_in(text.replace("@common@", (TEMPLATES / "common.sh").read_text().strip()), values)
+
+
+def _check_shared(sweep: Sweep) -> None:
+    """Refuse to let runs share a GPU where a run or a job has several, or none.
+
+    Raises:
+        ValueError: which setting does not go with it.
+    """
+    resources, trainer = sweep.settings.resources, sweep.settings.values
+    wrong = {
+        "trainer.devices": trainer["trainer.devices"],
+        "trainer.num_nodes": trainer["trainer.num_nodes"],
+        "resources.gpus": resources["gpus"],
+        "resources.runs_at_once": resources["runs_at_once"],
+    }
+    for key, value in wrong.items():
+        if int(value) != 1:
+            raise ValueError(
+                f"resources.runs_per_gpu={sweep.settings.runs_per_gpu} is for runs of one process in jobs of one GPU; "
+                f"with it goes {key}=1, and this is {value}"
+            )
 
 
 def _put_in(text: str, values: dict[str, object]) -> str:

@@ -86,13 +86,18 @@ def _check_single_process(config: DictConfig) -> None:
     """Refuse what submitit would do otherwise than asked.
 
     Raises:
-        ConfigError: the runs are of several processes, or of another interpreter.
+        ConfigError: the runs are of several processes, share a GPU, or are of another interpreter.
     """
     # Each task of submitit sees its own GPU alone, and Lightning counts those that it sees.
     if (config.trainer.devices, config.trainer.num_nodes) != (1, 1):
         raise ConfigError(
             f"trainer.devices={config.trainer.devices} on trainer.num_nodes={config.trainer.num_nodes}: Hydra's "
             "launcher takes runs of one process; use scripts/sweep.py for several"
+        )
+    if (config.resources.runs_per_gpu or 1) > 1:
+        raise ConfigError(
+            f"resources.runs_per_gpu={config.resources.runs_per_gpu}: Hydra's launcher gives a run a GPU of its own; "
+            "use scripts/sweep.py"
         )
     if config.cluster.python not in (None, sys.executable):
         raise ConfigError(
