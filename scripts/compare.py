@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise ValueError(f"runs of {' and '.join(tasks)} have no table in common; name the folder of one task")
         comparison, effects = compare(runs, options)
         text = to_markdown(comparison, effects)
+        if not effects and comparison.has_repeated_runs and len(comparison.groups) > 1:
+            text += "\n\nNothing is compared: that takes a row of conv=standard and another, or --against KEY=VALUE."
         print(text)
         if options.markdown:
             write(options.markdown, lambda path: write_atomically(path, f"{text}\n".encode()))

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     from wconv.experiment.runs.saved_runs import find_runs
 
     try:
-        compared = [compare(runs, options, always=True) for runs in by_task(find_runs(options.runs))]
+        compared = [compare(runs, options, single_runs=True) for runs in by_task(find_runs(options.runs))]
         page = render_page(compared, shlex.join(["python", "scripts/report.py", *words]))
         write(options.output, page)
     except ValueError as error:

@@ -8,6 +8,7 @@ import pytest
 
 from wconv.experiment.command_line.arguments import parse_command_line
 from wconv.experiment.reports.comparison import Comparison
+from wconv.experiment.reports.effects import find_effects
 from wconv.experiment.reports.tables import to_markdown
 from wconv.experiment.runs.saved_runs import find_runs
 
@@ -59,7 +60,8 @@ def test_links_lead_somewhere(links):
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
 def test_a_committed_table_is_made_again_from_its_runs(path):
-    assert to_markdown(Comparison(find_runs([path.parent / "runs"]))) + "\n" == path.read_text()
+    comparison = Comparison(find_runs([path.parent / "runs"]))
+    assert to_markdown(comparison, find_effects(comparison)) + "\n" == path.read_text()
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)

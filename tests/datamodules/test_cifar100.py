@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from datamodules.batching.labelled_images import LabelledImages
 from datamodules.cifar100 import CIFAR100
 
 MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
@@ -42,6 +43,22 @@ def test_held_out_part_does_not_depend_on_the_seed(mini_cifar: Any) -> None:
     one, two = (load(mini_cifar.data_dir, seed=seed) for seed in (0, 1))
     assert torch.equal(one.val.images, two.val.images)
     assert not torch.equal(next(iter(one.train_dataloader()))[1], next(iter(two.train_dataloader()))[1])
+
+
+def test_the_pixels_are_held_once(mini_cifar: Any) -> None:
+    data = load(mini_cifar.data_dir)
+    training, held_out = data.train_dataloader().dataset, data.val_dataloader().dataset
+    assert isinstance(training, LabelledImages)
+    assert isinstance(held_out, LabelledImages)
+    storages = {part.images.untyped_storage().data_ptr() for part in (training, held_out)}
+    assert len(storages) == 1
+    assert training.images.untyped_storage().nbytes() == mini_cifar.pixels["train"].nbytes
+
+
+def test_what_a_subset_leaves_out_is_not_kept(mini_cifar: Any) -> None:
+    data = load(mini_cifar.data_dir, train_subset=50)
+    assert data.train.pixels.untyped_storage().nbytes() == 50 * 3072
+    assert data.train.pixels.data_ptr() == data.val.pixels.data_ptr()
 
 
 def test_train_subset_counts_the_held_out_images(mini_cifar: Any) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 from itertools import product
 
 import pytest
@@ -181,3 +182,42 @@ def test_evaluation_of_one_process_is_in_order() -> None:
 
 def joined_indices(sampler: EvaluationSampler) -> list[int]:
     return [index for batch in sampler for index in batch.indices.tolist()]
+
+
+# What results were made with
+
+
+@pytest.mark.parametrize(("size", "channels", "expected"), [(32, 3, "f9a8dcb5bbd7252b"), (9, 1, "2e5f33db7acb09a3")])
+def test_batches_are_those_that_results_were_made_with(size: int, channels: int, expected: str) -> None:
+    """The digests are of the first implementation, which indexed every pixel."""
+    padding = 4 if size == 32 else 2
+    data = LabelledImages(
+        random_images(300, channels, size), torch.arange(300), MEAN[:channels], STD[:channels], padding
+    )
+    digest = hashlib.sha256()
+    for batch in (*TrainingSampler(300, 64, 3, padding, True), *EvaluationSampler(300, 64)):
+        for field in data[batch]:
+            digest.update(field.numpy().tobytes())
+    assert digest.hexdigest()[:16] == expected
+
+
+def test_images_at_positions_are_read_without_a_copy_of_the_data() -> None:
+    images, positions = random_images(20), torch.tensor([3, 19, 0, 7])
+    part = LabelledImages(images, torch.arange(4), MEAN, STD, 4, positions)
+    whole = LabelledImages(images[positions], torch.arange(4), MEAN, STD, 4)
+    (batch,) = training(4, 4)
+    assert all(torch.equal(one, other) for one, other in zip(part[batch], whole[batch], strict=True))
+    assert part.images.data_ptr() == images.data_ptr()
+
+
+# What a batch costs
+
+
+def test_no_operation_of_a_batch_indexes_or_chooses_pixel_by_pixel() -> None:
+    data = LabelledImages(random_images(50), torch.arange(50), MEAN, STD, 4)
+    (batch,) = training(50, 50)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        data[batch]
+    names = {event.name for event in profile.events()}
+    assert "aten::index_select" in names
+    assert not {"aten::index", "aten::where", "aten::gather"} & names

@@ -31,7 +31,7 @@ def test_a_training_is_timed_until_its_first_batch_and_no_further(tmp_path):
     words = [*command_line(CLASSIFIER), f"paths.output_dir={tmp_path}", "trainer.max_epochs=100000"]
     assert cpu_seconds_of(["-c", TO_FIRST_BATCH, *words], threads=1) > 0
     assert not list(tmp_path.rglob("metrics.csv"))
-    assert list(tmp_path.rglob("config.yaml"))
+    assert list(tmp_path.rglob("config.yaml"))  # all is built, and the run has its folder
 
 
 def test_a_command_that_fails_is_no_measurement(tmp_path):

@@ -11,6 +11,7 @@ from wconv.experiment.common.text import escape_control_characters, escape_sprea
 from wconv.experiment.inference.evaluate import to_markdown as evaluated
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.curves import draw_comparison, draw_run
+from wconv.experiment.reports.effects import find_effects
 from wconv.experiment.reports.tables import to_csv, to_markdown
 from wconv.experiment.runs.saved_runs import find_runs, read_run
 
@@ -43,6 +44,19 @@ def test_a_table_has_texts_and_nothing_else(script_run, make_run):
     notes = [line for line in text.splitlines() if line.startswith("- ")]
     assert len(rows) + len(notes) + 1 == len(text.splitlines())
     assert str(other) not in text
+
+
+def test_the_sentences_have_texts_and_nothing_else(make_run, tmp_path):
+    for seed in (0, 1):
+        for arm, value in ((SCRIPT, 20.0 + seed), (FORMULA, 21.0 + 2 * seed)):
+            make_run(f"{len(arm)}-{seed}", seed=seed, metrics={"test/psnr": value}, config={"conv": {"name": arm}})
+    comparison = Comparison(find_runs([tmp_path]))
+    text = to_markdown(comparison, effects := find_effects(comparison, by="conv"))
+    assert "undecided" in text
+    assert "<" not in text
+    assert "a](" not in text
+    assert not any(char in text for char in "\x1b\x07\u202e")
+    assert f",{FORMULA}" not in to_csv(comparison, effects)
 
 
 def test_a_csv_file_has_no_formula(script_run):

@@ -51,6 +51,7 @@ def hashed(data="abc", **changes) -> str:
         {"datamodule__cache_dirs": ["/elsewhere"]},
         {"trainer__accelerator": "cpu"},
         {"trainer__profiler": "simple"},
+        {"trainer__profile": True},
         {"channels_last": True},  # as runs were called before there was the key
         {"logger__name": "wandb"},
         {"callbacks__progress__every_seconds": 1},

@@ -51,9 +51,8 @@ def test_runs_that_share_a_gpu_share_its_cores_and_memory_too(tmp_path):
     assert {"--ntasks-per-node=1", "--cpus-per-task=8", "--gres=gpu:1", "--mem=120G"} <= set(options(text))
     assert "--array=0-14%32" in options(text)  # 45 runs, three a task
     assert "run_rows 3" in text
-    assert (
-        "OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}" in text.split("SLURM_CPUS_PER_TASK")[0]
-    )  # before the default of a job
+    before = text.split("SLURM_CPUS_PER_TASK")[0]  # which a job takes where nothing is said
+    assert "OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}" in before
 
 
 def test_a_gpu_is_shared_by_no_more_runs_than_there_are(tmp_path):
@@ -108,7 +107,10 @@ def test_a_chain_is_not_requeued(tmp_path):
         (("resources=gpu4", "resources.runs_at_once=4"), "resources.runs_at_once=4 is for runs of one process"),
         (("resources=gpu4", "resources.runs_per_gpu=2"), "with it goes trainer.devices=1, and this is 4"),
         (("resources=gpu1", "trainer.num_nodes=2", "resources.runs_per_gpu=2"), "trainer.num_nodes=1, and this is 2"),
-        (("resources.runs_per_gpu=2",), "resources.runs_per_gpu=2 is .* goes resources.gpus=1, and this is 0"),
+        (
+            ("resources=cpu", "resources.runs_per_gpu=2"),
+            "with it goes resources.gpus=1, and this is 0",
+        ),
         (("resources=gpu1", "resources.runs_at_once=4", "resources.runs_per_gpu=2"), "runs_at_once=1, and this is 4"),
         (("trainer.devices=auto",), "trainer.devices=auto: a cluster needs a number"),
         (("cluster.restart=never",), "cluster.restart=never: expected requeue or chain"),

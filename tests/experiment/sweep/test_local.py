@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ def test_runs_beside_each_other_then_nothing_then_what_is_new(write, sweep, tmp_
     assert statuses(tmp_path) == ["completed", "failed"]
     assert "[2/2]" in said.out
     assert "failed with exit code 1: the loss is" in said.out
+    assert re.search(r"done; [1-9]\d* runs an hour$", said.out, re.M)
     assert "tiny: 2 runs: 1 done, 1 failed" in said.out
 
     again = sweep(write(rates.format(""), overrides=short), "--local", 2)
@@ -38,16 +40,36 @@ def test_runs_beside_each_other_then_nothing_then_what_is_new(write, sweep, tmp_
     assert "tiny: 3 runs: 2 done, 1 failed" in grown.out
 
 
-def test_a_sweep_knows_its_runs_by_name(write, sweep, tmp_path, monkeypatch):
-    """The group in W&B: every run is told the sweep it belongs to."""
+@pytest.fixture
+def environment(write, sweep, tmp_path, monkeypatch):
+    """Run one row of a sweep beside so many others, on a machine of 8 cores, and return what its process was told."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))  # as taskset or a job would narrow it
+    monkeypatch.delenv("OMP_NUM_THREADS")
     python = tmp_path / "python"
     python.write_text('#!/bin/bash\necho "sweep $WCONV_SWEEP, threads $OMP_NUM_THREADS"\n')
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    sweep(write("grid: {seed: [0]}"), "--local", 2)
-    log = next(tmp_path.glob("runs/sweeps/tiny/launches/001/logs/*.log")).read_text()
-    assert log == f"sweep tiny, threads {max(1, (os.cpu_count() or 1) // 2)}\n"
+
+    def call(at_once: int) -> str:
+        sweep(write("grid: {seed: [0]}"), "--local", at_once)
+        return next(tmp_path.glob("runs/sweeps/tiny/launches/001/logs/*.log")).read_text()
+
+    return call
+
+
+def test_a_sweep_knows_its_runs_by_name(environment):
+    """The group in W&B: every run is told the sweep it belongs to."""
+    assert environment(1).startswith("sweep tiny,")
+
+
+@pytest.mark.parametrize(("at_once", "threads"), [(1, 8), (3, 2), (8, 1), (32, 1)])
+def test_runs_share_the_cores_that_the_sweep_may_use(environment, at_once, threads):
+    assert environment(at_once).endswith(f", threads {threads}\n")
+
+
+def test_a_number_of_threads_that_somebody_has_set_stands(environment, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert environment(2).endswith(", threads 3\n")
 
 
 @pytest.mark.faults

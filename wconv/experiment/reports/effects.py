@@ -9,7 +9,7 @@ import pandas as pd
 
 from wconv.experiment.common.metrics import METRICS, PRIMARY, heading
 from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.pairing import Pairing, Reference, pair
+from wconv.experiment.reports.pairing import Pairing, Reference, choose_reference, pair
 from wconv.experiment.reports.row_names import RowName, name_rows
 from wconv.experiment.reports.sentences import Judged, left_out, sentence
 from wconv.experiment.reports.statistics import ENOUGH, bootstrap_interval, holm, paired_test, sign_flip_p
@@ -56,14 +56,12 @@ class Effects:
     """
 
     def __init__(self, comparison: Comparison, reference: Reference, margin: float | None = None) -> None:
-        found = [name for name in PRIMARY if f"test/{name}" in comparison.measured]
+        found = _compared(comparison)
         if not found:
-            raise ValueError(
-                f"there is nothing to compare: no run has {' or '.join(f'test/{name}' for name in PRIMARY)}"
-            )
-        self._comparison, self._metric = comparison, METRICS[found[0]]
+            raise ValueError(f"there is nothing to compare: no run has test/{' or test/'.join(PRIMARY)}")
+        self._comparison, self._metric = comparison, METRICS[found]
         self.reference = reference
-        self.metric = f"test/{found[0]}"
+        self.metric = f"test/{found}"
         self.unit = self._metric.difference_unit
         self.margin = self._metric.margin if margin is None else margin
         if not 0 < self.margin < math.inf:
@@ -127,3 +125,38 @@ class Effects:
                     columns |= {"bootstrap 95% low": low, "bootstrap 95% high": high}
             rows[effect.pairing.row] = columns | {"sentence": effect.sentence}
         return pd.DataFrame.from_dict(rows, orient="index").astype({"pairs": "Int64"})
+
+
+def find_effects(
+    comparison: Comparison,
+    against: Sequence[str] = (),
+    by: str = "",
+    margin: float | None = None,
+    single_runs: bool = False,
+) -> Effects | None:
+    """Compare the rows with a reference; None where there is none, or where there are only single runs.
+
+    Single runs have no statistics; they are compared if something is asked for.
+
+    Args:
+        comparison: whose rows they are.
+        against: as in `choose_reference`.
+        by: as in `choose_reference`.
+        margin: as in `Effects`.
+        single_runs: compare them, too, where nothing is asked for.
+
+    Raises:
+        ValueError: what is asked for cannot be compared, and why.
+    """
+    reference = choose_reference(comparison, against, by)
+    if margin is not None and not reference:
+        raise ValueError("--margin: no two rows are compared; name the row to compare with by --against KEY=VALUE")
+    asked = against or by or margin is not None
+    if reference and (asked or ((single_runs or comparison.has_repeated_runs) and _compared(comparison))):
+        return Effects(comparison, reference, margin)
+    return None
+
+
+def _compared(comparison: Comparison) -> str:
+    """Return the metric of the test set that rows are compared by; nothing where no run has it."""
+    return next((name for name in PRIMARY if f"test/{name}" in comparison.measured), "")

@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wconv.experiment.common.metrics import PRIMARY
-
 if TYPE_CHECKING:
     from wconv.experiment.reports.comparison import Comparison
     from wconv.experiment.reports.effects import Effects
@@ -41,34 +39,24 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def compare(
-    runs: Iterable["SavedRun"], options: Namespace, always: bool = False
+    runs: Iterable["SavedRun"], options: Namespace, single_runs: bool = False
 ) -> tuple["Comparison", "Effects | None"]:
     """Compare runs as the options say.
 
     Args:
         runs: of one task.
         options: of `add_options`.
-        always: compare with a reference although nobody has asked for it and no row has several seeds.
+        single_runs: compare them, too, where no option asks for it.
 
     Raises:
         ValueError: there is no completed run, or an option names what is not there.
     """
     # Here, because pandas takes half a second, for which --help shall not wait.
     from wconv.experiment.reports.comparison import Comparison
-    from wconv.experiment.reports.effects import Effects
-    from wconv.experiment.reports.pairing import choose_reference
+    from wconv.experiment.reports.effects import find_effects
 
     comparison = Comparison(runs, options.best_of)
-    reference = choose_reference(comparison, options.against, options.by)
-    if options.margin is not None and not reference:
-        raise ValueError("--margin: no two rows are compared; name the row to compare with by --against KEY=VALUE")
-    asked = options.against or options.by or options.margin is not None
-    if always and not asked and not any(f"test/{name}" in comparison.measured for name in PRIMARY):
-        return comparison, None
-    effects = Effects(comparison, reference, options.margin) if reference else None
-    if not (always or asked or comparison.has_repeated_runs):  # of single runs there are no statistics
-        effects = None
-    return comparison, effects
+    return comparison, find_effects(comparison, options.against, options.by, options.margin, single_runs)
 
 
 def by_task(runs: Iterable["SavedRun"]) -> list[list["SavedRun"]]:

@@ -157,6 +157,8 @@ def pair(comparison: Comparison, reference: Reference) -> list[Pairing]:
         if reference.is_met_by(group.features):
             continue
         found = others.get(_values(group, varying), [])
+        if len(found) > 1:  # conv=ablation with all parts off is the standard arm, too, though it names a density
+            found = [other for other in found if other.features["density"] == "-"] or found
         if len(found) == 1:
             pairings.append(Pairing(row, group, found[0]))
         elif found:

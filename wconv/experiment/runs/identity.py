@@ -24,6 +24,7 @@ NEUTRAL_TRAINER = (
     "inference_mode",
     "limit_predict_batches",
     "log_every_n_steps",
+    "profile",
     "profiler",
     "strategy",
 )

@@ -110,7 +110,8 @@ def read_run(folder: Path) -> SavedRun:
         if status != "completed" and not has_diverged:
             return SavedRun(folder, status, reason)
         config = _read("config.yaml", read_config, folder)
-        arm = arm_name({**config["conv"], "name": results["conv"]})
+        conv = config["conv"] if isinstance(config.get("conv"), dict) else {}
+        arm = arm_name(conv | {"name": results["conv"]})
         densities = _densities(results["layers"], {} if arm == "standard" else results["density"] or {})
         features = {"density": "; ".join(map(format_density, densities)) or "-"}
         features |= _features(config) | {"parameters": int(results["parameters"])}
@@ -122,8 +123,8 @@ def read_run(folder: Path) -> SavedRun:
         features |= {key: str(results[key]) for key in ("model", "init")} | {"conv": arm}
         measured = {"train/loss": None} if has_diverged else results["metrics"]
         metrics = {str(name): math.nan if value is None else float(value) for name, value in measured.items()}
-        costs = {name: float(results[name]) for name in COSTS if isinstance(results.get(name), int | float)}
-        costs = {name: value for name, value in costs.items() if math.isfinite(value)}
+        numbers = {name: results[name] for name in COSTS if type(results.get(name)) in (int, float)}
+        costs = {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
         return SavedRun(folder, status, reason, int(results["seed"]), metrics, features, densities, costs)
     except KeyError as error:
         reason = f"results.json lacks {error}"

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from filelock import FileLock
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 
+from wconv.experiment.common.cores import available_cores
 from wconv.experiment.common.exceptions import SEVERITY, Interrupted, worst_exit_code
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.sweep import status_table
@@ -33,6 +33,8 @@ def local_launch(sweep: Sweep, rows: list[Row]) -> Iterator[Launch]:
     Raises:
         ValueError: the sweep asks for a GPU, and there is none.
     """
+    import torch  # in functions, because it takes seconds: --list and --status do without
+
     if sweep.settings.asks_for_gpu and not torch.cuda.is_available():
         raise ValueError(
             f"{sweep.name} asks for a GPU (trainer.accelerator=gpu) and this machine shows none; "
@@ -72,6 +74,7 @@ class _Workers:
         self.lanes = range(at_once)
         self.stopping = False
         self.codes = [0]
+        self.started = time.monotonic()
 
     def work(self, name: str, get_states: Callable[[], list[State]]) -> int:
         console = Console()
@@ -87,7 +90,8 @@ class _Workers:
                             print(line, flush=True)
                     if console.is_terminal and time.monotonic() - shown > 2:
                         shown = time.monotonic()
-                        live.update(status_table.render_states(name, get_states(), 8), refresh=True)
+                        states = status_table.render_states(name, get_states(), 8)
+                        live.update(Group(states, f"{self._runs_per_hour():.3g} runs an hour"), refresh=True)
                 if console.is_terminal:
                     live.update("", refresh=True)
         finally:
@@ -112,8 +116,10 @@ class _Workers:
             self.at_work[lane] = process, number, row
 
     def _environment(self, lane: int) -> dict[str, str]:
-        """Share out cores and GPUs."""
-        threads = max(1, (os.cpu_count() or 1) // len(self.lanes))
+        """Share out cores and GPUs; an OMP_NUM_THREADS that somebody has set stands."""
+        import torch
+
+        threads = max(1, available_cores() // len(self.lanes))
         shared = {"WCONV_SWEEP": self.launch.folder.parents[1].name}
         shared["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(threads))
         if gpus := torch.cuda.device_count():
@@ -136,9 +142,15 @@ class _Workers:
                     file.write(f"{number} {code}\n")
             words = {0: "done", INTERRUPTED: "stopped"}.get(code, f"failed with exit code {code}")
             more = "" if code == 0 else f": {self.launch.last_error_message(row.directory)}"
-            over = self.count - len(self.waiting) - len(self.at_work)
-            lines.append(f"[{over}/{self.count}] {row.directory.name} {words}{more}")
+            rate = f"{self._runs_per_hour():.3g} runs an hour"
+            lines.append(f"[{self._over()}/{self.count}] {row.directory.name} {words}{more}; {rate}")
         return lines
+
+    def _over(self) -> int:
+        return self.count - len(self.waiting) - len(self.at_work)
+
+    def _runs_per_hour(self) -> float:
+        return self._over() / (time.monotonic() - self.started) * 3600
 
     @staticmethod
     def _heeded() -> list[signal.Signals]:

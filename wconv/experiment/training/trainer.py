@@ -1,7 +1,7 @@
 """From the configuration to a trainer, with everything that it writes into the folder of the run."""
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.reports.wandb.callback import wandb_logger_and_callback
@@ -16,6 +16,7 @@ from wconv.experiment.training.guard import Guard
 from wconv.experiment.training.image_results import ImageResults
 from wconv.experiment.training.metrics_csv import MetricsCSV
 from wconv.experiment.training.model_checkpoint import RelocatableCheckpoint
+from wconv.experiment.training.profile import Profile
 from wconv.experiment.training.timing import Timing
 
 
@@ -39,13 +40,15 @@ def build_trainer(config: DictConfig, run: Run, task: Task, files: AtomicCheckpo
         ImageResults(run.directory),
         Guard(run.checkpoints, config.callbacks.checkpoint.every_seconds),
     ]
+    if config.trainer.profile:
+        callbacks.append(Profile(run.directory))
     if config.compile:
         callbacks.append(CompiledTraining())
     if config.trainer.enable_progress_bar:
         callbacks.append(progress_bar(config.callbacks.progress.every_seconds))
     wandb_loggers, wandb_callbacks = wandb_logger_and_callback(config, run)
     trainer: pl.Trainer = instantiate_group(
-        config.trainer,
+        OmegaConf.masked_copy(config.trainer, [key for key in config.trainer if key != "profile"]),
         callbacks=[*callbacks, *wandb_callbacks],
         logger=[MetricsCSV(run.directory / "metrics.csv"), *wandb_loggers],
         plugins=[files],

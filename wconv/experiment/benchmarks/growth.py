@@ -1,0 +1,94 @@
+"""How time and memory of a training step grow with images, resolution, width and kernel size, of a weighted DnCNN."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from wconv.experiment.benchmarks.cost import in_child
+from wconv.experiment.benchmarks.tables import Row
+from wconv.experiment.benchmarks.timed_run import drawn_data, timed_run
+from wconv.experiment.common.argument_types import positive
+
+BASE = {
+    "model": "dncnn",
+    "conv": "weighted",
+    "model.depth": "7",
+    "model.width": "32",
+    "model.kernel_size": "3",
+    "datamodule.patch_size": "40",
+    "datamodule.batch_size": "16",
+}
+# What each is called, its values, and the power of it that the arithmetic grows with.
+AXES: dict[str, tuple[str, tuple[int, ...], int]] = {
+    "datamodule.batch_size": ("images of a batch", (8, 16, 32, 64), 1),
+    "datamodule.patch_size": ("pixels of a side", (24, 40, 64, 90), 2),
+    "model.width": ("features", (16, 32, 64, 128), 2),
+    "model.kernel_size": ("taps of a side of the kernel", (3, 5, 7), 2),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this benchmark."""
+    parser.add_argument("--steps", type=positive, default=40, help="batches of an epoch (%(default)s)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the networks are (%(default)s)")
+
+
+def measure(arguments: argparse.Namespace) -> list[Row]:
+    """Measure one axis after the other, the others at their base, each point in a process of its own.
+
+    Returns:
+        A row a point, with the exponent of the axis: the slope of the time in double logarithms, and what the
+        arithmetic grows with. The figure goes to growth.png beside the table.
+    """
+    rows: list[Row] = []
+    for key, (name, values, expected) in AXES.items():
+        points = []
+        for value in values:
+            print(f"{name}: {value}", file=sys.stderr, flush=True)
+            words = [f"{entry}={text}" for entry, text in (BASE | {key: str(value)}).items()]
+            batch = int((BASE | {key: str(value)})["datamodule.batch_size"])
+            words += drawn_data(words, arguments.steps)
+            found = in_child(timed_run, words, arguments.steps, 2, arguments.device)
+            points.append({"ms/step": 1000 * batch / found["images/s"], "peak MB": found["peak MB"]})
+        exponent = growth_exponent(values, [point["ms/step"] for point in points])
+        told = {"exponent of the time": exponent, "of the arithmetic": expected}
+        rows += [{"axis": name, "value": value} | point | told for value, point in zip(values, points, strict=True)]
+    if arguments.out:
+        draw(pd.DataFrame(rows), arguments.out / "growth.png")
+    return rows
+
+
+def growth_exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
+    """Return the power of a size that a time grows with, by least squares in logarithms."""
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+
+
+def draw(table: pd.DataFrame, file: Path) -> None:
+    """Draw time and memory against each axis, both in logarithms.
+
+    Args:
+        table: the rows.
+        file: of the figure.
+    """
+    from matplotlib.figure import Figure
+
+    axes = list(dict.fromkeys(table["axis"]))
+    figure = Figure(figsize=(3 * len(axes), 5), layout="constrained")
+    panels = figure.subplots(2, len(axes), squeeze=False)
+    for column, axis in enumerate(axes):
+        points = table[table["axis"] == axis]
+        for row, measured in enumerate(("ms/step", "peak MB")):
+            panel = panels[row][column]
+            panel.loglog(points["value"], points[measured], "o-")
+            panel.set_xticks(points["value"], points["value"].astype(str))
+            panel.minorticks_off()
+            panel.set(xlabel=axis, ylabel=measured)
+        first = points.iloc[0]
+        line = first["ms/step"] * (points["value"] / first["value"]) ** first["of the arithmetic"]
+        panels[0][column].loglog(points["value"], line, "k:", label="arithmetic")
+        panels[0][column].legend(frameon=False)
+    figure.savefig(file, dpi=120)
