@@ -66,5 +66,10 @@ def test_a_committed_table_is_made_again_from_its_runs(path):
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
 def test_pages_show_the_committed_table(path):
-    rows = [line for line in path.read_text().splitlines() if line.startswith("|")]
-    assert "\n".join(rows) in (path.parent / "README.md").read_text()
+    page = (path.parent / "README.md").read_text()
+    assert all(table in page for table in re.findall(r"(?:^\|.*\n)+", path.read_text(), re.M))
+
+
+def test_the_page_on_statistics_shows_what_the_command_says():
+    said = (ROOT / "results" / "statistics_example" / "table.md").read_text().partition("Against ")
+    assert said[1] + said[2] in (ROOT / "docs" / "statistics.md").read_text()

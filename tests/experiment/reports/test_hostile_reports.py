@@ -49,7 +49,7 @@ def test_a_table_has_texts_and_nothing_else(script_run, make_run):
 def test_the_sentences_have_texts_and_nothing_else(make_run, tmp_path):
     for seed in (0, 1):
         for arm, value in ((SCRIPT, 20.0 + seed), (FORMULA, 21.0 + 2 * seed)):
-            make_run(f"{len(arm)}-{seed}", seed=seed, metrics={"test/psnr": value}, config={"conv": {"name": arm}})
+            make_run(f"{len(arm)}-{seed}", conv=arm, seed=seed, metrics={"test/psnr": value})
     comparison = Comparison(find_runs([tmp_path]))
     text = to_markdown(comparison, effects := find_effects(comparison, by="conv"))
     assert "undecided" in text

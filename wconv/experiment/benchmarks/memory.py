@@ -13,8 +13,9 @@ from wconv.experiment.benchmarks.tables import Row
 DRAWN = 50_000  # images, as many as CIFAR-100 trains with
 STEPS = 5
 IMPORTS = "import torch, pytorch_lightning"
-# In processes of their own, as a process never gives back the most that it took.
-PEAK = "; import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+# In processes of their own, as a process never gives back the most that it took; read where Linux starts anew with each
+# program, while `ru_maxrss` is handed on by the one that started it.
+PEAK = "; print(int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) * 1024)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
