@@ -53,6 +53,7 @@ def test_a_run_leaves_what_the_design_promises(train):
     assert content["macs"] > 0
     assert {tuple(map(tuple, layer["density"])) for layer in content["layers"]} == {((0.7,), (0.7,))}
     assert content["versions"]["torch"] == version("torch")
+    assert {"conv=weighted", "seed=3"} <= set(content["overrides"])
     history = pd.read_csv(directory / "metrics.csv")
     assert history["epoch"].tolist() == [0, 1, 2]  # two epochs and the test
     assert history["val/acc"].count() == 2

@@ -204,6 +204,12 @@ def many_runs(folder: Path, rows: int, seeds: int, epochs: int) -> Path:
     return folder
 
 
+def processor_time(session: Any) -> float:
+    """Return what the page has taken since it was opened, in seconds."""
+    metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    return metrics["TaskDuration"]
+
+
 @pytest.mark.parametrize(("rows", "seeds"), [(20, 10), (200, 1)])
 def test_200_runs_of_200_epochs_open_in_two_seconds(make_page, opened, browser, tmp_path, rows, seeds):
     """Of processor time, which is what it takes where nothing else runs; with every figure that is on the screen."""
@@ -215,8 +221,10 @@ def test_200_runs_of_200_epochs_open_in_two_seconds(make_page, opened, browser, 
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.goto(path.as_uri())
         page.evaluate("Promise.all(views.values()).then(() => 0)")
-        metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
-        assert 0.05 < metrics["TaskDuration"] < 2
+        assert 0.05 < processor_time(session) < 2
+        if rows == 20:  # all the others, too
+            draw_all(page)
+            assert processor_time(session) < 2
 
 
 def test_a_thousand_run_folders_take_less_than_20_seconds(make_page, tmp_path):

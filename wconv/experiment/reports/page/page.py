@@ -101,8 +101,7 @@ def _environment() -> Environment:
 
 def _finalize(value: Any) -> Any:
     """Write out what nobody would see in a text of a run; what is markup already stays as it is."""
-    called = value() if callable(value) and not isinstance(value, Markup) else value
-    return escape_control_characters(called) if isinstance(called, str) and not isinstance(called, Markup) else called
+    return escape_control_characters(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache
