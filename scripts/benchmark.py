@@ -30,7 +30,7 @@ BENCHMARKS = {
 
 @tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
-    """Run a benchmark, print its table, write it where asked; return 0, 1 if a ratio moved, 2 if an argument is wrong."""
+    """Run a benchmark, print and write its table; return 0, 1 if a ratio has moved, 2 if an argument is wrong."""
     words = sys.argv[1:] if arguments is None else arguments
     folder = Path(wconv.experiment.benchmarks.__path__[0])
     offered = {name: text for name, text in BENCHMARKS.items() if (folder / f"{name}.py").exists()}
