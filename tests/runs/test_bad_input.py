@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WRONG = [
     # unknown names, with the nearest right one
     ("modle=vgg", "did you mean 'model'"),
-    ("model=vg", "did you mean 'vgg'?; there are dncnn, nafnet, resnet, vgg"),
+    ("model=vg", "did you mean 'vgg'?; there are dncnn, nafnet, resnet, timm, torchvision, vgg"),
     ("init=xavier", "there are kaiming, pytorch"),
     ("experiment=nope", "quickstart"),
     ("datamodule.batchsize=3", "did you mean 'datamodule.batch_size'"),
