@@ -11,7 +11,7 @@ from pathlib import Path
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.reports.options import add_options, compare
+from wconv.experiment.reports.options import add_options, chosen_runs, compare
 
 
 @tolerate_closed_output()
@@ -26,10 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # Here, because pandas takes half a second, for which --help shall not wait.
     from wconv.experiment.reports.tables import to_csv, to_latex, to_markdown
-    from wconv.experiment.runs.saved_runs import find_runs
 
     try:
-        runs = find_runs(options.runs)
+        runs = chosen_runs(options)
         tasks = sorted({str(run.features.get("task")) for run in runs if run.status == "completed"})
         if len(tasks) > 1:
             raise ValueError(f"runs of {' and '.join(tasks)} have no table in common; name the folder of one task")

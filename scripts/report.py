@@ -8,7 +8,7 @@ from pathlib import Path
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.reports.options import add_options, by_task, compare
+from wconv.experiment.reports.options import add_options, by_task, chosen_runs, compare
 
 
 @tolerate_closed_output()
@@ -19,12 +19,11 @@ def main(arguments: list[str] | None = None) -> int:
     add_options(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the page (HTML)")
     options = parser.parse_args(words)
-    # Here, because they take a second to import, for which --help shall not wait.
+    # Here, because it takes a second to import, for which --help shall not wait.
     from wconv.experiment.reports.page.page import render_page
-    from wconv.experiment.runs.saved_runs import find_runs
 
     try:
-        compared = [compare(runs, options, single_runs=True) for runs in by_task(find_runs(options.runs))]
+        compared = [compare(runs, options, single_runs=True) for runs in by_task(chosen_runs(options))]
         page = render_page(compared, shlex.join(["python", "scripts/report.py", *words]))
         write(options.output, page)
     except ValueError as error:

@@ -68,27 +68,31 @@ def growth_exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
 
 
 def draw(table: pd.DataFrame, file: Path) -> None:
-    """Draw time and memory against each axis, both in logarithms.
+    """Draw time and memory against each axis, all but the memory in logarithms.
 
     Args:
         table: the rows.
         file: of the figure.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
 
     axes = list(dict.fromkeys(table["axis"]))
     figure = Figure(figsize=(3 * len(axes), 5), layout="constrained")
     panels = figure.subplots(2, len(axes), squeeze=False)
     for column, axis in enumerate(axes):
         points = table[table["axis"] == axis]
-        for row, measured in enumerate(("ms/step", "peak MB")):
-            panel = panels[row][column]
-            panel.loglog(points["value"], points[measured], "o-")
-            panel.set_xticks(points["value"], points["value"].astype(str))
-            panel.minorticks_off()
-            panel.set(xlabel=axis, ylabel=measured)
         first = points.iloc[0]
-        line = first["ms/step"] * (points["value"] / first["value"]) ** first["of the arithmetic"]
-        panels[0][column].loglog(points["value"], line, "k:", label="arithmetic")
-        panels[0][column].legend(frameon=False)
+        expected = first["ms/step"] * (points["value"] / first["value"]) ** first["of the arithmetic"]
+        time, memory = panels[0][column], panels[1][column]
+        time.loglog(points["value"], points["ms/step"], "o-")
+        time.loglog(points["value"], expected, "k:", label="arithmetic")
+        time.legend(frameon=False)
+        time.yaxis.set_major_formatter("{x:g}")
+        memory.semilogx(points["value"], points["peak MB"], "o-")
+        memory.set_ylim(bottom=0)  # most of it is PyTorch
+        for panel, measured in ((time, "ms/step"), (memory, "peak MB")):
+            panel.set(xlabel=axis, ylabel=measured)
+            panel.set_xticks(points["value"], points["value"].astype(str))
+            panel.xaxis.set_minor_locator(NullLocator())
     figure.savefig(file, dpi=120)

@@ -1,4 +1,7 @@
-"""What compare.py and report.py are told: which runs are compared with which, and by what margin."""
+"""What compare.py and report.py are told: which runs are compared with which, and by what margin.
+
+What reads and compares is imported where it is needed: pandas takes half a second, for which --help shall not wait.
+"""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
@@ -14,6 +17,13 @@ if TYPE_CHECKING:
 def add_options(parser: ArgumentParser) -> None:
     """Add the folders of the runs, and the options of a comparison."""
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a folder of runs")
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="use these runs and no others, such as trainer.max_epochs=15; again for a further condition",
+    )
     parser.add_argument(
         "--against",
         action="append",
@@ -38,6 +48,18 @@ def add_options(parser: ArgumentParser) -> None:
     )
 
 
+def chosen_runs(options: Namespace) -> list["SavedRun"]:
+    """Read the runs that the options name.
+
+    Raises:
+        ValueError: there is none, or none that is as `--where` says.
+    """
+    from wconv.experiment.reports.selection import select
+    from wconv.experiment.runs.saved_runs import find_runs
+
+    return select(find_runs(options.runs), options.where)
+
+
 def compare(
     runs: Iterable["SavedRun"], options: Namespace, single_runs: bool = False
 ) -> tuple["Comparison", "Effects | None"]:
@@ -51,7 +73,6 @@ def compare(
     Raises:
         ValueError: there is no completed run, or an option names what is not there.
     """
-    # Here, because pandas takes half a second, for which --help shall not wait.
     from wconv.experiment.reports.comparison import Comparison
     from wconv.experiment.reports.effects import find_effects
 

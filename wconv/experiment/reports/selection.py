@@ -1,0 +1,34 @@
+"""Some of the runs in a folder, chosen by what they are."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+from wconv.experiment.reports.pairing import Reference
+from wconv.experiment.runs.saved_runs import SavedRun
+
+
+def select(runs: Iterable[SavedRun], conditions: Sequence[str]) -> list[SavedRun]:
+    """Return the runs that meet all conditions, and those that cannot be used, which a reader has to be told of.
+
+    Args:
+        runs: what `find_runs` returned.
+        conditions: KEY=VALUE, with the keys and values of config.yaml, such as "trainer.max_epochs=15".
+
+    Raises:
+        ValueError: a condition is not written so, or no run meets it.
+    """
+    kept = list(runs)
+    for condition in conditions:
+        key, equals, text = condition.partition("=")
+        if not equals:
+            raise ValueError(f"--where {condition}: write KEY=VALUE, such as trainer.max_epochs=15")
+        known = {name for run in kept for name in run.features}
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"--where {condition}: no run has a key {key}{hint}")
+        wanted = Reference({key: text}, ())
+        kept = [run for run in kept if not run.features or wanted.is_met_by(run.features)]
+        if not any(run.features for run in kept):
+            raise ValueError(f"--where {' --where '.join(conditions)}: no run is like that")
+    return kept
