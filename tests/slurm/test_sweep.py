@@ -161,7 +161,8 @@ def test_runs_that_share_a_gpu_are_at_work_together_and_those_that_are_not_over_
     sweep = ClusterSweep(file, tmp_path / "runs", *sharing, f"cluster.python={python}")
     assert "of 1 tasks" in sweep.call("--submit")
     wait_until(lambda: len(list(sweep.output_dir.glob("*/*/metrics.csv"))) == 3, what="three runs at work")
-    wait_until(lambda: "1 done" in sweep.call("--status"), what="the short run")
+    # Noted by the job, which is a moment after its results are there: until then a restart asks it again.
+    wait_until(lambda: any(file.read_text() for file in sweep.launches.glob("*/ended/*")), what="the short run")
     run("scancel", "--signal=USR1", "--batch", sweep.jobs[0])
     wait_until(lambda: sweep.logs().count("resuming from step") == 2, what="two runs that go on\n" + sweep.logs())
     assert "1 done, 2 running" in sweep.call("--status")
