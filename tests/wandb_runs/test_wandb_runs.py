@@ -50,6 +50,13 @@ def test_an_online_run_shows_what_its_folder_holds(program, arguments, online, s
         assert path.is_dir() or online["WANDB_API_KEY"].encode() not in path.read_bytes(), path
 
 
+def test_the_combinations_of_an_ablation_are_arms_of_their_own(program, arguments, online, server):
+    """The dashboard averages over the runs of a `conv.name`."""
+    done = program("train.py", *arguments("conv=ablation", "conv.start=phi", "conv.decay=true"), **online)
+    assert done.code == 0, done.err
+    assert server.run.config["conv"]["name"] == server.run.facts["jobType"] == "start + decay"
+
+
 def test_where_no_server_answers_a_run_is_recorded_and_uploaded_later_once(program, arguments, online, server):
     start = time.monotonic()
     done = program("train.py", *arguments("model=dncnn"), **online | {"WANDB_BASE_URL": DEAD})

@@ -64,6 +64,13 @@ def test_as_many_bare_steps_as_steps_are_timed(network):
     assert min(*inside, *bare) > 0
 
 
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_the_network_is_laid_out_as_in_a_run(channels_last):
+    with prepared_run([*SMALL, f"channels_last={channels_last}".lower()]) as run:
+        kernels = [layer.weight for layer in run.task.model.modules() if isinstance(layer, nn.Conv2d)]
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels) is channels_last
+
+
 def test_the_bare_steps_leave_the_run_alone():
     def losses(alongside: bool) -> list[float]:
         with prepared_run([*SMALL, "trainer.max_epochs=1", "trainer.limit_val_batches=0"]) as run:

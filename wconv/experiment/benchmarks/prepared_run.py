@@ -20,6 +20,7 @@ from wconv.experiment.tasks.build_task import build_task
 from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.network import build_model
 from wconv.experiment.tasks.task import Task
+from wconv.experiment.training.execution import set_memory_format
 from wconv.experiment.training.trainer import build_trainer
 
 QUARTER_VGG = ["model=vgg", "model.width=0.25"]
@@ -67,6 +68,7 @@ def prepared_run(words: Sequence[str], model: nn.Module | None = None) -> Iterat
         data.load()
         network = build_model(config, **data.model_arguments) if model is None else model
         task = build_task(config, network, **data.task_arguments)
+        set_memory_format(config, task)
         yield PreparedRun(build_trainer(config, run, task, AtomicCheckpointIO()), task, data)
 
 

@@ -63,7 +63,8 @@ def group_colours(by: Sequence[str]) -> dict[object, object]:
     """Return the colour of each group of runs, which is that of its arm in every figure.
 
     W&B asks for the values of all keys on the way to a group. Those of a `GROUP.name` are the files of
-    `configs/GROUP`; behind a key of other values the groups have W&B's own colours.
+    `configs/GROUP`, and of `conv.name` the combinations of conv=ablation as well; behind a key of other values
+    the groups have W&B's own colours.
 
     Args:
         by: keys of the configuration that tell groups apart.
@@ -74,7 +75,8 @@ def group_colours(by: Sequence[str]) -> dict[object, object]:
         folder = CONFIGS / key.removesuffix(".name")
         if not key.endswith(".name") or not folder.is_dir():
             break
-        values.append(sorted(path.stem for path in folder.glob("*.yaml")))
+        names = {path.stem for path in folder.glob("*.yaml")}
+        values.append(sorted(names.union(arm.name for arm in arm_styles.ARMS) if key == "conv.name" else names))
         if "conv.name" in by[: len(values)]:
             arms = arm_styles.colours(values[by.index("conv.name")])
             colours |= {ws.GroupPath(*path): arms[path[by.index("conv.name")]] for path in product(*values)}

@@ -24,6 +24,7 @@ from wconv.experiment.reports.wandb import server
 from wconv.experiment.reports.wandb.epoch_rows import best_values, epoch_rows, final_test_metrics
 from wconv.experiment.reports.wandb.parts import Part, list_parts, recorded_epochs_and_media
 from wconv.experiment.reports.wandb.run_info import shrink_image, wandb_config, wandb_run_id, wandb_tags
+from wconv.experiment.runs.arm_styles import arm_name
 from wconv.experiment.runs.run import Run
 
 PATIENCE = 20.0  # seconds, for a server that stopped answering: at the start, and again at the end
@@ -134,7 +135,7 @@ class WandbRunLogger(WandbLogger):
             id=wandb_run_id(directory / "wandb_id"),
             name=directory.name,
             group=os.environ.get("WCONV_SWEEP"),
-            job_type=run.config.conv.name,
+            job_type=arm_name(run.config.conv),
             tags=wandb_tags(run),
             config=wandb_config(run),
             mode="online" if self.mode == "online" else "offline",

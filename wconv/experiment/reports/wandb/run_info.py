@@ -7,6 +7,7 @@ from PIL import Image
 
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.reports.wandb.private import run_id
+from wconv.experiment.runs.arm_styles import arm_name
 from wconv.experiment.runs.identity import model_name, relevant_settings
 from wconv.experiment.runs.provenance import provenance
 from wconv.experiment.runs.run import Run
@@ -24,7 +25,8 @@ def wandb_run_id(path: Path) -> str:
 def wandb_config(run: Run) -> dict[str, Any]:
     """Return the configuration as it is nested on the command line, without folders, and with what data it is about."""
     settings = relevant_settings(run.resolved_config)
-    settings["model"]["name"] = model_name(run.config.model)  # what the dashboard groups by
+    # What the dashboard groups by, and must not average over: networks of a library, and the parts of conv=ablation.
+    settings["model"]["name"], settings["conv"]["name"] = model_name(run.config.model), arm_name(run.config.conv)
     return {**settings, "data": run.data, "config_hash": run.hash, **provenance()}
 
 
