@@ -7,7 +7,7 @@ from torch import nn
 import wconv
 from wconv.experiment.benchmarks import operator
 from wconv.experiment.benchmarks.operator import arms, costs, peak_bytes
-from wconv.experiment.benchmarks.pairs import Quartiles, cpu_seconds
+from wconv.experiment.benchmarks.pairs import Ratio, cpu_seconds
 
 
 def network() -> nn.Sequential:
@@ -36,7 +36,7 @@ def test_a_training_step_needs_the_product_more_and_next_to_nothing_else():
 def test_every_ratio_has_quartiles():
     row = costs(network(), torch.randn(2, 3, 9, 9), pairs=2, timer=cpu_seconds)
     *ratios, memory = row.values()
-    assert [type(value) for value in ratios] == [Quartiles] * 3
+    assert [type(value) for value in ratios] == [Ratio] * 3
     assert 0 < memory < 2
 
 
