@@ -30,6 +30,7 @@ DERIVED_KEYS = {"datamodule.seed": "seed", "task.seed": "seed"}
 # Groups that need no choice.
 OPTIONAL = ("experiment", "debug")
 LAUNCHER = "hydra/launcher"  # the one thing of Hydra's own that may be chosen: where the runs of a grid go
+LAYER_DENSITY = "conv.layer_density"  # its keys are names of layers, which have dots
 MISSING = object()
 MOST_RUNS = 10_000  # of a grid
 
@@ -134,7 +135,7 @@ def _check_type(override: Override, base: DictConfig) -> None:
     default = OmegaConf.select(base, key)
     values = _values(override)
     for value in values:
-        if _holds_keys(value):
+        if _holds_keys(value) and key != LAYER_DENSITY:
             raise ConfigError(f"{key}={_typed(value)}: keys are set one by one, as GROUP.KEY=VALUE")
     # Most of the trainer's keys take several types, and Lightning checks them; a null default says nothing.
     if default is None or (key.startswith("trainer.") and not isinstance(default, bool)):
