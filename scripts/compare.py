@@ -11,7 +11,7 @@ from pathlib import Path
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.reports.answer import add_answer_options, answer
+from wconv.experiment.reports.answer import add_answer_options, answer, latex
 
 
 @tolerate_closed_output()
@@ -21,12 +21,14 @@ def main(arguments: list[str] | None = None) -> int:
     add_answer_options(parser)
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table, as it is printed")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table with unrounded values")
-    parser.add_argument("--latex", type=Path, metavar="FILE", help="write the tables for a paper (booktabs)")
+    parser.add_argument(
+        "--latex", type=Path, metavar="FILE", help="write tables for a paper (booktabs); with --brief the short one"
+    )
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw curves and densities (PNG)")
     parser.add_argument("--effects", type=Path, metavar="FILE", help="draw the differences and their intervals (PNG)")
     options = parser.parse_args(arguments)
     # Here, because pandas takes half a second, for which --help shall not wait.
-    from wconv.experiment.reports.tables import to_csv, to_latex
+    from wconv.experiment.reports.tables import to_csv
 
     try:
         text, comparison, effects = answer(options)
@@ -36,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.csv:
             write(options.csv, lambda path: write_atomically(path, to_csv(comparison, effects).encode()))
         if options.latex:
-            write(options.latex, lambda path: write_atomically(path, to_latex(comparison, effects).encode()))
+            write(options.latex, lambda path: write_atomically(path, latex(options, comparison, effects).encode()))
         if options.picture:
             from wconv.experiment.reports.curves import draw_comparison
 

@@ -10,6 +10,7 @@ from tests.experiment.reports.finished_runs import write_run
 from wconv.experiment.reports.brief import brief, sentences
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.effects import find_effects
+from wconv.experiment.reports.tables import write_markdown
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def rows_of(table: str) -> list[list[str]]:
 
 def test_a_row_says_what_it_came_to_and_by_how_much_it_differs(effects_of, make_row) -> None:
     effects = effects_of(make_row("standard", [0.40, 0.41, 0.39]), make_row("weighted", [0.42, 0.431, 0.409]))
-    assert rows_of(brief(effects)) == [
+    assert rows_of(write_markdown(*brief(effects))) == [
         ["standard", "3", "40.00 ± 1.00", "", "", "reference"],
         ["weighted", "3", "42.00 ± 1.10", "+2.00 (+1.75 to +2.25)", "<0.001", "better"],
     ]
@@ -42,7 +43,7 @@ def test_each_verdict_has_its_words(effects_of, make_row) -> None:
         make_row("decay", reference),
         make_row("scale", [0.5]),
     )
-    verdicts = {cells[0]: cells[-1] for cells in rows_of(brief(effects))}
+    verdicts = {cells[0]: cells[-1] for cells in rows_of(write_markdown(*brief(effects)))}
     assert verdicts == {
         "standard": "reference",
         "weighted": "worse",
@@ -55,12 +56,12 @@ def test_each_verdict_has_its_words(effects_of, make_row) -> None:
 
 def test_diverged_runs_are_counted(effects_of, make_row) -> None:
     effects = effects_of(make_row("standard", [0.40, 0.41, 0.39]), make_row("weighted", [0.42, float("nan"), 0.409]))
-    assert [cells[1:3] for cells in rows_of(brief(effects))] == [["3", "0"], ["2", "1"]]
+    assert [cells[1:3] for cells in rows_of(write_markdown(*brief(effects)))] == [["3", "0"], ["2", "1"]]
 
 
 def test_settings_have_a_column_of_their_own(effects_of, make_row) -> None:
     rows = [make_row(arm, [0.4, 0.41], lr=lr) for arm in ("standard", "weighted") for lr in (0.1, 0.2)]
-    assert {tuple(cells[:2]) for cells in rows_of(brief(effects_of(*rows)))} == {
+    assert {tuple(cells[:2]) for cells in rows_of(write_markdown(*brief(effects_of(*rows))))} == {
         ("lr 0.1", "standard"),
         ("lr 0.1", "weighted"),
         ("lr 0.2", "standard"),
@@ -125,3 +126,13 @@ def test_differences_are_drawn_with_a_line_a_row(denoisers: Path, tmp_path: Path
     assert compare.main([str(denoisers), "--brief", "--metric", "test/bsd68/psnr", "--effects", str(more)]) == 0
     heights = [Image.open(path).height for path in (few, more)]
     assert heights[0] < heights[1]
+
+
+def test_the_short_table_is_one_for_a_paper_too(denoisers: Path, tmp_path: Path) -> None:
+    tables = []
+    for words in ([], ["--brief"]):
+        path = tmp_path / "table.tex"
+        assert compare.main([str(denoisers), *words, "--latex", str(path)]) == 0
+        tables.append(path.read_text())
+    assert [text.count(r"\toprule") for text in tables] == [2, 1]
+    assert "verdict" in tables[1]

@@ -36,7 +36,7 @@ def answer(options: Namespace) -> tuple[str, "Comparison", "Effects | None"]:
     """
     from wconv.experiment.reports.brief import brief, parts_table, sentences
     from wconv.experiment.reports.parts import worth_of_parts
-    from wconv.experiment.reports.tables import to_markdown
+    from wconv.experiment.reports.tables import to_markdown, write_markdown
 
     runs = chosen_runs(options)
     tasks = sorted({str(run.features.get("task")) for run in runs if run.status == "completed"})
@@ -54,5 +54,15 @@ def answer(options: Namespace) -> tuple[str, "Comparison", "Effects | None"]:
     parts = worth_of_parts(effects) if options.parts else []
     if options.row:
         return sentences(effects, options.row, parts), comparison, effects
-    text = brief(effects) if options.brief else to_markdown(comparison, effects)
+    text = write_markdown(*brief(effects)) if options.brief else to_markdown(comparison, effects)
     return "\n\n".join([text, *([parts_table(parts, effects)] if parts else [])]), comparison, effects
+
+
+def latex(options: Namespace, comparison: "Comparison", effects: "Effects | None") -> str:
+    """Return the tables for a paper: the short one, or the results and below them the differences."""
+    from wconv.experiment.reports.brief import brief
+    from wconv.experiment.reports.tables import differences, results, to_latex
+
+    if options.brief and effects:
+        return to_latex([brief(effects)])
+    return to_latex([results(comparison), *([differences(effects)] if effects else [])])

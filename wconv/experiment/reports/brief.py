@@ -15,8 +15,8 @@ from wconv.experiment.reports.tables import cells, write_markdown
 SAID = {"better": "better", "worse": "worse", "equivalent": "no difference larger than {margin:g} {unit}"}
 
 
-def brief(effects: Effects) -> str:
-    """Return the short table of a comparison as Markdown.
+def brief(effects: Effects) -> tuple[pd.DataFrame, int]:
+    """Return the cells of the short table, and how many columns say what a row is.
 
     Args:
         effects: the rows against their reference, which has a row, too.
@@ -30,8 +30,7 @@ def brief(effects: Effects) -> str:
         table[heading(metric)] = cells(metric, raw)
     judged = [rows.get(row) for row in range(len(groups))]
     references = [row not in rows for row in range(len(groups))]
-    left = len(_names(names).columns)
-    return write_markdown(table.join(_differences(judged, references, effects)), left)
+    return table.join(_differences(judged, references, effects)), len(_names(names).columns)
 
 
 def parts_table(parts: Sequence[Worth], effects: Effects) -> str:

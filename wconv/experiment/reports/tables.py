@@ -26,9 +26,8 @@ def to_markdown(comparison: Comparison, effects: Effects | None = None) -> str:
     return "\n\n".join(parts)
 
 
-def to_latex(comparison: Comparison, effects: Effects | None = None) -> str:
-    """Return the tables for a paper, which loads booktabs: the results, and below them the differences."""
-    tables = [results(comparison), *([differences(effects)] if effects else [])]
+def to_latex(tables: Sequence[tuple[pd.DataFrame, int]]) -> str:
+    """Return tables for a paper, which loads booktabs, one below the other; each with its columns of names."""
     return "\n\n".join(_latex(table, left) for table, left in tables if len(table)) + "\n"
 
 

@@ -5,7 +5,7 @@ from torch import nn
 
 import wconv
 from wconv.density import density_function
-from wconv.experiment.tasks.arms import Densities, converted
+from wconv.experiment.tasks.arms import Densities, converted, freely_trained
 from wconv.experiment.tasks.tap_decay import set_tap_decay
 from wconv.modules import Weighted
 
@@ -28,12 +28,13 @@ def ablation(model: nn.Module, density: Densities, start: str, step: bool, decay
         decay: let the weight decay of each tap stand to its step as it does in a weighted convolution.
 
     Raises:
-        ValueError: there is no such start, or a coefficient is 0 and has to be divided by.
+        ValueError: there is no such start, a kernel is standardised, or a coefficient is 0 and has to be divided by.
     """
     if start not in STARTS:
         raise ValueError(f"conv.start={start}: expected one of {', '.join(STARTS)}")
     of_phi, of_norm = STARTS[start]
-    for layer in [module for module in converted(model, density).modules() if isinstance(module, Weighted)]:
+    changed = freely_trained(converted(model, density))
+    for layer in [module for module in changed.modules() if isinstance(module, Weighted)]:
         assert layer.coefficients is not None
         phi = density_function(layer.coefficients)  # in float64, and rounded once
         power = of_phi - step  # of the trained weights, U with the step and V without it
