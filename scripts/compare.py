@@ -11,42 +11,44 @@ from pathlib import Path
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
-from wconv.experiment.reports.options import add_options, chosen_runs, compare
+from wconv.experiment.reports.answer import add_answer_options, answer, latex
 
 
 @tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_options(parser)
+    add_answer_options(parser)
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table, as it is printed")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table with unrounded values")
-    parser.add_argument("--latex", type=Path, metavar="FILE", help="write the tables for a paper (booktabs)")
+    parser.add_argument(
+        "--latex", type=Path, metavar="FILE", help="write tables for a paper (booktabs); with --brief the short one"
+    )
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw curves and densities (PNG)")
+    parser.add_argument("--effects", type=Path, metavar="FILE", help="draw the differences and their intervals (PNG)")
     options = parser.parse_args(arguments)
     # Here, because pandas takes half a second, for which --help shall not wait.
-    from wconv.experiment.reports.tables import to_csv, to_latex, to_markdown
+    from wconv.experiment.reports.tables import to_csv
 
     try:
-        runs = chosen_runs(options)
-        tasks = sorted({str(run.features.get("task")) for run in runs if run.status == "completed"})
-        if len(tasks) > 1:
-            raise ValueError(f"runs of {' and '.join(tasks)} have no table in common; name the folder of one task")
-        comparison, effects = compare(runs, options)
-        text = to_markdown(comparison, effects)
-        if not effects and comparison.has_repeated_runs and len(comparison.groups) > 1:
-            text += "\n\nNothing is compared: that takes a row of conv=standard and another, or --against KEY=VALUE."
+        text, comparison, effects = answer(options)
         print(text)
         if options.markdown:
             write(options.markdown, lambda path: write_atomically(path, f"{text}\n".encode()))
         if options.csv:
             write(options.csv, lambda path: write_atomically(path, to_csv(comparison, effects).encode()))
         if options.latex:
-            write(options.latex, lambda path: write_atomically(path, to_latex(comparison, effects).encode()))
+            write(options.latex, lambda path: write_atomically(path, latex(options, comparison, effects).encode()))
         if options.picture:
             from wconv.experiment.reports.curves import draw_comparison
 
             write(options.picture, lambda path: draw_comparison(comparison, path))
+        if options.effects:
+            from wconv.experiment.reports.effect_plot import draw_effects
+
+            if not effects:
+                raise ValueError("--effects: nothing is compared; that takes several seeds, or --against KEY=VALUE")
+            write(options.effects, lambda path: draw_effects(effects, path))
     except ValueError as error:
         print(f"compare: {escape_control_characters(error)}", file=sys.stderr)
         return 2

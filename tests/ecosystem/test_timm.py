@@ -7,6 +7,7 @@ import warnings
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 import wconv
 from wconv.modules import Weighted
@@ -142,3 +143,16 @@ def test_merging_without_folding_is_wrong_where_it_does_not():
     """So the pages say: fold first. If this fails, timm has changed, and they may say something better."""
     output, expected = fused("repvgg_a0", fold=False)
     assert not torch.allclose(output, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [StdConv2d, StdConv2dSame, ScaledStdConv2d, ScaledStdConv2dSame])
+def test_a_standardised_kernel_has_no_start_step_or_decay_of_its_own(kind):
+    """Folded it would lose its standardisation, and be compared with layers that have it."""
+    from wconv.experiment.tasks.ablation import ablation
+    from wconv.experiment.tasks.arms import scaled_init
+
+    parts = ("none", False, False)
+    for arm in (scaled_init, lambda model, density: ablation(model, density, *parts)):
+        with pytest.raises(ValueError, match=rf"^0 is a {kind.__name__}, which standardises its kernel"):
+            arm(nn.Sequential(kind(3, 4, 3)), {"k3": [0.7]})
+        assert isinstance(arm(nn.Sequential(Conv2dSame(3, 4, 3)), {"k3": [0.7]})[0], nn.Conv2d)

@@ -11,7 +11,7 @@ import pytest
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.effects import Effects
 from wconv.experiment.reports.pairing import choose_reference
-from wconv.experiment.reports.tables import to_csv, to_latex, to_markdown
+from wconv.experiment.reports.tables import differences, results, to_csv, to_latex, to_markdown
 from wconv.experiment.runs.saved_runs import find_runs
 
 STANDARD = [0.70, 0.71, 0.69, 0.72, 0.70, 0.68]
@@ -95,7 +95,7 @@ def test_denoising_is_compared_over_the_images_of_all_sets(make_row) -> None:
 
 def test_latex_is_booktabs_and_takes_every_name_as_a_text(make_row) -> None:
     runs = [*make_row("standard", STANDARD, model=HOSTILE), *make_row("weighted", WEIGHTED, model=HOSTILE)]
-    text = to_latex(*both(runs))
+    text = to_latex([results(both(runs)[0]), differences(both(runs)[1])])
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
     for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
         assert text.count(rule) == 2
@@ -116,7 +116,7 @@ def test_latex_is_booktabs_and_takes_every_name_as_a_text(make_row) -> None:
 def test_latex_compiles(make_row, tmp_path) -> None:
     runs = [*make_row("standard", STANDARD, model=HOSTILE), *make_row("weighted", WEIGHTED, model=HOSTILE)]
     page = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n%s\\end{document}\n"
-    (tmp_path / "page.tex").write_text(page % to_latex(*both(runs)))
+    (tmp_path / "page.tex").write_text(page % to_latex([results(both(runs)[0]), differences(both(runs)[1])]))
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from wconv.experiment.common.metrics import METRICS, PRIMARY, heading
+from wconv.experiment.common.metrics import metric as metric_of
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.pairing import Pairing, Reference, choose_reference, pair
 from wconv.experiment.reports.row_names import RowName, name_rows
@@ -38,12 +41,14 @@ class Effect:
 
 
 class Effects:
-    """All rows of a comparison against a reference, by the first metric of the test set.
+    """All rows of a comparison against a reference, by one metric.
 
     Args:
         comparison: whose rows they are.
         reference: what they are compared with.
         margin: the smallest difference that matters, in points or dB; that of the metric if not given.
+        metric: logged name of what is compared, such as "test/bsd68/psnr"; if not given, the first metric of the task
+            over all test images.
 
     Attributes:
         reference: as given.
@@ -55,13 +60,16 @@ class Effects:
         ValueError: no run has such a metric, or the margin is not above zero.
     """
 
-    def __init__(self, comparison: Comparison, reference: Reference, margin: float | None = None) -> None:
-        found = _compared(comparison)
-        if not found:
+    def __init__(
+        self, comparison: Comparison, reference: Reference, margin: float | None = None, metric: str = ""
+    ) -> None:
+        self.metric = metric or _compared(comparison)
+        if not self.metric:
             raise ValueError(f"there is nothing to compare: no run has test/{' or test/'.join(PRIMARY)}")
-        self._comparison, self._metric = comparison, METRICS[found]
+        if self.metric not in comparison.measured or not metric_of(self.metric):
+            raise ValueError(f"--metric {metric}: no run has it; there are {', '.join(comparison.measured)}")
+        self.comparison, self._metric = comparison, METRICS[self.metric.rpartition("/")[2]]
         self.reference = reference
-        self.metric = f"test/{found}"
         self.unit = self._metric.difference_unit
         self.margin = self._metric.margin if margin is None else margin
         if not 0 < self.margin < math.inf:
@@ -70,20 +78,31 @@ class Effects:
     @cached_property
     def rows(self) -> list[Effect]:
         """One effect a row that is no reference, in the order of the table."""
-        names = name_rows(self._comparison, self.reference.may_differ)
-        pairings = pair(self._comparison, self.reference)
-        found = zip(pairings, self._judge(pairings), strict=True)
+        pairings = pair(self.comparison, self.reference)
+        found = zip(pairings, self.judge([pairing.values(self.metric) for pairing in pairings]), strict=True)
         return [
             Effect(pairing, name, judged, self._sentence(str(name), pairing, judged))
             for pairing, judged in found
-            for name in [names[pairing.row]]
+            for name in [self.names[pairing.row]]
         ]
 
-    def _judge(self, pairings: Sequence[Pairing]) -> list[Judged | None]:
+    @cached_property
+    def names(self) -> list[RowName]:
+        """What each row of the table is called, references included."""
+        return name_rows(self.comparison, self.reference.may_differ)
+
+    def judge(self, pairs: Sequence[NDArray[np.float64]]) -> list[Judged | None]:
+        """Test differences that stand in one table.
+
+        Args:
+            pairs: (2, n) a row, logged values of the metric and those they are compared with; n may be 0.
+
+        Returns:
+            The numbers of each row, in points or dB, above zero where it is better; None where it has no pair.
+        """
         factor = self._metric.factor * (1 if self._metric.best == "max" else -1)
         tests = []
-        for pairing in pairings:
-            values = pairing.values(self.metric)
+        for values in pairs:
             tests.append(paired_test(factor * values[0], factor * values[1], self.margin) if values.size else None)
         p_values = holm([test.p if test else math.nan for test in tests])
         p_equivalence = holm([test.p_equivalence if test else math.nan for test in tests])
@@ -95,13 +114,17 @@ class Effects:
         if not judged:
             said = f"{name}: not compared: {pairing.refusal or 'no seed has a run of both that can be'}"
         else:
-            said = sentence(name, judged, self._metric, self.margin)
+            said = self.say(name, judged)
         return said + left_out(pairing.left_out(self.metric))
+
+    def say(self, name: str, judged: Judged) -> str:
+        """Say what the numbers of a row mean."""
+        return sentence(name, judged, self._metric, self.margin)
 
     @property
     def title(self) -> str:
         """What is compared with what, in which unit."""
-        sets = any(name.count("/") == 2 for name in self._comparison.measured)
+        sets = self.metric.count("/") == 1 and any(name.count("/") == 2 for name in self.comparison.measured)
         what = f"{heading(self.metric)}{' over the images of all test sets' * sets}"
         return f"Against {self.reference}, paired by seed, {what}, margin {self.margin:g} {self.unit}"
 
@@ -133,6 +156,7 @@ def find_effects(
     by: str = "",
     margin: float | None = None,
     single_runs: bool = False,
+    metric: str = "",
 ) -> Effects | None:
     """Compare the rows with a reference; None where there is none, or where there are only single runs.
 
@@ -144,19 +168,21 @@ def find_effects(
         by: as in `choose_reference`.
         margin: as in `Effects`.
         single_runs: compare them, too, where nothing is asked for.
+        metric: as in `Effects`.
 
     Raises:
         ValueError: what is asked for cannot be compared, and why.
     """
     reference = choose_reference(comparison, against, by)
-    if margin is not None and not reference:
-        raise ValueError("--margin: no two rows are compared; name the row to compare with by --against KEY=VALUE")
-    asked = against or by or margin is not None
+    for option, given in (("--margin", margin is not None), ("--metric", bool(metric))):
+        if given and not reference:
+            raise ValueError(f"{option}: no two rows are compared; name the row to compare with by --against KEY=VALUE")
+    asked = against or by or metric or margin is not None
     if reference and (asked or ((single_runs or comparison.has_repeated_runs) and _compared(comparison))):
-        return Effects(comparison, reference, margin)
+        return Effects(comparison, reference, margin, metric)
     return None
 
 
 def _compared(comparison: Comparison) -> str:
-    """Return the metric of the test set that rows are compared by; nothing where no run has it."""
-    return next((name for name in PRIMARY if f"test/{name}" in comparison.measured), "")
+    """Return the metric that rows are compared by if nobody says otherwise; nothing where no run has it."""
+    return next((f"test/{name}" for name in PRIMARY if f"test/{name}" in comparison.measured), "")

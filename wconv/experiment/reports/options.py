@@ -77,7 +77,8 @@ def compare(
     from wconv.experiment.reports.effects import find_effects
 
     comparison = Comparison(runs, options.best_of)
-    return comparison, find_effects(comparison, options.against, options.by, options.margin, single_runs)
+    metric = getattr(options, "metric", "")  # a page of several tasks has no option for it
+    return comparison, find_effects(comparison, options.against, options.by, options.margin, single_runs, metric)
 
 
 def by_task(runs: Iterable["SavedRun"]) -> list[list["SavedRun"]]:

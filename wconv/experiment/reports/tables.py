@@ -17,18 +17,17 @@ COSTS = {"seconds": "time (s)", "peak_memory_mb": "memory (MB)", "parameters": "
 
 def to_markdown(comparison: Comparison, effects: Effects | None = None) -> str:
     """Return the table for readers, what it rests on, and below it what it says: a sentence a row."""
-    parts = [_markdown(*results(comparison)), _list(notes(comparison))]
+    parts = [write_markdown(*results(comparison)), _list(notes(comparison))]
     if effects:
         table, left = differences(effects)
         if len(table):
-            parts += [_markdown(table, left), _list(_about(effects))]
+            parts += [write_markdown(table, left), _list(_about(effects))]
         parts += [f"{escape_markdown(effects.title)}:", _list([effect.sentence for effect in effects.rows])]
     return "\n\n".join(parts)
 
 
-def to_latex(comparison: Comparison, effects: Effects | None = None) -> str:
-    """Return the tables for a paper, which loads booktabs: the results, and below them the differences."""
-    tables = [results(comparison), *([differences(effects)] if effects else [])]
+def to_latex(tables: Sequence[tuple[pd.DataFrame, int]]) -> str:
+    """Return tables for a paper, which loads booktabs, one below the other; each with its columns of names."""
     return "\n\n".join(_latex(table, left) for table, left in tables if len(table)) + "\n"
 
 
@@ -44,7 +43,7 @@ def results(comparison: Comparison) -> tuple[pd.DataFrame, int]:
     keys = list(raw.columns[: list(raw.columns).index("n")])
     shown = raw[keys + [name for name in ("n", "diverged") if name in raw]].map(format_value)
     for name in _shown(comparison.measured):
-        shown.insert(shown.shape[1], heading(name), _cells(name, raw), allow_duplicates=True)
+        shown.insert(shown.shape[1], heading(name), cells(name, raw), allow_duplicates=True)
         split, *_, metric = name.split("/")
         if split == "test" and metric in PRIMARY and f"{name} 95% low" in raw:
             shown.insert(shown.shape[1], "95 % CI", _intervals(name, raw), allow_duplicates=True)
@@ -103,7 +102,8 @@ def _about(effects: Effects) -> list[str]:
     return about
 
 
-def _markdown(table: pd.DataFrame, left: int) -> str:
+def write_markdown(table: pd.DataFrame, left: int) -> str:
+    """Return cells as Markdown, the first of them names, which are aligned to the left."""
     # Only names come from run folders; a "<" before a number stays as it is.
     shown = table.copy()
     for place in range(left):
@@ -143,7 +143,7 @@ def _pooled(name: str) -> str:
     return f"{split}/{metric}"
 
 
-def _cells(name: str, raw: pd.DataFrame) -> list[str]:
+def cells(name: str, raw: pd.DataFrame) -> list[str]:
     """Write the means of a metric, each with its standard deviation where there is one, and "-" where there is none."""
     metric = METRICS[name.rpartition("/")[2]]
     pairs = zip(raw[f"{name} mean"], raw[f"{name} std"], strict=True)

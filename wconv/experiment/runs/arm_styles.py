@@ -43,7 +43,7 @@ SAME = {(): "standard", ("start",): "scaled_init", ("start", "step", "decay"): "
 # For arms without an entry; an arm that gets one takes its colour from here.
 SPARE = ("#BCBD22", "#3300EB", "#3D0033")
 
-PARTS = {"start", "step", "decay"}  # the keys of conv=ablation
+PARTS = ("start", "step", "decay")  # the keys of conv=ablation
 
 TONES = (0.0, 0.45, -0.4)  # of the variants of an arm: as it is, lighter, darker
 MARKERS = ("", "o", "s", "^", "D", "v", "P", "X", "<", ">")
@@ -68,11 +68,18 @@ def arm_name(conv: Mapping[str, Any]) -> str:
     Args:
         conv: the group of that name of a configuration.
     """
-    if not conv.keys() >= PARTS:
+    if not conv.keys() >= set(PARTS):
         return str(conv["name"])
     start = {"none": (), "phi": ("start",)}.get(conv["start"], (str(conv["start"]),))
     parts = (*start, *(part for part in ("step", "decay") if conv[part]))
     return SAME.get(parts, " + ".join(parts))
+
+
+def combined_parts(name: str) -> frozenset[str] | None:
+    """Return which of start, step and decay an arm has, by its name; None where it is no combination of them."""
+    others = {same: parts for parts, same in SAME.items()}
+    parts = frozenset(others.get(name, name.split(" + ")))
+    return parts if parts <= set(PARTS) else None
 
 
 def rank(name: str) -> tuple[int, str]:

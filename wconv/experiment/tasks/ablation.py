@@ -5,7 +5,7 @@ from torch import nn
 
 import wconv
 from wconv.density import density_function
-from wconv.experiment.tasks.arms import Densities, LayerDensities, converted
+from wconv.experiment.tasks.arms import Densities, LayerDensities, converted, freely_trained
 from wconv.experiment.tasks.tap_decay import set_tap_decay
 from wconv.modules import Weighted
 
@@ -31,13 +31,13 @@ def ablation(
         layer_density: Phi by the name of a layer (see `arms.converted`).
 
     Raises:
-        ValueError: there is no such start, or a coefficient is 0 and has to be divided by.
+        ValueError: there is no such start, a kernel is standardised, or a coefficient is 0 and has to be divided by.
     """
     if start not in STARTS:
         raise ValueError(f"conv.start={start}: expected one of {', '.join(STARTS)}")
     of_phi, of_norm = STARTS[start]
-    model = converted(model, density, layer_density)
-    for name, layer in [(name, module) for name, module in model.named_modules() if isinstance(module, Weighted)]:
+    changed = freely_trained(converted(model, density, layer_density))
+    for name, layer in [(name, module) for name, module in changed.named_modules() if isinstance(module, Weighted)]:
         assert layer.coefficients is not None
         phi = density_function(layer.coefficients)  # in float64, and rounded once
         power = of_phi - step  # of the trained weights, U with the step and V without it

@@ -48,8 +48,31 @@ def trainable(model: nn.Module, density: Densities, share: bool, layer_density: 
 
 
 def scaled_init(model: nn.Module, density: Densities, layer_density: LayerDensities = None) -> nn.Module:
-    """Start standard convolutions from W * Phi, the function that weighted ones start from."""
-    return wconv.fold(converted(model, density, layer_density))
+    """Start standard convolutions from W * Phi, the function that weighted ones start from.
+
+    Raises:
+        ValueError: a kernel is standardised.
+    """
+    return wconv.fold(freely_trained(converted(model, density, layer_density)))
+
+
+def freely_trained(model: nn.Module) -> nn.Module:
+    """Return a converted network as it is, if each W * Phi is a kernel that a plain layer of it could train.
+
+    A standardised kernel, std(W) * Phi, is none: folded, it would be trained without its standardisation, and compared
+    with layers that have it.
+
+    Raises:
+        ValueError: a kernel is standardised.
+    """
+    for name, layer in model.named_modules():
+        if isinstance(layer, Weighted) and type(layer).plain_kernel is not Weighted.plain_kernel:
+            kind = type(layer).__name__.removeprefix("Weighted")
+            raise ValueError(
+                f"{name} is a {kind}, which standardises its kernel: a start, a step or a decay of W * Phi cannot be "
+                "had alone; train it with conv=standard, weighted or trainable"
+            )
+    return model
 
 
 def kernel_sizes(model: nn.Module) -> set[int]:

@@ -1,0 +1,76 @@
+"""Put into a page what its commands print: python scripts/fill_page.py docs/findings.md.
+
+A page names a command in a comment, and what it prints stands between that and the next `<!-- end -->`:
+
+<!-- python scripts/compare.py runs --brief --><!-- end -->
+"""
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from wconv.experiment.common.files import write_atomically
+from wconv.experiment.common.output import tolerate_closed_output
+
+ROOT = Path(__file__).resolve().parent.parent
+FILLED = re.compile(r"<!-- python (scripts/compare\.py [^\n]*?) -->(\n?).*?<!-- end -->", re.S)
+
+
+@tolerate_closed_output()
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code: 0; 1 if --check finds another text; 2 with one sentence on stderr."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pages", nargs="+", type=Path, metavar="PAGE", help="a Markdown file")
+    parser.add_argument("--check", action="store_true", help="change nothing; say which page is not as it would be")
+    options = parser.parse_args(arguments)
+    exit_code = 0
+    for page in options.pages:
+        try:
+            text = page.read_text()
+            filled = fill(text)
+            if filled != text and not options.check:
+                write_atomically(page, filled.encode())
+        except (OSError, ValueError) as error:
+            print(f"fill_page: {page}: {error}", file=sys.stderr)
+            return 2
+        if filled != text:
+            exit_code = int(options.check)
+            print(f"{page}: {'not what its commands print now' if options.check else 'filled'}")
+    return exit_code
+
+
+def fill(text: str) -> str:
+    """Return a page with what its commands print.
+
+    Raises:
+        ValueError: a command failed, and what it said.
+    """
+    commands = list(dict.fromkeys(match[1] for match in FILLED.finditer(text)))
+    with ThreadPoolExecutor(2) as pool:
+        printed = dict(zip(commands, pool.map(run, commands), strict=True))
+
+    def put(match: re.Match[str]) -> str:
+        said = printed[match[1]]
+        return f"<!-- python {match[1]} -->" + (f"\n\n{said}\n\n" if match[2] else said) + "<!-- end -->"
+
+    return FILLED.sub(put, text)
+
+
+def run(command: str) -> str:
+    """Return what a command prints, run in the checkout.
+
+    Raises:
+        ValueError: it failed, and what it said.
+    """
+    done = subprocess.run([sys.executable, *shlex.split(command)], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"python {command}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

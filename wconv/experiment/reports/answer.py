@@ -1,0 +1,68 @@
+"""What compare.py prints: the tables and sentences of runs, or as much of them as it is asked for."""
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from wconv.experiment.reports.options import add_options, chosen_runs, compare
+
+if TYPE_CHECKING:
+    from wconv.experiment.reports.comparison import Comparison
+    from wconv.experiment.reports.effects import Effects
+
+
+def add_answer_options(parser: ArgumentParser) -> None:
+    """Add the options that say what is compared, and how much of it is printed."""
+    add_options(parser)
+    parser.add_argument(
+        "--metric", default="", metavar="NAME", help="what is compared (test/acc, test/psnr), such as test/bsd68/psnr"
+    )
+    parser.add_argument(
+        "--parts", action="store_true", help="say what start, step and decay are worth, of all eight combinations"
+    )
+    parser.add_argument("--brief", action="store_true", help="print one short table and nothing else")
+    parser.add_argument(
+        "--row", action="append", default=[], metavar="NAME", help="print the sentence of this row and nothing else"
+    )
+
+
+def answer(options: Namespace) -> tuple[str, "Comparison", "Effects | None"]:
+    """Compare the runs that the options name.
+
+    Returns:
+        What there is to print (Markdown), and the comparison, for figures and other tables.
+
+    Raises:
+        ValueError: an option names what is not there, and what there is.
+    """
+    from wconv.experiment.reports.brief import brief, parts_table, sentences
+    from wconv.experiment.reports.parts import worth_of_parts
+    from wconv.experiment.reports.tables import to_markdown, write_markdown
+
+    runs = chosen_runs(options)
+    tasks = sorted({str(run.features.get("task")) for run in runs if run.status == "completed"})
+    if len(tasks) > 1:
+        raise ValueError(f"runs of {' and '.join(tasks)} have no table in common; name the folder of one task")
+    comparison, effects = compare(runs, options)
+    if not effects:
+        for name in ("parts", "brief", "row"):
+            if getattr(options, name):
+                raise ValueError(f"--{name}: nothing is compared; that takes several seeds, or --against KEY=VALUE")
+        text = to_markdown(comparison)
+        if comparison.has_repeated_runs and len(comparison.groups) > 1:
+            text += "\n\nNothing is compared: that takes a row of conv=standard and another, or --against KEY=VALUE."
+        return text, comparison, None
+    parts = worth_of_parts(effects) if options.parts else []
+    if options.row:
+        return sentences(effects, options.row, parts), comparison, effects
+    text = write_markdown(*brief(effects)) if options.brief else to_markdown(comparison, effects)
+    return "\n\n".join([text, *([parts_table(parts, effects)] if parts else [])]), comparison, effects
+
+
+def latex(options: Namespace, comparison: "Comparison", effects: "Effects | None") -> str:
+    """Return the tables for a paper: the short one, or the results and below them the differences."""
+    from wconv.experiment.reports.brief import brief
+    from wconv.experiment.reports.tables import differences, results, to_latex
+
+    if options.brief and effects:
+        return to_latex([brief(effects)])
+    return to_latex([results(comparison), *([differences(effects)] if effects else [])])

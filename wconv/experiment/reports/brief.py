@@ -1,0 +1,98 @@
+"""A comparison in one short table: what each row came to, by how much it differs, and what that says."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from wconv.experiment.common.metrics import METRICS, PRIMARY, heading
+from wconv.experiment.common.text import escape_markdown
+from wconv.experiment.reports.effects import Effects
+from wconv.experiment.reports.parts import Worth
+from wconv.experiment.reports.row_names import RowName
+from wconv.experiment.reports.sentences import Judged
+from wconv.experiment.reports.tables import cells, write_markdown
+
+SAID = {"better": "better", "worse": "worse", "equivalent": "no difference larger than {margin:g} {unit}"}
+
+
+def brief(effects: Effects) -> tuple[pd.DataFrame, int]:
+    """Return the cells of the short table, and how many columns say what a row is.
+
+    Args:
+        effects: the rows against their reference, which has a row, too.
+    """
+    raw, groups, names = effects.comparison.table, effects.comparison.groups, effects.names
+    rows = {effect.pairing.row: effect.judged for effect in effects.rows}
+    table = _names(names).assign(seeds=[str(len(group.counted)) for group in groups])
+    if effects.comparison.diverged:
+        table["diverged"] = [str(len(group.diverged)) for group in groups]
+    for metric in _shown(effects):
+        table[heading(metric)] = cells(metric, raw)
+    judged = [rows.get(row) for row in range(len(groups))]
+    references = [row not in rows for row in range(len(groups))]
+    return table.join(_differences(judged, references, effects)), len(_names(names).columns)
+
+
+def parts_table(parts: Sequence[Worth], effects: Effects) -> str:
+    """Return what start, step and decay are worth as Markdown."""
+    counts = [str(part.judged.test.n) for part in parts]
+    table = pd.DataFrame({"part": [part.name for part in parts], "seeds": counts})
+    numbers = _differences([part.judged for part in parts], [False] * len(parts), effects)
+    return write_markdown(table.join(numbers), 1)
+
+
+def sentences(effects: Effects, wanted: Sequence[str], parts: Sequence[Worth] = ()) -> str:
+    """Return the sentences of some rows, a line each, as Markdown.
+
+    Args:
+        effects: the rows.
+        wanted: their names, or the arm alone.
+        parts: rows of the table of parts.
+
+    Raises:
+        ValueError: no row is called so, and which there are.
+    """
+    said = [({str(effect.name), effect.name.arm}, effect.sentence) for effect in effects.rows]
+    said += [({part.name}, part.sentence) for part in parts]
+    for name in wanted:
+        if not any(name in names for names, _ in said):
+            there = ", ".join(dict.fromkeys(sorted(names, key=len)[-1] for names, _ in said))
+            raise ValueError(f"--row {name}: there is no such row; there are {there}")
+    return "\n".join(escape_markdown(line) for names, line in said if names & set(wanted))
+
+
+def _names(names: Sequence[RowName]) -> pd.DataFrame:
+    """Return the columns that say what a row is."""
+    columns = {"setting": [name.setting for name in names], "arm": [name.arm for name in names]}
+    return pd.DataFrame({title: texts for title, texts in columns.items() if any(texts)}, index=range(len(names)))
+
+
+def _shown(effects: Effects) -> list[str]:
+    """Return what is compared, and behind it the same metric on other test sets."""
+    measured, last = effects.comparison.measured, effects.metric.rpartition("/")[2]
+    others = [name for name in measured if name.startswith("test/") and name.endswith(f"/{last}") and last in PRIMARY]
+    others = [name for name in others if name.count("/") == effects.metric.count("/") == 2]
+    return list(dict.fromkeys([effects.metric, *others]))
+
+
+def _differences(rows: Sequence[Judged | None], references: Sequence[bool], effects: Effects) -> pd.DataFrame:
+    decimals, unit = METRICS[effects.metric.rpartition("/")[2]].decimals, effects.unit
+    texts: list[tuple[str, str, str]] = []
+    for judged, is_reference in zip(rows, references, strict=True):
+        if judged is None:
+            texts.append(("", "", "reference" if is_reference else "not compared"))
+            continue
+        test = judged.test
+        interval = f" ({test.low:+.{decimals}f} to {test.high:+.{decimals}f})" if test.can_be_tested else ""
+        p = "-" if not test.can_be_tested else "<0.001" if judged.p < 0.001 else f"{judged.p:.3f}"
+        texts.append((f"{test.mean:+.{decimals}f}{interval}", p, _verdict(judged, effects)))
+    return pd.DataFrame(texts, columns=[f"difference ({unit}), 95 % CI", "Holm p", "verdict"])
+
+
+def _verdict(judged: Judged, effects: Effects) -> str:
+    if judged.verdict in SAID:
+        return SAID[judged.verdict].format(margin=effects.margin, unit=effects.unit)
+    if not judged.test.can_be_tested:
+        return "undecided" if judged.test.n == 1 or judged.test.mean else "equal with each seed"
+    decimals = METRICS[effects.metric.rpartition("/")[2]].difference_decimals
+    return f"undecided (could show {judged.test.smallest:.{decimals}f})"
