@@ -58,6 +58,10 @@ def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
             raise ConfigError(f"{line!r}: only GROUP=CHOICE and KEY=VALUE are understood")
         if override.key_or_group == "sweep":
             raise ConfigError(f"{line!r}: a sweep is many runs: python scripts/sweep.py {override.value()} --local 2")
+        if override.key_or_group.split(".")[0] == "search":
+            raise ConfigError(
+                f"{line!r}: a search is many runs: python scripts/search.py search=walk, and your overrides"
+            )
         if override.key_or_group.split("/")[0].split(".")[0] == "hydra" and override.key_or_group != LAUNCHER:
             raise ConfigError(f"{line!r}: Hydra's own settings are those of train.py and cannot be set")
         if override.key_or_group == LAUNCHER and not multirun:
@@ -209,7 +213,7 @@ def _typed(value: Any) -> str:
 
 def _groups(loader: ConfigLoader) -> list[str]:
     names = loader.get_group_options("", results_filter=ObjectType.GROUP)
-    return [LAUNCHER, *(name for name in names if name not in ("hydra", "sweep"))]
+    return [LAUNCHER, *(name for name in names if name not in ("hydra", "search", "sweep"))]
 
 
 def _options(loader: ConfigLoader, group: str) -> list[str]:

@@ -118,10 +118,12 @@ class TaskMetrics:
     Attributes:
         metrics: names of the metrics, besides the loss; the first one on the validation set chooses the epoch to test.
         loss: what its logged loss is.
+        validated: names of the metrics that are measured on the validation set, too.
     """
 
     metrics: tuple[str, ...]
     loss: str
+    validated: tuple[str, ...]
 
     @property
     def monitor(self) -> str:
@@ -143,8 +145,14 @@ class TaskMetrics:
 
 
 TASKS: Mapping[str, TaskMetrics] = {
-    "classification": TaskMetrics(("acc", "acc_top5"), "mean cross-entropy in nats, without label smoothing"),
-    "denoising": TaskMetrics(("psnr", "ssim", "noisy_psnr"), "mean training loss over the patches of an epoch"),
+    "classification": TaskMetrics(
+        ("acc", "acc_top5"),
+        "mean cross-entropy in nats, without label smoothing",
+        validated=("acc", "acc_top5", "loss"),
+    ),
+    "denoising": TaskMetrics(
+        ("psnr", "ssim", "noisy_psnr"), "mean training loss over the patches of an epoch", validated=("psnr",)
+    ),
 }
 PRIMARY = tuple(task.metrics[0] for task in TASKS.values())  # one a task, drawn beside the loss
 # The columns of a table for readers, in this order.

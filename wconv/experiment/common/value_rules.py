@@ -93,6 +93,14 @@ SHORTHAND: Rule = (
     "true or false on the command line of a run or in a sweep; elsewhere write trainer.precision=bf16-mixed",
 )
 
+SEEDS: Rule = (
+    lambda value: (
+        OmegaConf.is_list(value) and len(value) > 0 and len(set(value)) == len(value) and all(map(SEED[0], value))
+    ),
+    "a list of different seeds, such as [0, 1, 2]",
+)
+FRESH_SEEDS: Rule = (lambda value: value is None or SEEDS[0](value), f"null, or {SEEDS[1]}")
+
 RULES = {
     "paths.data_dir": PATH,
     "paths.output_dir": PATH,
@@ -154,6 +162,15 @@ RULES = {
     "logger.project": NAME,
     "logger.mode": MODE,
     "logger.part_minutes": POSITIVE,
+    "search.evaluations": OPTIONAL_COUNT,
+    "search.seeds": SEEDS,
+    "search.confirm_seeds": FRESH_SEEDS,
+    "search.scope": (lambda value: value in ("global", "stage", "layer"), "global, stage or layer"),
+    "search.start": (lambda value: value in ("published", "standard"), "published or standard"),
+    "search.step": (lambda value: _number(value) and 0 < value < 1, "a number between 0 and 1"),
+    "search.points": (lambda value: _whole(value) and 2 <= value <= 1000, "a whole number from 2 to 1000"),
+    "search.decimals": (lambda value: _whole(value) and 1 <= value <= 3, "1, 2 or 3"),
+    "search.sampler_seed": SEED,
     "cluster.max_restarts": NON_NEGATIVE_INTEGER,
     "cluster.warn_seconds": POSITIVE_INTEGER,
     "cluster.max_array_size": POSITIVE_INTEGER,

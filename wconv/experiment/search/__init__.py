@@ -1,1 +1,1 @@
-"""Finding a density: which coefficients are searched, and the picture of what was found."""
+"""Finding a density: which coefficients are searched and how, what was found, its confirmation and its picture."""

@@ -79,7 +79,7 @@ def search_space(model: nn.Module, scope: str, bounds: Bounds) -> SearchSpace:
     """
     if scope not in SCOPES:
         raise ConfigError(f"search.scope={scope}: expected one of {', '.join(SCOPES)}")
-    sizes = _weightable(model)
+    sizes = weightable_layers(model)
     for size, intervals in bounds.items():
         count = int(size.removeprefix("k")) // 2
         if size not in sizes.values():
@@ -113,7 +113,7 @@ def stages(model: nn.Module) -> dict[str, list[str]]:
     Args:
         model: the backbone, before its convolutions are changed.
     """
-    sizes = _weightable(model)
+    sizes = weightable_layers(model)
     first = describe(model)["layers"][0]["name"] if sizes else ""
     found: list[list[str]] = []
     before = None
@@ -126,7 +126,7 @@ def stages(model: nn.Module) -> dict[str, list[str]]:
     return {f"stage{number}": layers for number, layers in enumerate(found, 1)}
 
 
-def _weightable(model: nn.Module) -> dict[str, str]:
+def weightable_layers(model: nn.Module) -> dict[str, str]:
     """Return the kernel size, such as "k3", of each layer that a density by kernel size makes a weighted one."""
     ones = {f"k{size}": [1.0] * (size // 2) for size in sorted(kernel_sizes(model)) if size % 2 and size > 1}
     with warnings.catch_warnings():

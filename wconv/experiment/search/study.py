@@ -1,0 +1,224 @@
+"""Search with Optuna: TPE, with the study in a journal that any number of workers on any number of nodes share.
+
+Each worker is the same program. It takes up what a killed worker has left, else asks for a new trial; the folder of
+the trial is locked meanwhile, as that of a run is, so that nothing is lost and nothing is done twice. The sampler is
+seeded by the number of the trial: what a single worker draws does not depend on where it was stopped.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+
+import optuna
+from filelock import FileLock
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.trial import FrozenTrial, TrialState
+
+from wconv.experiment.common.exceptions import Interrupted, RunError
+from wconv.experiment.runs.lock import acquire_lock
+from wconv.experiment.search.history import COMPLETED, FAILED, PRUNED, REFERENCES, Evaluation, History, Outcome
+from wconv.experiment.search.objective import Report, outcomes_of, status_of, stop_if_it_keeps_failing
+from wconv.experiment.search.optuna_private import draw_jointly, resumed_trial
+from wconv.experiment.search.settings import DIGITS, Point, Settings
+
+JOURNAL, TRIALS = "journal.log", "trials"
+OUTCOMES = "outcomes"  # attribute of a trial that was evaluated; one without is a density that there was before
+STATES = {COMPLETED: TrialState.COMPLETE, FAILED: TrialState.FAIL, PRUNED: TrialState.PRUNED}
+REPEATS = 10  # of densities that were tried before, for each new one, before the bounds count as used up
+
+
+class Study:
+    """A search that is shared between workers, as one of them sees it.
+
+    Args:
+        settings: of the search.
+        report: is told of each evaluation of this worker.
+
+    Raises:
+        RunError: the journal cannot be read.
+    """
+
+    def __init__(self, settings: Settings, report: Report) -> None:
+        self.settings = settings
+        self.report = report
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        journal = settings.folder / JOURNAL
+        _cut_off_half_a_line(journal)
+        direction = "maximize" if settings.metric.best == "max" else "minimize"
+        try:
+            storage = JournalStorage(JournalFileBackend(str(journal)))
+            self.study = optuna.create_study(
+                storage=storage,
+                study_name=settings.name,
+                direction=direction,
+                pruner=optuna.pruners.MedianPruner() if settings.search["prune"] else optuna.pruners.NopPruner(),
+                load_if_exists=True,
+            )
+        except (ValueError, KeyError) as error:
+            raise RunError(f"{journal} is damaged ({error}); remove it: finished runs are not trained again") from error
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do, here or elsewhere."""
+        kept = self._kept()
+        at_work = any(not trial.state.is_finished() for trial in kept)
+        return not at_work and len(kept) >= self.settings.evaluations and len(self.study.user_attrs) == REFERENCES
+
+    def work(self) -> None:
+        """Evaluate one density after the other, until nothing is left that no other worker is at.
+
+        Raises:
+            RunError: three evaluations in a row have failed; or as `objective.train`.
+        """
+        for number, point in enumerate(self.settings.references):
+            with _claim(self.settings.folder / TRIALS / f"reference{number}") as is_mine:
+                if is_mine and str(number) not in self.study.user_attrs:
+                    outcomes = tuple(outcomes_of(self.settings, point))
+                    self.study.set_user_attr(str(number), [asdict(outcome) for outcome in outcomes])
+                    self._tell(number)
+        while self._work_on_left_trial() or self._work_on_new_trial():
+            pass
+
+    def _work_on_left_trial(self) -> bool:
+        """Go on with a trial whose worker has ended; return whether there was one."""
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            with _claim(self._folder(trial.number)) as is_mine:
+                if is_mine and self.study.get_trials(deepcopy=False)[trial.number].state == TrialState.RUNNING:
+                    self._evaluate(resumed_trial(self.study, trial))
+                    return True
+        return False
+
+    def _work_on_new_trial(self) -> bool:
+        """Ask for a trial and evaluate it; return whether one was still to be had."""
+        trials = len(self.study.get_trials(deepcopy=False))
+        if len(self._kept()) >= self.settings.evaluations or trials > REPEATS * (self.settings.evaluations + REPEATS):
+            return False
+        trial = self.study.ask()
+        with _claim(self._folder(trial.number)) as is_mine:
+            if is_mine:  # else another worker has taken it up already
+                self._evaluate(trial)
+        return True
+
+    def _evaluate(self, trial: optuna.Trial) -> None:
+        """Train the density of a trial with one seed after the other, and stop where it is hopeless.
+
+        Hopeless is decided between the seeds: the mean over those so far is compared with that of the other trials
+        over the same ones, which start from the same weights. Between epochs it would be a guess from networks in
+        the middle of their schedule, and would leave runs that are neither done nor failed.
+        """
+        point = self._draw(trial)
+        before = [self._point(other) for other in self._kept() if other.number < trial.number]
+        if point in (*self.settings.references, *before) or len(before) >= self.settings.evaluations:
+            self.study.tell(trial, state=TrialState.FAIL)
+            return
+        outcomes: list[Outcome] = []
+        status = COMPLETED
+        for outcome in outcomes_of(self.settings, point):
+            outcomes.append(outcome)
+            status = status_of(outcomes)
+            if status == FAILED:
+                break
+            trial.report(_mean(outcomes), len(outcomes))
+            if len(outcomes) < len(self.settings.seeds) and trial.should_prune():
+                status = PRUNED
+                break
+        trial.set_user_attr(OUTCOMES, [asdict(outcome) for outcome in outcomes])
+        self.study.tell(trial, _mean(outcomes) if status == COMPLETED else None, STATES[status])
+        self._tell(REFERENCES + len(before))
+
+    def _draw(self, trial: optuna.Trial) -> Point:
+        """Return the density of a trial: what it has already, and else what the sampler draws."""
+        space, seed = self.settings.space, int(self.settings.search["sampler_seed"])
+
+        def seeded(place: int) -> optuna.samplers.TPESampler:
+            # Over 2^32 it starts again, as all seeds of NumPy do.
+            number = (seed + 1_000_003 * trial.number + 101 * place) % 2**32
+            return optuna.samplers.TPESampler(seed=number, multivariate=True, constant_liar=True)
+
+        self.study.sampler = seeded(0)
+        draw_jointly(trial)
+        drawn = []
+        for place, (name, (low, high)) in enumerate(zip(space.names, space.bounds, strict=True), 1):
+            self.study.sampler = seeded(place)
+            drawn.append(round(trial.suggest_float(name, low, high, step=10**-DIGITS), DIGITS))
+        return tuple(drawn)
+
+    def _kept(self) -> list[FrozenTrial]:
+        """Return the trials that are evaluations; the others were densities that there had been before."""
+        trials = self.study.get_trials(deepcopy=False)
+        return [trial for trial in trials if trial.state != TrialState.FAIL or OUTCOMES in trial.user_attrs]
+
+    def _point(self, trial: FrozenTrial) -> Point:
+        return tuple(round(trial.params.get(name, float("nan")), DIGITS) for name in self.settings.space.names)
+
+    def _folder(self, number: int) -> Path:
+        return self.settings.folder / TRIALS / str(number)
+
+    def _tell(self, number: int) -> None:
+        history = self.write_history()
+        one = next(one for one in history.evaluations if one.number == number)
+        self.report(history, one)
+        if one.status == FAILED:
+            stop_if_it_keeps_failing(history, self.settings)
+
+    def write_history(self) -> History:
+        """Write history.csv as the journal tells it, and return it."""
+        history = History(self.settings.folder / "history.csv", self.settings.space.names)
+        with _alone(self.settings.folder / ".history.lock"):
+            for number, point in enumerate(self.settings.references):
+                if rows := self.study.user_attrs.get(str(number)):
+                    outcomes = tuple(Outcome(**row) for row in rows)
+                    history.evaluations.append(Evaluation(number, point, status_of(outcomes), outcomes))
+            words = {state: status for status, state in STATES.items()}
+            for number, trial in enumerate(self._kept(), REFERENCES):
+                if trial.state.is_finished():
+                    outcomes = tuple(Outcome(**row) for row in trial.user_attrs[OUTCOMES])
+                    history.evaluations.append(Evaluation(number, self._point(trial), words[trial.state], outcomes))
+            history.save()
+        return history
+
+
+def _mean(outcomes: list[Outcome]) -> float:
+    return fmean(outcome.value for outcome in outcomes if outcome.value is not None)
+
+
+@contextmanager
+def _claim(folder: Path) -> Iterator[bool]:
+    """Hold a folder, if no living process does; yields whether it is held now."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(acquire_lock(folder))
+        except Interrupted:
+            yield False
+            return
+        yield True
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Let one worker at a time write; on a file system without flock the next one to write puts it right."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(FileLock(lock))
+        except NotImplementedError:
+            pass
+        yield
+
+
+def _cut_off_half_a_line(journal: Path) -> None:
+    """Take away what a full disk has left of a line: the next one would be appended to it."""
+    if not journal.exists():
+        return
+    lock = JournalFileSymlinkLock(str(journal))
+    lock.acquire()
+    try:
+        content = journal.read_bytes()
+        if not content.endswith(b"\n"):
+            with journal.open("r+b") as file:
+                file.truncate(content.rfind(b"\n") + 1)
+    finally:
+        lock.release()
