@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "reports": {"common", "runs"},
     "training": {"common", "runs", "tasks", "reports"},
     "inference": {"common", "runs", "tasks"},
-    "search": {"common", "command_line", "runs", "tasks", "wconv.experiment"},
+    # A search ends with the statistics of compare.py, and is submitted by what submits a sweep.
+    "search": {"common", "command_line", "runs", "tasks", "reports", "sweep", "wconv", "wconv.experiment"},
     "sweep": {"common", "command_line", "runs", "tasks", "wconv.experiment"},
     "benchmarks": {"common", "command_line", "runs", "tasks", "training", "inference", "wconv"},
 }

@@ -11,7 +11,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from wconv.experiment.common.value_rules import check_values
+from wconv.experiment.command_line.arguments import parse_command_line
+from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.value_rules import check_value, check_values
 from wconv.experiment.tasks.build_task import check_compatibility
 from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.network import build_model
@@ -20,7 +22,7 @@ CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 CHOICES = [
     (folder.name, str(file.relative_to(folder).with_suffix("")))
     for folder in sorted(CONFIGS.iterdir())
-    if folder.is_dir() and folder.name not in ("hydra", "sweep")
+    if folder.is_dir() and folder.name not in ("hydra", "search", "sweep")
     for file in sorted(folder.rglob("*.yaml"))
 ]
 PROMISED = [
@@ -181,6 +183,36 @@ EXPERIMENTS = {
     "strong_dncnn": ("dncnn", 17, "image_folder", "Adam"),
     "strong_nafnet": ("nafnet", None, "div2k", "AdamW"),
 }
+
+
+SEARCHES = {
+    "direct_l": {},
+    "walk": {"start": "published", "step": 0.1},
+    "grid": {"points": 9, "evaluations": None},
+    "optuna": {"sampler_seed": 0, "prune": True},
+    "gradient": {"decimals": 2, "evaluations": 1},
+}
+
+
+def test_every_search_is_tested():
+    assert {path.stem for path in (CONFIGS / "search").glob("*.yaml")} == set(SEARCHES)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_has_what_all_have_and_its_own(name):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        search = OmegaConf.to_container(compose(f"search/{name}").search)
+    shared = {"evaluations": 30, "seeds": [0, 1, 2], "metric": None, "scope": "global", "confirm_seeds": None}
+    assert search == shared | {"name": name, "bounds": dict.fromkeys(("k3", "k5", "k7"))} | SEARCHES[name]
+    for key, value in search.items():
+        check_value(f"search.{key}", value)
+
+
+@pytest.mark.parametrize("word", ["search=walk", "search.seeds=[0]", "+search.points=3"])
+def test_a_search_is_no_part_of_a_run(word):
+    with pytest.raises(ConfigError, match=r"a search is many runs: python scripts/search.py"):
+        parse_command_line([word], CONFIGS)
+    assert "search" not in composed()
 
 
 def test_every_experiment_is_tested():

@@ -20,6 +20,7 @@ Usage:    python train.py [GROUP=CHOICE ...] [KEY=VALUE ...]
   python train.py -m conv=standard,weighted seed=0,1,2          a grid, one run after the other
   python train.py experiment=quickstart                         a minute, no download
   python scripts/sweep.py smoke --local 2                       many runs at once: the sweeps below, no choices
+  python scripts/search.py search=walk model=vgg                which density? the searches below, no choices either
 
 The same command finds the same run folder: a finished run is shown, an unfinished one goes on.
 

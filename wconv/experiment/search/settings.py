@@ -146,6 +146,11 @@ def load_settings(words: Sequence[str]) -> Settings:
     line = parse_command_line([*others, "conv=weighted"], CONFIGS)
     assert line.config is not None
     config = line.config
+    if (config.trainer.devices, config.trainer.num_nodes) != (1, 1):
+        raise ConfigError(
+            f"trainer.devices={config.trainer.devices} on trainer.num_nodes={config.trainer.num_nodes}: the trainings "
+            "of a search have one process each; several GPUs are for several workers (--workers, --submit)"
+        )
     trained = [word for word in line.overrides if word != "conv=weighted"]
     if not any(word.startswith("trainer.enable_progress_bar=") for word in trained):
         trained.append(QUIET)
@@ -176,8 +181,8 @@ def _read_search(words: Sequence[str]) -> dict[str, Any]:
         OmegaConf.update(base, key, value)
     search = OmegaConf.to_container(base.search, resolve=True)
     assert isinstance(search, dict)
-    for key, value in search.items():
-        check_value(f"search.{key}", value)
+    for name, setting in search.items():
+        check_value(f"search.{name}", setting)
     if search["name"] == "optuna" and search["evaluations"] is None:
         raise ConfigError("search.evaluations=null: search=optuna does not end by itself; give it a number")
     return {str(key): value for key, value in search.items()}
@@ -210,7 +215,7 @@ def _check_metric(name: str | None, task: str) -> str:
 
 def _space(config: DictConfig, search: Mapping[str, Any]) -> SearchSpace:
     """Return the coefficients: of every size of the network that has bounds and is not left standard."""
-    arguments = {"num_classes": 2, "in_channels": 3}
+    arguments: dict[str, Any] = {"num_classes": 2, "in_channels": 3}
     if config.task.name == "denoising":
         arguments = {"channels": config.datamodule.channels}
     model = instantiate_group(config.model, **arguments)

@@ -6,15 +6,17 @@ seeded by the number of the trial: what a single worker draws does not depend on
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import optuna
 from filelock import FileLock
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from wconv.experiment.common.exceptions import Interrupted, RunError
@@ -47,13 +49,12 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         journal = settings.folder / JOURNAL
         _cut_off_half_a_line(journal)
-        direction = "maximize" if settings.metric.best == "max" else "minimize"
         try:
             storage = JournalStorage(JournalFileBackend(str(journal)))
             self.study = optuna.create_study(
                 storage=storage,
                 study_name=settings.name,
-                direction=direction,
+                direction=StudyDirection.MAXIMIZE if settings.metric.best == "max" else StudyDirection.MINIMIZE,
                 pruner=optuna.pruners.MedianPruner() if settings.search["prune"] else optuna.pruners.NopPruner(),
                 load_if_exists=True,
             )
@@ -134,8 +135,7 @@ class Study:
         space, seed = self.settings.space, int(self.settings.search["sampler_seed"])
 
         def seeded(place: int) -> optuna.samplers.TPESampler:
-            # Over 2^32 it starts again, as all seeds of NumPy do.
-            number = (seed + 1_000_003 * trial.number + 101 * place) % 2**32
+            number = int(np.random.SeedSequence([seed, trial.number, place]).generate_state(1)[0])
             return optuna.samplers.TPESampler(seed=number, multivariate=True, constant_liar=True)
 
         self.study.sampler = seeded(0)
@@ -202,10 +202,8 @@ def _claim(folder: Path) -> Iterator[bool]:
 def _alone(lock: Path) -> Iterator[None]:
     """Let one worker at a time write; on a file system without flock the next one to write puts it right."""
     with ExitStack() as stack:
-        try:
+        with suppress(NotImplementedError):
             stack.enter_context(FileLock(lock))
-        except NotImplementedError:
-            pass
         yield
 
 

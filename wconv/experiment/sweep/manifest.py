@@ -105,6 +105,7 @@ class Sweep:
         rows: its runs.
         settings: what they share.
         key: of what it was expanded from.
+        program: what its jobs run, below the folder of train.py.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Sweep:
     rows: list[Row]
     settings: Settings
     key: str = field(default="", compare=False)
+    program: str = "train.py"
 
     def write(self) -> None:
         """Write manifest.csv and settings.json."""

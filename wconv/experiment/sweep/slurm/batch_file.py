@@ -68,6 +68,7 @@ def fill_template(sweep: Sweep, folder: Path, count: int, root: Path) -> str:
         "requeue": "requeue" if cluster["restart"] == "requeue" else "no-requeue",
         "root": _quoted(root),
         "python": _quoted(cluster["python"] or sys.executable),
+        "program": sweep.program,
         "folder": _quoted(folder),
         "restart": cluster["restart"],
         "max_restarts": cluster["max_restarts"],
