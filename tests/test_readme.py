@@ -11,6 +11,7 @@ from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.effects import find_effects
 from wconv.experiment.reports.tables import to_markdown
 from wconv.experiment.runs.saved_runs import find_runs
+from wconv.experiment.search.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -45,6 +46,24 @@ COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if "
 def test_commands_are_understood(line):
     words = shlex.split(line, comments=True)
     assert parse_command_line(words[words.index("train.py") + 1 :], ROOT / "configs").arguments
+
+
+SEARCHES = [line for block in blocks("bash") for line in block.splitlines() if "scripts/search.py" in line]
+
+
+@pytest.mark.parametrize("line", SEARCHES)
+def test_searches_are_understood(line, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(line, comments=True)
+    words = words[words.index("scripts/search.py") + 1 :]
+    load_settings([word for word in words if "=" in word])
+    assert {word for word in words if word.startswith("-")} <= {
+        "--status",
+        "--plot",
+        "--workers",
+        "--submit",
+        "--no-confirm",
+    }
 
 
 def test_there_are_commands_and_tables_to_test():

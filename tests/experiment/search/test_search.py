@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from wconv.experiment.common.exceptions import ConfigError, RunError
+from scripts.search import main
+from wconv.experiment.common.exceptions import RunError
 from wconv.experiment.runs.lock import acquire_lock
 from wconv.experiment.runs.result import Result
 from wconv.experiment.search import objective
@@ -73,14 +74,14 @@ def test_a_history_that_is_gone_is_made_again_from_the_runs(search, tmp_path):
 
 
 def test_the_trained_density_is_tried_as_a_fixed_one(search, tmp_path):
-    done = search("gradient", "search.seeds=[0]", options=("--no-confirm",))
+    done = search("gradient", "search.seeds=[0]", "search.decimals=3", options=("--no-confirm",))
     assert done.code == 0, done.err
     assert "NOTHING WAS CONFIRMED" in done.out
     last = history(tmp_path).iloc[-1]
     assert last["evaluation"] == 2
     results = json.loads(next(tmp_path.glob("runs/*/vgg-trainable-*/results.json")).read_text())
     ends = [axis[0] for layer in results["layers"] if layer["density"] for axis in layer["density"]]
-    assert last["k3[0]"] == round(sum(ends) / len(ends), 2)
+    assert last["k3[0]"] == round(sum(ends) / len(ends), 3)
 
 
 def test_an_average_is_over_the_layers_of_a_part():
@@ -219,9 +220,10 @@ def test_of_two_searches_in_one_folder_the_second_names_the_first(search, words,
     assert f"is held by process {os.getpid()}" in done.err
 
 
-def test_the_data_is_checked_before_anything_is_trained(tmp_path):
-    with pytest.raises(ConfigError, match=r"cifar-100"):
-        load_settings(["search=walk", f"paths.data_dir={tmp_path}"])
+def test_data_that_is_missing_ends_a_search_as_it_ends_a_run(tmp_path, capsys):
+    assert main(["search=walk", f"paths.data_dir={tmp_path}", f"paths.output_dir={tmp_path / 'runs'}"]) == 2
+    assert "cifar-100" in capsys.readouterr().err
+    assert not list(tmp_path.glob("runs/searches/*/history.csv"))
 
 
 def test_status_shows_the_best_what_is_left_and_the_noise(search, trained):
