@@ -29,7 +29,7 @@ from wconv.experiment.search.settings import DIGITS, Point, Settings
 JOURNAL, TRIALS = "journal.log", "trials"
 OUTCOMES = "outcomes"  # attribute of a trial that was evaluated; one without is a density that there was before
 STATES = {COMPLETED: TrialState.COMPLETE, FAILED: TrialState.FAIL, PRUNED: TrialState.PRUNED}
-REPEATS = 10  # of densities that were tried before, for each new one, before the bounds count as used up
+REPEATS = 20  # of densities that were tried before, and one a new one: then nothing is left within the bounds
 
 
 class Study:
@@ -64,9 +64,14 @@ class Study:
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to do, here or elsewhere."""
-        kept = self._kept()
-        at_work = any(not trial.state.is_finished() for trial in kept)
-        return not at_work and len(kept) >= self.settings.evaluations and len(self.study.user_attrs) == REFERENCES
+        at_work = any(not trial.state.is_finished() for trial in self._kept())
+        return not at_work and self._is_used_up and len(self.study.user_attrs) == REFERENCES
+
+    @property
+    def _is_used_up(self) -> bool:
+        """Whether no new trial is to be had."""
+        kept, trials = len(self._kept()), len(self.study.get_trials(deepcopy=False))
+        return kept >= self.settings.evaluations or trials - kept >= REPEATS + kept
 
     def work(self) -> None:
         """Evaluate one density after the other, until nothing is left that no other worker is at.
@@ -94,8 +99,7 @@ class Study:
 
     def _work_on_new_trial(self) -> bool:
         """Ask for a trial and evaluate it; return whether one was still to be had."""
-        trials = len(self.study.get_trials(deepcopy=False))
-        if len(self._kept()) >= self.settings.evaluations or trials > REPEATS * (self.settings.evaluations + REPEATS):
+        if self._is_used_up:
             return False
         trial = self.study.ask()
         with _claim(self._folder(trial.number)) as is_mine:
