@@ -118,6 +118,7 @@ def test_names_of_stages_and_layers_have_the_bounds_of_their_kernel_size(tmp_pat
         ("history.csv", "evaluation,k3[0],seed,status,value\n", "history.csv has no evaluation"),
         ("history.csv", "evaluation,k3[0],status,value\n0,1,completed,1\n", "history.csv has no column seed"),
         ("history.csv", "evaluation,lr,seed,status,value\n0,1,0,completed,1\n", "history.csv has a column 'lr'"),
+        ("history.csv", "evaluation,k3[0],seed,status,value\n0,,0,completed,1\n", "that is no finite number"),
         ("history.csv", "evaluation,k3[0],seed,status,value\n0,a,0,completed,1\n", "could not convert"),
     ],
 )

@@ -220,6 +220,8 @@ def _search(folder: Path, settings: Mapping[str, Any], rows: pd.DataFrame) -> Se
         raise ValueError(f"{SETTINGS} names the metric {metric}, and there is none")
     factor = METRICS[metric.rpartition("/")[2]].factor
     rows = rows.astype(dict.fromkeys((*names, "value"), float))
+    if not np.isfinite(rows[list(names)].to_numpy()).all():
+        raise ValueError(f"{HISTORY} has a coefficient that is no finite number")
     rows["value"] *= factor
     rows["epochs"] = rows.get("epochs", 0)
     rows.loc[(rows["status"] == "completed") & ~np.isfinite(rows["value"]), "status"] = "failed"
