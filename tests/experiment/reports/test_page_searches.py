@@ -24,8 +24,9 @@ def data_of(folder) -> dict:
 def test_a_curve_has_means_bands_and_references(tmp_path):
     folder = write_search(tmp_path / "search", statuses=UNCOUNTED)
     search, data = read_search(folder), data_of(folder)
-    assert [row["value"] for row in data["means"]] == pytest.approx(search.counted["mean"])
-    assert [row["high"] for row in data["means"]] == pytest.approx(search.counted["high"])
+    counted = search.counted.sort_values("k3[0]")
+    assert [row["value"] for row in data["means"]] == pytest.approx(counted["mean"].tolist())
+    assert [row["high"] for row in data["means"]] == pytest.approx(counted["high"].tolist())
     assert len(data["seeds"]) == 21
     assert {row["name"]: row["x"] for row in data["references"]} == {"standard": 1, "published": 0.7}
     assert [row["name"] for row in data["marks"]] == ["failed", "pruned", "best"]
@@ -93,7 +94,7 @@ def test_the_page_shows_the_searches_below_its_folders_and_says_what_it_cannot_r
 
 def test_texts_of_a_search_stay_texts(make_page, tmp_path):
     write_run(tmp_path / "runs" / "one")
-    folder = write_search(tmp_path / "runs" / "search", points=3, settings={"method": HOSTILE})
+    folder = write_search(tmp_path / "runs" / "search", points=3, settings={"name": HOSTILE})
     frame = pd.read_csv(folder / "history.csv")
     name = HOSTILE.replace("\n", "") + ".k3[0]"
     frame.rename(columns={"k3[0]": name}).to_csv(folder / "history.csv", index=False)

@@ -32,7 +32,7 @@ def test_evaluations_are_means_over_seeds_in_shown_units(tmp_path):
     folder = write_search(tmp_path / "search", points=2)
     search = rewrite(folder, values((0, 0, 0.5), (0, 1, 0.6), (0, 2, 0.7), (1, 0, 0.1), (1, 1, 0.1), (1, 2, 0.1)))
     row = search.evaluations.loc[0]
-    assert (row["k3[0]"], row["n"], row["status"], row["epochs"]) == (0.3, 3, "completed", 15)
+    assert (row["k3[0]"], row["n"], row["status"], row["epochs"]) == (1.0, 3, "completed", 15)
     assert [row[key] for key in ("mean", "low", "high")] == pytest.approx([60, 50, 70])
     assert search.seed_spread == pytest.approx(math.sqrt((100 + 100) / 4))  # points, of 2 and 2 degrees of freedom
     assert search.label == "validation accuracy (%)"
@@ -58,11 +58,12 @@ def test_a_seed_that_failed_or_was_pruned_takes_its_evaluation_out(tmp_path):
     assert list(search.evaluations["status"]) == ["failed", "completed", "pruned", "completed"]
     assert list(search.counted.index) == [1, 3]
     assert "4 evaluations by direct_l, 1 failed, 1 pruned; best at k3[0]" in search.summary
+    assert "(published 61" in search.summary
 
 
 def test_the_last_try_of_a_seed_counts(tmp_path):
     folder = write_search(tmp_path / "search", points=2, statuses={0: "failed"})
-    again = {"evaluation": 0, "k3[0]": 0.3, "seed": 2, "status": "completed", "value": 0.6, "epochs": 5}
+    again = {"evaluation": 0, "k3[0]": 1.0, "seed": 2, "status": "completed", "value": 0.6, "epochs": 5}
     search = rewrite(folder, lambda frame: pd.concat([frame, pd.DataFrame([again])]))
     assert search.evaluations.loc[0, "n"] == 3
     assert search.evaluations.loc[0, "status"] == "completed"
@@ -101,7 +102,7 @@ def test_points_on_a_line_have_nothing_between_them(tmp_path):
     assert read_search(write_search(tmp_path / "two", ("k5[0]", "k5[1]"), points=2)).surface(10) is None
 
 
-def test_names_of_stages_and_layers_have_the_bounds_of_their_kernel_size(tmp_path):
+def test_coefficients_of_stages_and_layers(tmp_path):
     search = read_search(write_search(tmp_path / "search", ("stage1.k3[0]", "features.0.k5[1]"), points=2))
     assert search.bounds == {"stage1.k3[0]": (0.3, 1.5), "features.0.k5[1]": (0.5, 1.5)}
     assert search.published == (0.7, 0.8)
@@ -112,8 +113,8 @@ def test_names_of_stages_and_layers_have_the_bounds_of_their_kernel_size(tmp_pat
     [
         ("search.yaml", "- 1\n", "search.yaml holds no keys"),
         ("search.yaml", "a: [", "search.yaml is not YAML"),
-        ("search.yaml", "metric: val/beauty\n", "names the metric val/beauty, and there is none"),
-        ("search.yaml", "method: grid\n", "holds no search: 'metric'"),
+        ("search.yaml", "search: {metric: val/beauty}\n", "names the metric val/beauty, and there is none"),
+        ("search.yaml", "config: {}\n", "holds no search: 'search'"),
         ("history.csv", "", "No columns"),
         ("history.csv", "evaluation,k3[0],seed,status,value\n", "history.csv has no evaluation"),
         ("history.csv", "evaluation,k3[0],status,value\n0,1,completed,1\n", "history.csv has no column seed"),

@@ -1,4 +1,7 @@
-"""A search for a density, read back from its folder: history.csv, a row an evaluation and seed, and search.yaml."""
+"""A search for a density, read back from its folder: history.csv, a row an evaluation and seed, and search.yaml.
+
+The first two evaluations are the references: the standard convolution, a density of ones, and the published density.
+"""
 
 import math
 import os
@@ -19,9 +22,10 @@ from wconv.experiment.common.text import one_line
 
 HISTORY, SETTINGS = "history.csv", "search.yaml"
 OTHERS = ("evaluation", "seed", "status", "value", "epochs", "run")  # the columns that are no coefficients
+REFERENCES = {"standard": 0, "published": 1}  # numbers of their evaluations
 STATUSES = ("failed", "pruned")  # of a seed that has no value to count; an evaluation with one is not counted either
 LARGEST = 16 * 2**20  # bytes of a file
-COEFFICIENT = re.compile(r"(?:.+\.)?(k\d+)\[(\d+)\]")  # k3[0], stage1.k3[0], features.0.k3[0]
+COEFFICIENT = re.compile(r"(.+\.)?k\d+\[\d+\]")  # k3[0], stage1.k3[0], features.0.k3[0]
 MOST_NAMED = 3  # coefficients in a sentence
 TAIL = 3  # the colours span at most so many times what lies between the median and the best evaluation
 
@@ -37,7 +41,6 @@ class Search:
         names: of the coefficients.
         rows: a row an evaluation and seed, the last where a seed was tried again.
         bounds: lowest and highest value of each coefficient that has some.
-        published: the published value of each coefficient; None where that of one is not known.
     """
 
     folder: Path
@@ -46,7 +49,6 @@ class Search:
     names: tuple[str, ...]
     rows: pd.DataFrame
     bounds: Mapping[str, tuple[float, float]]
-    published: tuple[float, ...] | None
 
     @property
     def metric(self) -> Metric:
@@ -79,6 +81,13 @@ class Search:
                 }
             )
         return pd.DataFrame(found).set_index("evaluation")
+
+    @cached_property
+    def published(self) -> tuple[float, ...] | None:
+        """The published density; None where it was not evaluated yet."""
+        table = self.evaluations[list(self.names)].astype(float)
+        found = table[table.index == REFERENCES["published"]].to_numpy().tolist()
+        return tuple(found[0]) if found else None
 
     @cached_property
     def counted(self) -> pd.DataFrame:
@@ -162,10 +171,13 @@ class Search:
             places[-1] += f" and {more} more"
         value = f"{self.best['mean']:.{decimals}f} {unit}".rstrip()
         text += f"; best at {', '.join(places)}: {value}"
+        there = {name: number for name, number in REFERENCES.items() if number in self.counted.index}
+        means = [f"{name} {self.counted['mean'][number]:.{decimals}f}" for name, number in there.items()]
+        text += f" ({', '.join(means)})" if means else ""
         if math.isnan(self.seed_spread):
-            return f"{text}, of one seed: it may be luck"
+            return f"{text}; of one seed: it may be luck"
         noise = f"{self.seed_spread:.{decimals}f} {self.metric.difference_unit}".rstrip()
-        return f"{text} over {self.best['n']} seeds; a seed has a standard deviation of {noise}"
+        return f"{text}; {self.best['n']} seeds, whose standard deviation is {noise}"
 
 
 def find_searches(paths: Iterable[Path]) -> list[Path]:
@@ -182,6 +194,7 @@ def _search_folders(start: Path) -> Iterator[Path]:
         folders.sort()
         if HISTORY in files and SETTINGS in files:
             yield Path(folder)
+            folders.clear()
         if "results.json" in files:
             folders.clear()
 
@@ -215,34 +228,21 @@ def _search(folder: Path, settings: Mapping[str, Any], rows: pd.DataFrame) -> Se
             f"no column {', '.join(missing)}" if missing else f"a column {strange[0]!r}" if strange else "no evaluation"
         )
         raise ValueError(f"{HISTORY} has {what}")
-    metric = str(settings["metric"])
+    search = settings["search"]
+    metric = str(search["metric"])
     if metric.rpartition("/")[2] not in METRICS:
         raise ValueError(f"{SETTINGS} names the metric {metric}, and there is none")
-    factor = METRICS[metric.rpartition("/")[2]].factor
     rows = rows.astype(dict.fromkeys((*names, "value"), float))
     if not np.isfinite(rows[list(names)].to_numpy()).all():
         raise ValueError(f"{HISTORY} has a coefficient that is no finite number")
-    rows["value"] *= factor
+    rows["value"] *= METRICS[metric.rpartition("/")[2]].factor
     rows["epochs"] = rows.get("epochs", 0)
     rows.loc[(rows["status"] == "completed") & ~np.isfinite(rows["value"]), "status"] = "failed"
     rows = rows.drop_duplicates(["evaluation", "seed"], keep="last")
-    bounds = {
-        name: (float(low), float(high))
-        for name in names
-        for low, high in [_entry(settings.get("bounds"), name) or (math.nan, math.nan)]
-        if math.isfinite(low) and math.isfinite(high)
-    }
-    published = [_entry(settings.get("published"), name) for name in names]
-    known = None if None in published else tuple(float(value) for value in published)
-    return Search(folder, str(settings.get("method", "?")), metric, names, rows, bounds, known)
-
-
-def _entry(by_size: Any, name: str) -> Any:
-    """Return what a list by kernel size has for a coefficient: {"k5": [0.2, 0.8]} has 0.8 for "stage1.k5[1]"."""
-    match = COEFFICIENT.fullmatch(name)
-    assert match
-    taps = (by_size or {}).get(match[1]) or []
-    return taps[int(match[2])] if int(match[2]) < len(taps) else None
+    bounds = {name: (float(low), float(high)) for name, (low, high) in search["bounds"].items() if name in names}
+    if not np.isfinite(list(bounds.values())).all():
+        raise ValueError(f"{SETTINGS} has bounds that are no finite numbers")
+    return Search(folder, str(search["name"]), metric, names, rows, bounds)
 
 
 def _status(found: set[str]) -> str:
