@@ -40,6 +40,17 @@ WRONG = [
     ("conv=weighted conv.density.k3=[nan]", "expected 1 number, e.g. [0.5]"),
     ("conv=weighted conv.density.k3=0.7", "expected 1 number, e.g. [0.5]"),
     ("conv=scaled_init conv.density.k7=[1]", "expected 3 numbers"),
+    ("conv=weighted conv.layer_density={conv9:[0.7]}", "no convolution of this model is called conv9; did you mean"),
+    ("conv=weighted conv.layer_density={features.0:[0.7,0.8]}", "features.0: density [0.7, 0.8] does not fit"),
+    ("conv=weighted conv.layer_density={features.0:[0.7],features.*:[0.8]}", "for layer features.0; leave one out"),
+    ("conv=weighted conv.layer_density={features.0:0.7}", "a list of coefficients for each name of a layer"),
+    ("conv=weighted conv.layer_density={features.0:null}", "a list of coefficients for each name of a layer"),
+    ("conv=weighted conv.layer_density=[0.7]", "a list of coefficients for each name of a layer"),
+    (
+        "conv=weighted conv.layer_density={a:[1]} conv.layer_density={b:[1]}",
+        "stands there twice; name all layers in one",
+    ),
+    ("conv=weighted conv.density={k3:[0.7]}", "keys are set one by one"),
     # the operator taken apart
     ("conv=ablation conv.start=ph", "conv.start=ph: expected one of none, phi, scale, shape"),
     ("conv=ablation conv.step=maybe", "expected true or false"),

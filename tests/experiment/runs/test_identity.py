@@ -139,3 +139,14 @@ def test_of_a_file_to_start_from_the_content_counts(tmp_path):
 @pytest.mark.parametrize("change", [{"channels_last": False}, {"compile": True}])
 def test_another_way_to_compute_is_another_run(change):
     assert hashed(**change) != hashed()
+
+
+def test_whatever_layers_are_called_their_densities_count():
+    def conv(**layers: list[float]) -> str:
+        density = {name.replace("__", "."): taps for name, taps in layers.items()}
+        return hashed(conv={"name": "weighted", "density": {"k3": [0.7]}, "layer_density": density or None})
+
+    assert conv() == hashed(conv={"name": "weighted", "density": {"k3": [0.7]}})
+    names = ("features__0", "seed", "name", "weights_dir")
+    assert len({conv(), *(conv(**{name: [value]}) for name in names for value in (0.5, 0.0))}) == 9
+    assert conv(a=[0.5], b=[0.7]) == conv(b=[0.7], a=[0.5])

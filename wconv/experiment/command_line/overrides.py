@@ -30,6 +30,7 @@ DERIVED_KEYS = {"datamodule.seed": "seed", "task.seed": "seed"}
 # Groups that need no choice.
 OPTIONAL = ("experiment", "debug")
 LAUNCHER = "hydra/launcher"  # the one thing of Hydra's own that may be chosen: where the runs of a grid go
+LAYER_DENSITY = "conv.layer_density"  # its keys are names of layers, which have dots
 MISSING = object()
 MOST_RUNS = 10_000  # of a grid
 
@@ -67,6 +68,8 @@ def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
             raise ConfigError(f"{line!r} names no value at all: there would be nothing to run")
     if prod(len(_values(override)) for override in overrides) > MOST_RUNS:
         raise ConfigError(f"the grid is of more than {MOST_RUNS} runs; name fewer values")
+    if len([override for override in values if override.key_or_group == LAYER_DENSITY]) > 1:
+        raise ConfigError(f"{LAYER_DENSITY} stands there twice; name all layers in one, as in {{a:[0.5],b:[0.7]}}")
     for override in choices:
         _check_choice(override, sorted(_options(loader, override.key_or_group)))
     for picked in product(*map(_values, choices)):  # of a grid, every combination that changes which keys there are
@@ -134,7 +137,7 @@ def _check_type(override: Override, base: DictConfig) -> None:
     default = OmegaConf.select(base, key)
     values = _values(override)
     for value in values:
-        if _holds_keys(value):
+        if _holds_keys(value) and key != LAYER_DENSITY:
             raise ConfigError(f"{key}={_typed(value)}: keys are set one by one, as GROUP.KEY=VALUE")
     # Most of the trainer's keys take several types, and Lightning checks them; a null default says nothing.
     if default is None or (key.startswith("trainer.") and not isinstance(default, bool)):
@@ -142,6 +145,10 @@ def _check_type(override: Override, base: DictConfig) -> None:
     for value in values:
         if "${" in str(value):
             continue
+        if key == LAYER_DENSITY:  # Hydra puts keys into a mapping that is there, and takes none out
+            if value is None:
+                continue
+            raise ConfigError(f"{key} is set by your choices, and can only be taken back: {key}=null")
         if isinstance(default, DictConfig):
             raise ConfigError(f"{key}={_typed(value)} puts a value where there is a group of keys, or the reverse")
         # The layers say what they expect of a density, and null leaves a size standard; a noise level may be a range.

@@ -74,6 +74,17 @@ STAGES: Rule = (
     lambda value: OmegaConf.is_list(value) and len(value) <= 10 and all(map(BLOCKS[0], value)),
     "a list of at most 10 numbers of blocks, each from 0 to 1000",
 )
+LAYER_DENSITY: Rule = (
+    lambda value: (
+        value is None
+        or (
+            OmegaConf.is_dict(value)
+            and all(_whole(layer) or NAME[0](layer) for layer in value)
+            and all(OmegaConf.is_list(taps) and len(taps) > 0 for taps in value.values())
+        )
+    ),
+    "null, or a list of coefficients for each name of a layer, as in {features.0: [0.5]}",
+)
 FILE: Rule = (lambda value: value is None or NAME[0](value), "a file, or null")
 PATH: Rule = (lambda value: value is not None, "a folder")
 # What train.py and sweep.py have not replaced by now comes from a file of the configuration, or from a grid.
@@ -118,6 +129,7 @@ RULES = {
     "scheduler.floor": FRACTION,
     "scheduler.gamma": POSITIVE,
     "scheduler.milestones": FRACTIONS,
+    "conv.layer_density": LAYER_DENSITY,
     "conv.lr": POSITIVE,
     "conv.weight_decay": NOT_NEGATIVE,
     "conv.restart_epochs": POSITIVE,
@@ -175,5 +187,5 @@ def check_value(key: str, value: Any) -> None:
         ConfigError: the value breaks it.
     """
     holds, expected = RULES.get(key, (lambda _: True, ""))
-    if not holds(OmegaConf.create(value) if isinstance(value, list) else value):
+    if not holds(OmegaConf.create(value) if isinstance(value, list | dict) else value):
         raise ConfigError(f"{key}={value}: expected {expected}")

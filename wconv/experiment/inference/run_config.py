@@ -101,8 +101,9 @@ def _check_group(name: str, group: dict[str, Any]) -> None:
     """Refuse keys that Hydra would take for an instruction, and nested ones but the densities of an arm."""
     plain = {key: value for key, value in group.items() if key != "_target_"}
     if name == "conv":
-        density = plain.pop("density", None)
-        plain |= density if isinstance(density, dict) else {}
+        for key in ("density", "layer_density"):
+            density = plain.pop(key, None)
+            plain |= density if isinstance(density, dict) else {}
     for key, value in plain.items():
         nested = isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value))
         if str(key).startswith("_") or nested:

@@ -102,7 +102,7 @@ def _group(value: Any) -> Any:
         return value
     name = value.get("name") or str(value.get("_target_", "")).rpartition(".")[2].lower()
     kept = {
-        key: _group(entry)
+        key: entry if key == "layer_density" else _group(entry)  # whatever layers are called
         for key, entry in value.items()
         if key not in ("name", "seed", "_target_", "_partial_") and not is_directory_key(key)
     }

@@ -81,12 +81,14 @@ class Run:
         """Write results.json whole."""
         config = self.config
         density = OmegaConf.to_container(config.conv.density) if "density" in config.conv else {}
+        by_layer = self.resolved_config["conv"].get("layer_density")
         content = {
             "status": status,
             "task": config.task.name,
             "model": model_name(config.model),
             "conv": config.conv.name,
             "density": density,
+            **({"layer_density": by_layer} if by_layer else {}),
             "init": config.init.name,
             "seed": config.seed,
             "config_hash": self.hash,

@@ -3,8 +3,10 @@
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -37,7 +39,8 @@ class SavedRun:
         metrics: final values by name.
         features: what the run is, apart from its seed: configuration keys, density, number of parameters.
         costs: what it took: "seconds" of training, "peak_memory_mb", and the "macs" of an image; those that are known.
-        densities: coefficients of each kernel size that has some, e.g. ("k3", ((0.7,), (0.7,))).
+        densities: coefficients of each kernel size that has some, e.g. ("k3", ((0.7,), (0.7,))), then of layers that
+            were given their own, e.g. ("features.0 + features.3", ((0.5,), (0.5,))).
     """
 
     folder: Path
@@ -112,7 +115,8 @@ def read_run(folder: Path) -> SavedRun:
         config = _read("config.yaml", read_config, folder)
         conv = config["conv"] if isinstance(config.get("conv"), dict) else {}
         arm = arm_name(conv | {"name": results["conv"]})
-        densities = _densities(results["layers"], {} if arm == "standard" else results["density"] or {})
+        by_size, by_layer = ({}, {}) if arm == "standard" else (results["density"], results.get("layer_density"))
+        densities = _densities(results["layers"], by_size or {}, by_layer or {})
         features = {"density": "; ".join(map(format_density, densities)) or "-"}
         features |= _features(config) | {"parameters": int(results["parameters"])}
         if "data" in results:  # the folders are left out above: they do not say which images lie in them
@@ -142,7 +146,7 @@ def _features(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(settings.get("model"), dict):
         settings["model"].pop("library", None)  # a part of the name of the model
     if isinstance(settings.get("conv"), dict):
-        for key in ("density", *PARTS):  # shown as that of the layers, and in the name of the arm
+        for key in ("density", "layer_density", *PARTS):  # shown as that of the layers, and in the name of the arm
             settings["conv"].pop(key, None)
     return {
         key.removesuffix(".name"): value if isinstance(value, str | int | float) else json.dumps(value)
@@ -165,24 +169,62 @@ def _read(name: str, read: Callable[[Path], dict[str, Any]], folder: Path) -> di
         raise ValueError(f"{name} {error}") from error
 
 
-def _densities(layers: Any, configured: Mapping[str, Any]) -> list[tuple[str, Taps]]:
+def _densities(layers: Any, by_size: Mapping[str, Any], by_layer: Mapping[str, Any]) -> list[tuple[str, Taps]]:
     """Return the densities that the layers of a network were given.
 
     Layers that have learnt theirs, or that are plain ones by now, are told by the density of the configuration: what
     tells runs apart is the choice.
     """
     found: set[tuple[str, Taps]] = set()
+    named: dict[Taps, set[str]] = {}  # what layers of their own density are called there, by that density
     for layer in layers:
         sizes, density = layer["kernel_size"], layer["density"]
+        if own := own_density(layer, by_layer):
+            named.setdefault(_taps(own[0], _by_axis(own[1], sizes)), set()).add(own[0])
+            continue
         name = "k" + "x".join(map(str, sizes if len(set(sizes)) > 1 else sizes[:1]))
         if not density or layer.get("trainable"):
-            density = [configured[name]] * len(sizes) if configured.get(name) else None
+            density = [by_size[name]] * len(sizes) if by_size.get(name) else None
         if density:
-            taps = tuple(tuple(map(float, axis)) for axis in density)
-            if len(taps) > 3 or any(len(axis) > MOST_TAPS or not all(map(math.isfinite, axis)) for axis in taps):
-                raise ValueError(f"results.json has a density that no layer can have, {name}")
-            found.add((name, taps))
-    return sorted(found)
+            found.add((name, _taps(name, density)))
+    groups = [(sorted(names, key=_natural), taps) for taps, names in named.items()]
+    groups.sort(key=lambda group: [*map(_natural, group[0])])
+    return sorted(found) + [(" + ".join(names), taps) for names, taps in groups]
+
+
+def own_density(layer: Mapping[str, Any], by_layer: Mapping[str, Any]) -> tuple[str, Any] | None:
+    """Return the entry of `conv.layer_density` that is for a layer, if there is one.
+
+    Args:
+        layer: as results.json describes it.
+        by_layer: the density of each name, which may have wildcards.
+    """
+    for name, taps in by_layer.items():
+        if fnmatchcase(layer["name"], name) and _fits(taps, layer["kernel_size"]):
+            return name, taps
+    return None
+
+
+def _by_axis(density: Any, sizes: Sequence[int]) -> list[Any]:
+    """Return a list an axis of what may be one list for all."""
+    return list(density) if isinstance(density[0], list) else [density] * len(sizes)
+
+
+def _fits(density: Any, sizes: Sequence[int]) -> bool:
+    """Whether it is for kernels of this size; as `axis_coefficients`, without PyTorch."""
+    return [2 * len(axis) + 1 for axis in _by_axis(density, sizes)] == list(sizes)
+
+
+def _taps(name: str, density: Iterable[Iterable[Any]]) -> Taps:
+    taps = tuple(tuple(map(float, axis)) for axis in density)
+    if len(taps) > 3 or any(len(axis) > MOST_TAPS or not all(map(math.isfinite, axis)) for axis in taps):
+        raise ValueError(f"results.json has a density that no layer can have, {name}")
+    return taps
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """Sort features.2 before features.10."""
+    return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name)]
 
 
 def format_density(density: tuple[str, Taps]) -> str:

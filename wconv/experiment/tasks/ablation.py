@@ -5,7 +5,7 @@ from torch import nn
 
 import wconv
 from wconv.density import density_function
-from wconv.experiment.tasks.arms import Densities, converted, freely_trained
+from wconv.experiment.tasks.arms import Densities, LayerDensities, converted, freely_trained
 from wconv.experiment.tasks.tap_decay import set_tap_decay
 from wconv.modules import Weighted
 
@@ -14,7 +14,9 @@ from wconv.modules import Weighted
 STARTS = {"none": (0, 0), "phi": (1, 0), "scale": (0, 1), "shape": (1, -1)}
 
 
-def ablation(model: nn.Module, density: Densities, start: str, step: bool, decay: bool) -> nn.Module:
+def ablation(
+    model: nn.Module, density: Densities, start: str, step: bool, decay: bool, layer_density: LayerDensities = None
+) -> nn.Module:
     """Give convolutions some of the three things that tell a weighted one from a plain one.
 
     All of them are the arm `weighted`, none is `standard`, the start alone is `scaled_init`.
@@ -26,6 +28,7 @@ def ablation(model: nn.Module, density: Densities, start: str, step: bool, decay
             that gives it the expected norm of W * Phi; `shape`: W * Phi, scaled back to the expected norm of W.
         step: train U with V = U * Phi, so that a step moves each tap of V as it does in a weighted convolution.
         decay: let the weight decay of each tap stand to its step as it does in a weighted convolution.
+        layer_density: Phi by the name of a layer (see `arms.converted`).
 
     Raises:
         ValueError: there is no such start, a kernel is standardised, or a coefficient is 0 and has to be divided by.
@@ -33,15 +36,15 @@ def ablation(model: nn.Module, density: Densities, start: str, step: bool, decay
     if start not in STARTS:
         raise ValueError(f"conv.start={start}: expected one of {', '.join(STARTS)}")
     of_phi, of_norm = STARTS[start]
-    changed = freely_trained(converted(model, density))
-    for layer in [module for module in changed.modules() if isinstance(module, Weighted)]:
+    changed = freely_trained(converted(model, density, layer_density))
+    for name, layer in [(name, module) for name, module in changed.named_modules() if isinstance(module, Weighted)]:
         assert layer.coefficients is not None
         phi = density_function(layer.coefficients)  # in float64, and rounded once
         power = of_phi - step  # of the trained weights, U with the step and V without it
         if (phi == 0).any() and (power < 0 or decay > step):
-            size = layer.kernel_size[0]
+            key = f"the density of {name}, " if layer_density else f"conv.density.k{layer.kernel_size[0]}="
             raise ValueError(
-                f"conv.density.k{size}={list(layer.coefficients[0])}: conv.start={start}, conv.step={step} and "
+                f"{key}{list(layer.coefficients[0])}: conv.start={start}, conv.step={step} and "
                 f"conv.decay={decay} together divide by it, and it has a 0; choose coefficients other than 0"
             )
         factor = phi**power * phi.square().mean().sqrt() ** of_norm

@@ -2,11 +2,13 @@
 
 All start from the same weights W, which are drawn before. A density is given by kernel size, as the configuration
 writes it: `{"k3": [0.7], "k5": None}`, outermost tap first; None leaves a size as it is, and so does a size that the
-network lacks.
+network lacks. Layers may have one of their own, by name (see `converted`).
 """
 
+import difflib
 import warnings
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from torch import nn
@@ -16,6 +18,7 @@ from wconv.density import axis_coefficients
 from wconv.modules import Weighted
 
 Densities = Mapping[str, Sequence[float] | None]
+LayerDensities = Mapping[str, Sequence[float]] | None
 
 
 class NothingConverted(UserWarning):
@@ -27,29 +30,30 @@ def standard(model: nn.Module) -> nn.Module:
     return model
 
 
-def weighted(model: nn.Module, density: Densities) -> nn.Module:
+def weighted(model: nn.Module, density: Densities, layer_density: LayerDensities = None) -> nn.Module:
     """Multiply every kernel by a fixed density."""
-    return converted(model, density)
+    return converted(model, density, layer_density)
 
 
-def trainable(model: nn.Module, density: Densities, share: bool) -> nn.Module:
+def trainable(model: nn.Module, density: Densities, share: bool, layer_density: LayerDensities = None) -> nn.Module:
     """Multiply every kernel by a density that is trained.
 
     Args:
         model: the network.
         density: where it starts.
-        share: train one density for all layers of a kernel size, not one a layer.
+        share: train one density for all layers of a kernel size, or of an entry of `layer_density`, not one a layer.
+        layer_density: where that of the layers that it names starts.
     """
-    return converted(model, density, "shared" if share else True)
+    return converted(model, density, layer_density, "shared" if share else True)
 
 
-def scaled_init(model: nn.Module, density: Densities) -> nn.Module:
+def scaled_init(model: nn.Module, density: Densities, layer_density: LayerDensities = None) -> nn.Module:
     """Start standard convolutions from W * Phi, the function that weighted ones start from.
 
     Raises:
         ValueError: a kernel is standardised.
     """
-    return wconv.fold(freely_trained(converted(model, density)))
+    return wconv.fold(freely_trained(converted(model, density, layer_density)))
 
 
 def freely_trained(model: nn.Module) -> nn.Module:
@@ -76,23 +80,82 @@ def kernel_sizes(model: nn.Module) -> set[int]:
     return {size for layer in wconv.summary(model) for size in layer.kernel_size}
 
 
-def converted(model: nn.Module, density: Densities, trainable: bool | Literal["shared"] = False) -> nn.Module:
-    """Give every layer of a size with a density that density, fixed or trained.
+def converted(
+    model: nn.Module,
+    density: Densities,
+    layer_density: LayerDensities = None,
+    trainable: bool | Literal["shared"] = False,
+) -> nn.Module:
+    """Give layers their density, fixed or trained: that of their name, or else that of their kernel size.
+
+    Args:
+        model: the network.
+        density: by kernel size.
+        layer_density: by the name of a layer, as `wconv.summary` has it, with wildcards ("features.1*"). It is for
+            those layers of that name whose kernels it fits.
+        trainable: as of `wconv.convert`.
+
+    Raises:
+        ValueError: a density fits no kernel; a name is that of no layer, or two are those of one.
 
     Warns:
-        UserWarning: the network has no layer of such a size.
+        UserWarning: no layer has a density.
     """
+    subclasses = _subclasses(model)
+    for name, layers in _layers_by_name(model, layer_density or {}).items():
+        taps = (layer_density or {})[name]
+        sizes: dict[int | tuple[int, ...], Any] = dict.fromkeys(layers.values(), taps)
+        wconv.convert(model, sizes, include=list(layers), trainable=trainable, subclasses=subclasses)
+        if not any(isinstance(model.get_submodule(layer), Weighted) for layer in layers):
+            raise ValueError(f"conv.layer_density: {name} names only layers that cannot be weighted")
     by_size = {int(key.removeprefix("k")): taps for key, taps in density.items() if taps is not None}
     for size, taps in by_size.items():
         axis_coefficients(taps, (size, size))  # a wrong one is refused, though no layer may have that size
-    present = kernel_sizes(model)
-    chosen: dict[int | tuple[int, ...], Any] = {size: taps for size, taps in by_size.items() if size in present}
-    if chosen:
-        wconv.convert(model, chosen, trainable=trainable, subclasses=_subclasses(model))
+    left = {size for layer in wconv.summary(model) if layer.density is None for size in layer.kernel_size}
+    chosen: dict[int | tuple[int, ...], Any] = {size: taps for size, taps in by_size.items() if size in left}
+    if chosen or layer_density:
+        wconv.convert(model, chosen, trainable=trainable, subclasses=subclasses)
     if wconv.is_folded(model):
         message = "no kernel of this model has a density (conv.density), so it stays standard"
         warnings.warn(message, NothingConverted, stacklevel=3)
     return model
+
+
+def _layers_by_name(
+    model: nn.Module, layer_density: Mapping[str, Sequence[float]]
+) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Return for each entry the layers that it is for, with their kernel sizes.
+
+    Raises:
+        ValueError: an entry is for no layer, or two are for one: which of them wins should not depend on their order,
+            which a mapping does not have.
+    """
+    layers = {layer.name: layer.kernel_size for layer in wconv.summary(model)}
+    entry_of: dict[str, str] = {}
+    found = {}
+    for name, taps in layer_density.items():
+        named = {layer: size for layer, size in layers.items() if fnmatchcase(layer, str(name))}
+        if not named:
+            near = difflib.get_close_matches(str(name), layers, 1) or list(layers)[:1]
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"conv.layer_density: no convolution of this model is called {name}{hint}")
+        found[name] = {layer: size for layer, size in named.items() if _fits(taps, size)}
+        if not found[name]:
+            try:
+                axis_coefficients(taps, next(iter(named.values())))
+            except ValueError as error:
+                raise ValueError(f"conv.layer_density: {name}: {error}") from error
+        for layer in found[name]:
+            if (other := entry_of.setdefault(layer, name)) != name:
+                raise ValueError(f"conv.layer_density: both {other} and {name} are for layer {layer}; leave one out")
+    return found
+
+
+def _fits(density: Any, kernel_size: Sequence[int]) -> bool:
+    try:
+        return axis_coefficients(density, kernel_size) != ()
+    except ValueError:
+        return False
 
 
 def _subclasses(model: nn.Module) -> Mapping[type[nn.Module], type[Weighted]]:

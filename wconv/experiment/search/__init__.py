@@ -1,0 +1,1 @@
+"""Finding a density: which coefficients are searched, and the picture of what was found."""
