@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ECOSYSTEM := $(VENV)/.ecosystem
 
-.PHONY: install quickstart screenshot test test-all lint format
+.PHONY: install quickstart screenshot findings test test-all lint format
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -34,6 +34,16 @@ screenshot: install
 	$(BIN)/python scripts/report.py results/cifar100_short/runs -o runs/report.html
 	$(CHROMIUM) --headless --hide-scrollbars --window-size=1240,1500 --virtual-time-budget=5000 \
 		--screenshot=docs/report.png "file://$(CURDIR)/runs/report.html"
+
+# What docs/findings.md and README.md say of the study, from its committed runs; its figure, and the page of all its runs.
+STUDY := results/study/runs
+findings: install
+	$(BIN)/python scripts/compare.py $(STUDY)/classification --where trainer.max_epochs=15 --where model.batch_norm=true \
+		--row weighted --effects docs/findings_classification.png
+	$(BIN)/python scripts/compare.py $(STUDY)/denoising --where trainer.max_epochs=6 --metric test/bsd68/psnr \
+		--row "kaiming: weighted" --effects docs/findings_denoising.png
+	$(BIN)/python scripts/report.py $(STUDY) -o results/study/report.html
+	$(BIN)/python scripts/fill_page.py docs/findings.md README.md
 
 # One thread a test: what they compute is small, and two workers then share the cores evenly.
 test test-all: export OMP_NUM_THREADS = 1

@@ -21,10 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(words)
     # Here, because it takes a second to import, for which --help shall not wait.
     from wconv.experiment.reports.page.page import render_page
+    from wconv.experiment.runs.search_history import find_searches
 
     try:
         compared = [compare(runs, options, single_runs=True) for runs in by_task(chosen_runs(options))]
-        page = render_page(compared, shlex.join(["python", "scripts/report.py", *words]))
+        command = shlex.join(["python", "scripts/report.py", *words])
+        page = render_page(compared, command, find_searches(options.runs))
         write(options.output, page)
     except ValueError as error:
         print(f"report: {escape_control_characters(error)}", file=sys.stderr)

@@ -46,6 +46,10 @@ WRONG = [
     ("conv=weighted conv.layer_density={features.0:0.7}", "a list of coefficients for each name of a layer"),
     ("conv=weighted conv.layer_density={features.0:null}", "a list of coefficients for each name of a layer"),
     ("conv=weighted conv.layer_density=[0.7]", "a list of coefficients for each name of a layer"),
+    (
+        "conv=weighted conv.layer_density={a:[1]} conv.layer_density={b:[1]}",
+        "stands there twice; name all layers in one",
+    ),
     ("conv=weighted conv.density={k3:[0.7]}", "keys are set one by one"),
     # the operator taken apart
     ("conv=ablation conv.start=ph", "conv.start=ph: expected one of none, phi, scale, shape"),

@@ -92,6 +92,18 @@ def test_the_network_of_every_arm_comes_back(tmp_path, kind, arm):
     assert without == (arm in ("standard", "scaled_init"))  # a density changes what the weights mean
 
 
+def test_densities_of_single_layers_come_back(tmp_path):
+    model = wconv.convert(network(), {3: [0.9]}, include="dncnn.0")
+    model = wconv.convert(model, {3: [0.5]})
+    conv = {"name": "weighted", **DENSITY, "layer_density": {"dncnn.0": [0.9]}}
+    found = load_denoiser(save(tmp_path, config(DNCNN, conv), model)).model.cpu()
+    image = torch.rand(1, 1, 20, 20)
+    with torch.inference_mode():
+        assert torch.equal(found(image), model.eval()(image))
+    wrong = conv | {"layer_density": {"dncnn.0": {"more": 1}}}
+    assert "conv.dncnn.0 is no argument" in refusal(save(tmp_path / "wrong", config(DNCNN, wrong), model))
+
+
 def test_a_range_is_evaluated_at_its_middle(tmp_path):
     denoiser = load_denoiser(save(tmp_path, config(sigma=[10, 50], clip_noisy=True)))
     assert (denoiser.sigma, denoiser.task.noise.clip) == (30, True)

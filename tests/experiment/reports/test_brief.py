@@ -72,6 +72,10 @@ def test_settings_have_a_column_of_their_own(effects_of, make_row) -> None:
 def test_the_sentence_of_a_row_is_that_of_the_comparison(effects_of, make_row) -> None:
     effects = effects_of(*(make_row(arm, [0.40, 0.41, 0.39]) for arm in ("standard", "weighted", "decay")))
     assert sentences(effects, ["weighted"]) == "weighted: no difference: equal with each of 3 seeds"
+    assert sentences(effects, ["decay", "weighted"]).splitlines() == [
+        "- weighted: no difference: equal with each of 3 seeds",
+        "- decay: no difference: equal with each of 3 seeds",
+    ]
     with pytest.raises(ValueError, match="--row weightd: there is no such row; there are weighted, decay"):
         sentences(effects, ["weightd"])
 

@@ -11,6 +11,7 @@ import torch
 
 from tests.experiment.reports.finished_runs import write_checkpoint, write_panel, write_run
 from tests.experiment.reports.test_page import HOSTILE
+from tests.experiment.searches import write_search
 
 pytestmark = pytest.mark.browser
 MakePage = Callable[..., Path]
@@ -48,8 +49,9 @@ def draw_all(page: Any) -> None:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    """Runs with everything that a page can show: two tasks, panels, checkpoints, trained densities, one diverged."""
+    """What a page can show: two tasks, panels, checkpoints, trained densities, one diverged run, a search."""
     folder = tmp_path / "runs"
+    write_search(folder / "searches" / "one", ("k5[0]", "k5[1]"), points=12, statuses={0: "failed"})
     for model in ("vgg", "resnet"):
         for conv, gain in (("standard", 0.0), ("weighted", 0.03)):
             for seed in range(3):
@@ -73,10 +75,37 @@ def test_it_opens_without_a_word_and_draws_every_figure(runs, make_page, opened)
     for width in (1400, 390):
         page = opened(path, width)
         draw_all(page)
-        assert page.evaluate("charts.length") == page.locator(".chart svg").count() == 11
+        assert page.evaluate("charts.length") == page.locator(".chart svg").count() == 12
         assert page.evaluate("charts.every((chart) => chart.getBoundingClientRect().height > 50)")
         assert page.evaluate("document.documentElement.scrollWidth") == width  # no scrolling sideways
         assert "NaN" not in page.locator("main").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_searches_are_drawn_by_their_number_of_coefficients(make_page, opened, tmp_path, scheme):
+    write_run(tmp_path / "runs" / "run")
+    for place, names in enumerate((("k3[0]",), ("k5[0]", "k5[1]"), ("k7[0]", "k7[1]", "k7[2]"))):
+        folder = tmp_path / "runs" / "searches" / str(place)
+        write_search(folder, names, points=12, statuses={0: "failed", 2: "pruned"})
+    write_search(tmp_path / "runs" / "searches" / "single", points=1, seeds=[0], statuses={0: "failed"})
+    path = make_page(tmp_path / "runs")
+    for width in (1400, 390):
+        page = opened(path, width, scheme)
+        draw_all(page)
+        figures = page.locator("#search figure")
+        assert figures.locator(".chart svg").count() == figures.count() == 4
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert "NaN" not in page.locator("#search").inner_text()
+        assert figures.nth(0).locator(".mark-symbol path").count() > 20
+        for place in range(3):
+            assert {"best", "published"} <= set(figures.nth(place).locator("svg text").all_text_contents())
+        colour = "(path) => getComputedStyle(path).fill"
+        cells = {cell.evaluate(colour) for cell in figures.nth(1).locator(".mark-rect path").all()[::20]}
+        assert len(cells) > 3  # one where the page does not define them
+        page.get_by_role("checkbox", name="standard").press("Space")
+        assert figures.locator("visible=true").count() == 4
+        figures.nth(1).locator("summary").press("Enter")
+        assert figures.nth(1).locator("tbody tr >> visible=true").count() == 12
 
 
 def test_a_table_is_sorted_by_a_click_or_by_a_key(runs, make_page, opened):

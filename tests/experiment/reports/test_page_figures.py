@@ -109,6 +109,15 @@ def test_trained_densities_by_layer(tmp_path, part_of):
     assert more == 0
 
 
+def test_trained_densities_of_single_layers_start_where_these_do(tmp_path, part_of):
+    layers = [{"name": f"l{i}", "kernel_size": [3, 3], "density": [[0.6], [0.6]], "trainable": True} for i in (0, 1)]
+    folder = write_run(tmp_path / "run", conv="trainable", results={"layers": layers, "layer_density": {"l1": [0.5]}})
+    rows = {"epoch": [0, 1], "density/l0/0": [0.71, 0.6], "density/l1/0": [0.51, 0.6]}
+    pd.DataFrame(rows).to_csv(folder / "metrics.csv", index=False)
+    [figure] = movement_figures(part_of())
+    assert [row["start"] for row in figure.spec["datasets"]["rows"]] == [0.7, 0.5]
+
+
 def pixels(uri: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,")))))
 

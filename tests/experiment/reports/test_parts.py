@@ -39,11 +39,11 @@ def effects_of(make_row):
 def test_a_part_is_worth_the_arms_with_it_less_those_without(effects_of) -> None:
     worth = {found.name: found.judged for found in worth_of_parts(effects_of())}
     # What start and step do together is in two of the four arms of either: half of it is counted for each.
-    assert worth["start"].test.mean == pytest.approx(0.2 + 0.5)
-    assert worth["step"].test.mean == pytest.approx(-0.1 + 0.5)
-    assert worth["decay"].test.differences == pytest.approx([1.5, 1.54, 1.58, 1.62])
+    assert worth["with start"].test.mean == pytest.approx(0.2 + 0.5)
+    assert worth["with step"].test.mean == pytest.approx(-0.1 + 0.5)
+    assert worth["with decay"].test.differences == pytest.approx([1.5, 1.54, 1.58, 1.62])
     assert [found.comparisons for found in worth.values()] == [1, 1, 1], "start and step are equal with each seed"
-    assert worth["decay"].p < 0.001
+    assert worth["with decay"].p < 0.001
 
 
 def test_the_three_are_corrected_for_each_other(make_row) -> None:
@@ -58,11 +58,11 @@ def test_the_three_are_corrected_for_each_other(make_row) -> None:
 def test_it_is_one_of_the_sentences_and_a_table(effects_of) -> None:
     effects = effects_of()
     worth = worth_of_parts(effects)
-    assert sentences(effects, ["start"], worth).startswith("start: ")
+    assert sentences(effects, ["with start"], worth).startswith("with start: ")
     assert [line.split("|")[1].strip() for line in parts_table(worth, effects).splitlines()[2:]] == [
-        "start",
-        "step",
-        "decay",
+        "with start",
+        "with step",
+        "with decay",
     ]
 
 
@@ -70,7 +70,7 @@ def test_each_setting_counts_for_itself(make_row) -> None:
     rows = [make_row(arm, accuracies(arm), lr=lr) for arm in EIGHT for lr in (0.1, 0.2)]
     effects = find_effects(Comparison([run for row in rows for run in row]))
     assert [found.name for found in worth_of_parts(effects)] == [
-        f"lr {lr}: {part}" for lr in (0.1, 0.2) for part in ("start", "step", "decay")
+        f"lr {lr}: with {part}" for lr in (0.1, 0.2) for part in ("start", "step", "decay")
     ]
 
 

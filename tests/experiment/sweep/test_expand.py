@@ -43,6 +43,13 @@ def test_what_one_run_sets_another_does_not_inherit(write):
     assert [together[1].directory, together[3].directory] == [row.directory for row in alone]
 
 
+def test_densities_of_single_layers_take_the_place_of_those_of_the_run_before(write):
+    runs = [f"[conv=weighted, 'conv.layer_density={{features.{layer}:[0.5]}}']" for layer in (0, 4)]
+    together = load_sweep(str(write(f"runs: [{', '.join(runs)}]")), [], ROOT, refresh=True).rows
+    alone = [load_sweep(str(write(f"runs: [{run}]")), [], ROOT, refresh=True).rows[0] for run in runs]
+    assert [row.directory for row in together] == [row.directory for row in alone]
+
+
 def test_an_experiment_gives_its_folder_up_for_that_of_the_sweep(tmp_path):
     file = tmp_path / "small.yaml"
     file.write_text("overrides: [experiment=quickstart]\ngrid: {seed: [0]}")

@@ -72,6 +72,8 @@ def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
             raise ConfigError(f"{line!r} names no value at all: there would be nothing to run")
     if prod(len(_values(override)) for override in overrides) > MOST_RUNS:
         raise ConfigError(f"the grid is of more than {MOST_RUNS} runs; name fewer values")
+    if len([override for override in values if override.key_or_group == LAYER_DENSITY]) > 1:
+        raise ConfigError(f"{LAYER_DENSITY} stands there twice; name all layers in one, as in {{a:[0.5],b:[0.7]}}")
     for override in choices:
         _check_choice(override, sorted(_options(loader, override.key_or_group)))
     for picked in product(*map(_values, choices)):  # of a grid, every combination that changes which keys there are
@@ -147,6 +149,10 @@ def _check_type(override: Override, base: DictConfig) -> None:
     for value in values:
         if "${" in str(value):
             continue
+        if key == LAYER_DENSITY:  # Hydra puts keys into a mapping that is there, and takes none out
+            if value is None:
+                continue
+            raise ConfigError(f"{key} is set by your choices, and can only be taken back: {key}=null")
         if isinstance(default, DictConfig):
             raise ConfigError(f"{key}={_typed(value)} puts a value where there is a group of keys, or the reverse")
         # The layers say what they expect of a density, and null leaves a size standard; a noise level may be a range.

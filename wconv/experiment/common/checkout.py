@@ -1,7 +1,10 @@
 """Where the checkout is that this package is a part of."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from wconv.experiment.common.path_keys import is_path_key
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -26,3 +29,8 @@ def relative_paths(config: "DictConfig") -> "DictConfig":
         if Path(str(value)).is_relative_to(ROOT):
             relative.paths[key] = str(Path(str(value)).relative_to(ROOT))
     return relative
+
+
+def relative_overrides(lines: Sequence[str]) -> list[str]:
+    """Return overrides for a command that is typed in the checkout: paths below it are relative."""
+    return [line.replace(f"{ROOT}/", "") if is_path_key(line.partition("=")[0]) else line for line in lines]

@@ -42,7 +42,7 @@ def parts_table(parts: Sequence[Worth], effects: Effects) -> str:
 
 
 def sentences(effects: Effects, wanted: Sequence[str], parts: Sequence[Worth] = ()) -> str:
-    """Return the sentences of some rows, a line each, as Markdown.
+    """Return the sentence of a row, or those of several as a list, as Markdown.
 
     Args:
         effects: the rows.
@@ -58,7 +58,8 @@ def sentences(effects: Effects, wanted: Sequence[str], parts: Sequence[Worth] = 
         if not any(name in names for names, _ in said):
             there = ", ".join(dict.fromkeys(sorted(names, key=len)[-1] for names, _ in said))
             raise ValueError(f"--row {name}: there is no such row; there are {there}")
-    return "\n".join(escape_markdown(line) for names, line in said if names & set(wanted))
+    lines = [escape_markdown(line) for names, line in said if names & set(wanted)]
+    return lines[0] if len(lines) == 1 else "\n".join(f"- {line}" for line in lines)
 
 
 def _names(names: Sequence[RowName]) -> pd.DataFrame:

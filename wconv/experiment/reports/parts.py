@@ -21,7 +21,7 @@ class Worth:
     """What a part of the operator is worth in one setting.
 
     Attributes:
-        name: of the part, behind that of the setting where there are several.
+        name: "with start" for the arms with that part, behind the name of the setting where there are several.
         judged: the numbers.
         sentence: what they say.
     """
@@ -49,7 +49,7 @@ def worth_of_parts(effects: Effects) -> list[Worth]:
         for part in PARTS:
             halves = [[arm for parts, arm in arms.items() if (part in parts) is has] for has in (True, False)]
             pairs = [[_mean(half, seed, effects.metric) for seed in seeds] for half in halves]
-            found.append((": ".join(filter(None, (rows[0].name.setting, part))), np.array(pairs)))
+            found.append((": ".join(filter(None, (rows[0].name.setting, f"with {part}"))), np.array(pairs)))
     if not found:
         eight = "all eight combinations of start, step and decay"
         raise ValueError(f"--parts: no setting has runs of {eight} with a seed in common (configs/sweep/ablation.yaml)")

@@ -20,7 +20,8 @@ def provenance() -> dict[str, Any]:
     """Return versions, the commit of the checkout and the SLURM job, where there is one."""
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        "git": {"commit": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--porcelain"))},
+        # results/ is what runs leave, the one beside this one as well, and no part of the code.
+        "git": {"commit": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--porcelain", "--", ":!results"))},
         "slurm": {name: os.environ[name] for name in SLURM_VARIABLES if name in os.environ},
     }
 

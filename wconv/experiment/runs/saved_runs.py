@@ -179,10 +179,8 @@ def _densities(layers: Any, by_size: Mapping[str, Any], by_layer: Mapping[str, A
     named: dict[Taps, set[str]] = {}  # what layers of their own density are called there, by that density
     for layer in layers:
         sizes, density = layer["kernel_size"], layer["density"]
-        own = {name: taps for name, taps in by_layer.items() if fnmatchcase(layer["name"], name) and _fits(taps, sizes)}
-        for name, taps in own.items():
-            named.setdefault(_taps(name, _by_axis(taps, sizes)), set()).add(name)
-        if own:
+        if own := own_density(layer, by_layer):
+            named.setdefault(_taps(own[0], _by_axis(own[1], sizes)), set()).add(own[0])
             continue
         name = "k" + "x".join(map(str, sizes if len(set(sizes)) > 1 else sizes[:1]))
         if not density or layer.get("trainable"):
@@ -192,6 +190,19 @@ def _densities(layers: Any, by_size: Mapping[str, Any], by_layer: Mapping[str, A
     groups = [(sorted(names, key=_natural), taps) for taps, names in named.items()]
     groups.sort(key=lambda group: [*map(_natural, group[0])])
     return sorted(found) + [(" + ".join(names), taps) for names, taps in groups]
+
+
+def own_density(layer: Mapping[str, Any], by_layer: Mapping[str, Any]) -> tuple[str, Any] | None:
+    """Return the entry of `conv.layer_density` that is for a layer, if there is one.
+
+    Args:
+        layer: as results.json describes it.
+        by_layer: the density of each name, which may have wildcards.
+    """
+    for name, taps in by_layer.items():
+        if fnmatchcase(layer["name"], name) and _fits(taps, layer["kernel_size"]):
+            return name, taps
+    return None
 
 
 def _by_axis(density: Any, sizes: Sequence[int]) -> list[Any]:

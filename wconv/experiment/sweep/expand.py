@@ -64,7 +64,7 @@ def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) ->
                 if keys != touched:
                     config, touched = base.copy(), keys
                 for line in values:
-                    OmegaConf.update(config, line.partition("=")[0], parsed[line], merge=True)
+                    OmegaConf.update(config, line.partition("=")[0], parsed[line], merge=False)
                 if new or not values:  # a rule looks at one key: values that were seen before are right
                     check_values(config)
                     settings = _settings(config)

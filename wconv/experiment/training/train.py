@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 from torch import nn
 
-from wconv.experiment.common.checkout import resolve_paths
+from wconv.experiment.common.checkout import relative_overrides, resolve_paths
 from wconv.experiment.common.failures import configuration_errors, log_failure
 from wconv.experiment.common.library_output import quiet_libraries
 from wconv.experiment.reports.wandb.callback import finish_wandb
@@ -51,7 +51,7 @@ def train(config: DictConfig, typed: Sequence[str] = ()) -> Result:
             model = build_model(config, **data.model_arguments)
             _warn_of_unused_densities(typed, model)
             macs = count_macs(model, data.channels, data.image_size, config.model.get("stem"))
-            run.facts = describe(model) | {"macs": macs, "overrides": list(typed)}
+            run.facts = describe(model) | {"macs": macs, "overrides": relative_overrides(typed)}
             task = build_task(config, model, **data.task_arguments)
             set_memory_format(config, task)
             files = AtomicCheckpointIO()

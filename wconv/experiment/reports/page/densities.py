@@ -9,7 +9,7 @@ import numpy as np
 from wconv.experiment.reports.density_maps import density_function
 from wconv.experiment.reports.page import charts
 from wconv.experiment.reports.page.content import Figure, Line, Part, Table, plain
-from wconv.experiment.runs.saved_runs import Taps, format_density
+from wconv.experiment.runs.saved_runs import Taps, format_density, own_density
 
 MOST = 12  # densities that are shown
 PREFIX = "density/"  # of a trained coefficient in metrics.csv: density/<layer>/<number from the outermost tap inwards>
@@ -96,11 +96,12 @@ def _movements(line: Line) -> dict[tuple[str, int], dict[str, Any]]:
 
 
 def _chosen(results: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], float]:
-    """Return the coefficients that each layer started from: those of the configuration for its kernel size."""
+    """Return the coefficients that each layer started from: of its name, or of its kernel size."""
     found: dict[tuple[str, int], float] = {}
     for content in results[:1]:
         for layer in content.get("layers", []):
-            taps = (content.get("density") or {}).get(f"k{layer['kernel_size'][0]}")
+            own = own_density(layer, content.get("layer_density") or {})
+            taps = own[1] if own else (content.get("density") or {}).get(f"k{layer['kernel_size'][0]}")
             if layer.get("trainable") and taps:
                 found |= {(str(layer["name"]), number): float(value) for number, value in enumerate(taps)}
     return found

@@ -23,8 +23,9 @@ from wconv.experiment.reports.page.curves import curve_figures
 from wconv.experiment.reports.page.densities import density_maps, movement_figures
 from wconv.experiment.reports.page.kernels import first_kernels
 from wconv.experiment.reports.page.origins import commands, machines, uncounted
-from wconv.experiment.reports.page.palette import paint, style_rules
+from wconv.experiment.reports.page.palette import VALUES, paint, style_rules
 from wconv.experiment.reports.page.rows import difference_figure, findings, results_table
+from wconv.experiment.reports.page.searches import COLOURS, landscapes
 from wconv.experiment.runs import arm_styles
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -34,6 +35,7 @@ SECTIONS = {
     "differences": "Differences",
     "curves": "Curves",
     "costs": "Cost",
+    "search": "Search",
     "densities": "Densities",
     "kernels": "Kernels",
     "crops": "Crops",
@@ -42,18 +44,23 @@ SECTIONS = {
 }
 
 
-def render_page(comparisons: Sequence[tuple[Comparison, Effects | None]], command: str) -> str:
+def render_page(
+    comparisons: Sequence[tuple[Comparison, Effects | None]], command: str, searches: Sequence[Path] = ()
+) -> str:
     """Return the page.
 
     Args:
         comparisons: of the runs of each task, with what they say against a reference, where there is one.
         command: which made the page.
+        searches: folders of searches for a density that are shown, too.
     """
     parts = [make_part(*compared) for compared in comparisons]
     bundle, script = vega_bundle(), _script((TEMPLATES / "page.js").read_text())
     maps, more = density_maps(parts)
     specs: dict[str, Mapping[str, Any]] = {}
     denoises = any(part.task == "denoising" for part in parts)
+    absent = {name for name, is_there in (("crops", denoises), ("search", searches)) if not is_there}
+    found, unread = landscapes(searches)
 
     def spec_of(figure: Figure) -> str:
         return str(specs.setdefault(f"f{len(specs)}", figure.spec) and f"f{len(specs) - 1}")
@@ -65,11 +72,14 @@ def render_page(comparisons: Sequence[tuple[Comparison, Effects | None]], comman
         .render(
             title=_title(parts),
             summary=_summary(parts),
-            sections=[(id_, name) for id_, name in SECTIONS.items() if denoises or id_ != "crops"],
+            sections=[(id_, name) for id_, name in SECTIONS.items() if id_ not in absent],
             models=sorted({line.model for part in parts for line in part.lines}),
             arms=_arms(parts),
             colours=_colours(parts),
             parts=views,
+            has_searches=bool(searches),
+            searches=found,
+            unread_searches=unread,
             densities=maps,
             more_densities=more,
             kernels=first_kernels(parts),
@@ -172,5 +182,5 @@ def _arms(parts: Sequence[Part]) -> list[dict[str, str]]:
 
 def _colours(parts: Sequence[Part]) -> dict[str, tuple[str, str]]:
     """Return the light and the dark value of each colour that the page names."""
-    rules = style_rules(line.colour for part in parts for line in part.lines)
-    return {name: (light, rules["dark"][name]) for name, light in rules["light"].items()}
+    rules = style_rules([*(line.colour for part in parts for line in part.lines), *COLOURS.values()])
+    return {name: (light, rules["dark"][name]) for name, light in rules["light"].items()} | VALUES

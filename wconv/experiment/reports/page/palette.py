@@ -3,6 +3,18 @@
 from collections.abc import Iterable
 
 PAPER = {"light": "#FFFFFF", "dark": "#16181D"}
+# Steps from the worst value to the best, which stands out most, on each paper: of Matplotlib's cividis, which looks the
+# same with any colour vision.
+VALUES = {
+    f"--value-{step}": shades
+    for step, shades in enumerate(
+        zip(
+            ("#EAD34C", "#C0B16A", "#989277", "#737475", "#51586D", "#263D6E", "#00224E"),
+            ("#4A536C", "#666970", "#817F78", "#9E9676", "#BEAF6B", "#DFCA57", "#FEE838"),
+            strict=True,
+        )
+    )
+}
 CONTRAST = 3.0  # of a line with its paper: what WCAG 2.2 asks of graphics
 
 

@@ -1,0 +1,32 @@
+"""docs/findings.md, and what README.md says of it, is what the committed runs say, and their page is there."""
+
+import re
+from pathlib import Path
+
+from scripts import fill_page
+
+ROOT = Path(__file__).resolve().parents[1]
+FINDINGS = ROOT / "docs" / "findings.md"
+PAGE = ROOT / "results" / "study" / "report.html"
+FILLED = re.compile(r"<!-- python .*?<!-- end -->", re.S)
+# Of the paper, and of how much had to differ to count.
+KNOWN = {"56.89 %", "66.94 %", "20.17 dB", "22.63 dB", "22.63", "0.5 points", "0.05 dB"}
+
+
+def test_each_number_is_what_its_command_prints_now():
+    assert fill_page.main([str(FINDINGS), str(ROOT / "README.md"), "--check"]) == 0
+
+
+def test_no_result_is_typed():
+    """Differences, accuracies and PSNR stand where a command puts them, but for those of the paper and the plan."""
+    typed = FILLED.sub("", FINDINGS.read_text().partition("## The plan")[0])
+    found = set(re.findall(r"\d+(?:\.\d+)? (?:%|points|dB)", typed))
+    assert found <= KNOWN, found - KNOWN
+
+
+def test_the_page_of_the_runs_is_small_and_has_all_of_them():
+    assert PAGE.stat().st_size < 6e6
+    text = PAGE.read_text()
+    runs = [file.parent.name for file in ROOT.glob("results/study/runs/*/*/results.json")]
+    assert len(runs) > 40
+    assert [name for name in runs if name not in text] == []
