@@ -182,7 +182,7 @@ def _read_search(words: Sequence[str]) -> dict[str, Any]:
     search = OmegaConf.to_container(base.search, resolve=True)
     assert isinstance(search, dict)
     for name, setting in search.items():
-        check_value(f"search.{name}", setting)
+        check_value(f"search.{name!s}", setting)
     if search["name"] == "optuna" and search["evaluations"] is None:
         raise ConfigError("search.evaluations=null: search=optuna does not end by itself; give it a number")
     return {str(key): value for key, value in search.items()}
