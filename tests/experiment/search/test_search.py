@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pandas as pd
 import pytest
@@ -159,7 +160,7 @@ def test_a_full_disk_is_no_matter_of_the_density(search, monkeypatch, tmp_path):
         ("direct_l", ["search.bounds.k3=[[1.5,0.5]]"], (), "is upside down"),
         ("direct_l", ["search.bounds.k3=[[0.5,0.5]]"], (), "leaves one value"),
         ("direct_l", ["search.bounds.k3=[[0.70001,0.70002]]"], (), "leaves one value, with 3 digits, or none"),
-        ("direct_l", ["search.bounds.k3=[0.5,1.5]"], (), r"expected a pair of numbers for each of 1 coefficients"),
+        ("direct_l", ["search.bounds.k3=[0.5,1.5]"], (), r"expected a pair of numbers for each coefficient"),
         ("direct_l", ["search.bounds.k3=[[0.5,.inf]]"], (), "expected finite numbers"),
         ("direct_l", ["search.bounds.k5=[[0.1,1],[0.5,1]]"], (), "search.bounds.k5: the network has no such kernels"),
         ("direct_l", ["conv.density.k3=null"], (), "there is no coefficient to search"),
@@ -188,8 +189,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(search, method, more, options
     assert done.code == 2
     assert done.err.startswith("search: ")
     assert done.err.count("\n") == 1
-    with pytest.raises(AssertionError, match=message):
-        raise AssertionError(done.err)
+    assert re.search(message, done.err)
     assert not list(tmp_path.glob("runs/classification/*"))
 
 

@@ -77,15 +77,17 @@ class History:
         self.evaluations: list[Evaluation] = []
 
     def load(self) -> None:
-        """Read what was written; a file that cannot be read counts as none, for the runs tell it again."""
+        """Read what was written; a file that is not as `save` writes it counts as none, for the runs tell it again."""
         try:
-            with self.file.open(newline="") as file:
-                rows = list(csv.DictReader(file))
+            content = self.file.read_bytes()
             found: dict[int, list[dict[str, str]]] = {}
-            for row in rows:
+            for row in csv.DictReader(io.StringIO(content.decode(), newline="")):
                 found.setdefault(int(row["evaluation"]), []).append(row)
             self.evaluations = [self._evaluation(number, found[number]) for number in sorted(found)]
+            is_whole = self._content() == content  # one that ends in the middle of a row may well be read
         except (OSError, ValueError, KeyError, TypeError, csv.Error):
+            is_whole = False
+        if not is_whole:
             self.evaluations = []
 
     def _evaluation(self, number: int, rows: Sequence[dict[str, str]]) -> Evaluation:
@@ -104,6 +106,9 @@ class History:
 
     def save(self) -> None:
         """Write history.csv whole."""
+        write_atomically(self.file, self._content())
+
+    def _content(self) -> bytes:
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["evaluation", *self.names, "seed", "status", "value", "epochs", "run"])
@@ -111,7 +116,7 @@ class History:
             for outcome in one.outcomes:
                 cells = asdict(outcome)
                 writer.writerow([one.number, *one.point, cells.pop("seed"), one.status, *cells.values()])
-        write_atomically(self.file, table.getvalue().encode())
+        return table.getvalue().encode()
 
     def find(self, point: Point) -> Evaluation | None:
         """Return the evaluation of a density, if there was one."""

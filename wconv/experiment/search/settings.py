@@ -138,13 +138,14 @@ def load_settings(words: Sequence[str]) -> Settings:
     Raises:
         ConfigError: one of them is wrong, or they do not go together.
     """
-    own = [word for word in words if word.partition("=")[0].split(".")[0] == "search"]
+    own = [word for word in words if word.lstrip("+~").partition("=")[0].split(".")[0] == "search"]
     others = [word for word in words if word not in own]
-    search = _read_search(own)
+    search = _read_search([word.lstrip("+") for word in own])
     for word in others:
         _check_training_word(word)
     line = parse_command_line([*others, "conv=weighted"], CONFIGS)
-    assert line.config is not None
+    if line.config is None:
+        raise ConfigError(f"{' '.join(others)}: a search takes the words of a single run, without options and grids")
     config = line.config
     if (config.trainer.devices, config.trainer.num_nodes) != (1, 1):
         raise ConfigError(
@@ -170,7 +171,7 @@ def _read_search(words: Sequence[str]) -> dict[str, Any]:
     methods = sorted(path.stem for path in (CONFIGS / "search").glob("*.yaml"))
     chosen = [word.partition("=")[2] for word in words if word.startswith("search=")]
     if len(chosen) != 1 or chosen[0] not in methods:
-        asked = f"search={chosen[0]}" if chosen else "no search= was given"
+        asked = " ".join(f"search={name}" for name in chosen) or "no search= was given"
         raise ConfigError(f"{asked}: choose one of search={', search='.join(methods)}")
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         base = compose(f"search/{chosen[0]}")
@@ -201,16 +202,16 @@ def _check_training_word(word: str) -> None:
         )
 
 
-def _check_metric(name: str | None, task: str) -> str:
+def _check_metric(name: Any, task: str) -> str:
     """Return what is to be best: of the validation set, never of the test set."""
     known = [f"val/{metric}" for metric in TASKS[task].validated]
     if name is None:
         return TASKS[task].monitor
-    if name.startswith("test/"):
+    if str(name).startswith("test/"):
         raise ConfigError(f"search.metric={name}: a search sees the validation set alone; choose {', '.join(known)}")
     if name not in known:
-        raise ConfigError(f"search.metric={name}: task={task} has {', '.join(known)}")
-    return name
+        raise ConfigError(f"search.metric={name}: task={task} has {', '.join(known)}; choose one of them")
+    return str(name)
 
 
 def _space(config: DictConfig, search: Mapping[str, Any]) -> SearchSpace:
@@ -233,7 +234,10 @@ def _space(config: DictConfig, search: Mapping[str, Any]) -> SearchSpace:
         if config.conv.density[size] is None:
             raise ConfigError(f"search.bounds.{size} and conv.density.{size}=null contradict each other; drop one")
     if not bounds:
-        raise ConfigError("there is no coefficient to search: the network has no kernels of 3x3, 5x5 or 7x7 to weight")
+        why = "the network has no kernels of 3x3, 5x5 or 7x7 to weight; choose another model"
+        if there:
+            why = f"those of all kernels of the network are left standard; drop conv.density.{min(there)}=null"
+        raise ConfigError(f"there is no coefficient to search: {why}")
     return search_space(model, str(search["scope"]), bounds)
 
 
@@ -243,7 +247,7 @@ def _check_bounds(size: str, given: Any) -> list[tuple[float, float]]:
     example = [list(ends) for ends in RANGES[int(size.removeprefix("k"))]]
     pairs = given if isinstance(given, list) else []
     if len(pairs) != count or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        raise ConfigError(f"{key}: expected a pair of numbers for each of {count} coefficients, such as {example}")
+        raise ConfigError(f"{key}: expected a pair of numbers for each coefficient, such as {example}")
     for pair in pairs:
         if not all(isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end) for end in pair):
             raise ConfigError(f"{key}: expected finite numbers, such as {example}")

@@ -119,6 +119,8 @@ class Study:
         if point in (*self.settings.references, *before) or len(before) >= self.settings.evaluations:
             self.study.tell(trial, state=TrialState.FAIL)
             return
+        # By a worker that was killed; Optuna warns of what is reported twice.
+        reported = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
         outcomes: list[Outcome] = []
         status = COMPLETED
         for outcome in outcomes_of(self.settings, point):
@@ -126,7 +128,8 @@ class Study:
             status = status_of(outcomes)
             if status == FAILED:
                 break
-            trial.report(_mean(outcomes), len(outcomes))
+            if len(outcomes) not in reported:
+                trial.report(_mean(outcomes), len(outcomes))
             if len(outcomes) < len(self.settings.seeds) and trial.should_prune():
                 status = PRUNED
                 break
