@@ -1,4 +1,4 @@
-"""Searches of tiny runs, through the command; and of none at all, where what a run comes to follows from its density."""
+"""Searches of tiny runs, through the command; and of none, where what a run comes to follows from its density."""
 
 import re
 from collections.abc import Callable, Sequence
