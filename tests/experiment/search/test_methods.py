@@ -57,6 +57,7 @@ class Asked:
 
     def __call__(self, point: Sequence[float]) -> float:
         self.points.append(tuple(point))
+        assert len(self.points) < 10_000, "it does not end"
         self.values.append(self.function(point))
         return self.values[-1]
 
