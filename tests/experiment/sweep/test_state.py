@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from wconv.experiment.common.text import format_duration
 from wconv.experiment.sweep import state, status_table
 from wconv.experiment.sweep.launches import LOCK, Launch, launches, new_launch
 from wconv.experiment.sweep.manifest import Row, Settings, Sweep
@@ -258,4 +259,4 @@ def test_the_picture_tells_runs_apart_that_have_like_names(capsys):
     [(math.nan, ""), (0, ""), (42, "42 s"), (600, "10 min"), (7200, "2 h"), (400_000, "4.6 days")],
 )
 def test_durations_read_as_people_say_them(seconds, text):
-    assert status_table.duration(seconds) == text
+    assert format_duration(seconds) == text

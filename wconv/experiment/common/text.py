@@ -1,5 +1,6 @@
 """Text from files, made safe to show: on a terminal, in Markdown, in a spreadsheet."""
 
+import math
 import re
 from typing import Any
 
@@ -32,3 +33,14 @@ def escape_mathtext(text: object) -> str:
 def one_line(error: BaseException) -> str:
     """Return the message of an error as one line, or its kind where it has none."""
     return escape_control_characters(" ".join(str(error).split())) or type(error).__name__
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration as people say it; nothing if it is not known, or nothing is left."""
+    if math.isnan(seconds) or seconds <= 0:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

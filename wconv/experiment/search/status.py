@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from wconv.experiment.common.text import format_duration
 from wconv.experiment.runs.lock import owner_is_alive, read_owner
 from wconv.experiment.runs.run_files import read_results
 from wconv.experiment.search.history import COMPLETED, FAILED, PRUNED, Evaluation, History
@@ -86,15 +87,6 @@ def progress_line(settings: Settings, history: History, one: Evaluation) -> str:
     )
     left = format_duration(seconds_left(settings, history))
     return f"{place} {settings.describe(one.point)}: {result}{best}" + (f"; about {left} left" if left else "")
-
-
-def format_duration(seconds: float) -> str:
-    """Write a duration as people say it; nothing if it is not known, or nothing is left."""
-    if math.isnan(seconds) or seconds <= 0:
-        return ""
-    if seconds < 90:
-        return f"{math.ceil(seconds)} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def workers_at_work(settings: Settings) -> int:

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from wconv.experiment.common.text import format_duration
 from wconv.experiment.sweep.state import KINDS, State, format_counts, seconds_left
 
 COLOURS = {"done": "green", "running": "cyan", "failed": "red", "stopped": "yellow", "pending": "dim"}
@@ -74,7 +75,7 @@ def render_states(name: str, found: list[State], most: int) -> RenderableType:
             epoch = f"{state.epoch}/{state.row.epochs}" if state.epoch else ""
             left = (state.row.epochs - state.epoch) * state.epoch_seconds if kind == "running" else math.nan
             words = "  ".join(filter(None, (differs(state), state.metric, state.note)))
-            table.add_row(state.row.directory.name, mark, epoch, duration(left), Text(words))
+            table.add_row(state.row.directory.name, mark, epoch, format_duration(left), Text(words))
         if len(rows) > most:
             table.add_row(f"... and {len(rows) - most:,} more", mark)
     return Group(table, Text(summary(name, found)))
@@ -93,16 +94,5 @@ def _differences(found: list[State]) -> Callable[[State], str]:
 
 def summary(name: str, found: list[State]) -> str:
     """Return one line on all runs."""
-    left = duration(seconds_left(found))
+    left = format_duration(seconds_left(found))
     return f"{name}: {len(found):,} runs: {format_counts(found)}" + (f"; about {left} left" if left else "")
-
-
-def duration(seconds: float) -> str:
-    """Write a duration as people say it; nothing if it is not known, or nothing is left."""
-    if math.isnan(seconds) or seconds <= 0:
-        return ""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
