@@ -10,7 +10,7 @@ FINDINGS = ROOT / "docs" / "findings.md"
 PAGE = ROOT / "results" / "study" / "report.html"
 FILLED = re.compile(r"<!-- python .*?<!-- end -->", re.S)
 # Of the paper, and of how much had to differ to count.
-KNOWN = {"56.89 %", "66.94 %", "20.17 dB", "22.63 dB", "22.63", "0.5 points", "0.05 dB"}
+KNOWN = {"56.89 %", "66.94 %", "20.17 dB", "22.63 dB", "0.5 points", "0.05 dB"}
 
 
 def test_each_number_is_what_its_command_prints_now():
@@ -19,7 +19,9 @@ def test_each_number_is_what_its_command_prints_now():
 
 def test_no_result_is_typed():
     """Differences, accuracies and PSNR stand where a command puts them, but for those of the paper and the plan."""
-    typed = FILLED.sub("", FINDINGS.read_text().partition("## The plan")[0])
+    summary = (ROOT / "README.md").read_text().partition("## What we found")[2].partition("\n## ")[0]
+    assert summary
+    typed = FILLED.sub("", FINDINGS.read_text().partition("## The plan")[0] + summary)
     found = set(re.findall(r"\d+(?:\.\d+)? (?:%|points|dB)", typed))
     assert found <= KNOWN, found - KNOWN
 

@@ -54,6 +54,20 @@ def test_each_verdict_has_its_words(effects_of, make_row) -> None:
     }
 
 
+def test_a_gain_that_is_shown_to_be_small_is_said_to_be(effects_of, make_row) -> None:
+    reference = [0.40, 0.41, 0.39, 0.40]
+    gained = [value + 0.002 + 0.0001 * seed for seed, value in enumerate(reference)]
+    effects = effects_of(make_row("standard", reference), make_row("weighted", gained))
+    assert rows_of(write_markdown(*brief(effects)))[1][-1] == "better, but by less than 0.5 points"
+
+
+def test_a_seed_without_a_partner_is_in_the_mean_and_not_in_the_difference(effects_of, make_row) -> None:
+    effects = effects_of(make_row("standard", [0.40, 0.41]), make_row("weighted", [0.42, 0.431, 0.5]))
+    (_, weighted) = rows_of(write_markdown(*brief(effects)))
+    assert weighted[1] == "3"
+    assert weighted[-1].endswith("; over 2 seeds that both have")
+
+
 def test_diverged_runs_are_counted(effects_of, make_row) -> None:
     effects = effects_of(make_row("standard", [0.40, 0.41, 0.39]), make_row("weighted", [0.42, float("nan"), 0.409]))
     assert [cells[1:3] for cells in rows_of(write_markdown(*brief(effects)))] == [["3", "0"], ["2", "1"]]

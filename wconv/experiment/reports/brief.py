@@ -12,8 +12,6 @@ from wconv.experiment.reports.row_names import RowName
 from wconv.experiment.reports.sentences import Judged
 from wconv.experiment.reports.tables import cells, write_markdown
 
-SAID = {"better": "better", "worse": "worse", "equivalent": "no difference larger than {margin:g} {unit}"}
-
 
 def brief(effects: Effects) -> tuple[pd.DataFrame, int]:
     """Return the cells of the short table, and how many columns say what a row is.
@@ -28,17 +26,21 @@ def brief(effects: Effects) -> tuple[pd.DataFrame, int]:
         table["diverged"] = [str(len(group.diverged)) for group in groups]
     for metric in _shown(effects):
         table[heading(metric)] = cells(metric, raw)
-    judged = [rows.get(row) for row in range(len(groups))]
-    references = [row not in rows for row in range(len(groups))]
-    return table.join(_differences(judged, references, effects)), len(_names(names).columns)
+    differences = _differences([rows.get(row) for row in range(len(groups))], effects)
+    verdicts = [str(text) for text in differences["verdict"]]
+    for row, group in enumerate(groups):
+        if row not in rows:
+            verdicts[row] = "reference"
+        elif (judged := rows[row]) and judged.test.n < len(group.counted):
+            verdicts[row] += f"; over {judged.test.n} seed{'s' * (judged.test.n > 1)} that both have"
+    return table.join(differences.assign(verdict=verdicts)), len(_names(names).columns)
 
 
 def parts_table(parts: Sequence[Worth], effects: Effects) -> str:
     """Return what start, step and decay are worth as Markdown."""
     counts = [str(part.judged.test.n) for part in parts]
     table = pd.DataFrame({"part": [part.name for part in parts], "seeds": counts})
-    numbers = _differences([part.judged for part in parts], [False] * len(parts), effects)
-    return write_markdown(table.join(numbers), 1)
+    return write_markdown(table.join(_differences([part.judged for part in parts], effects)), 1)
 
 
 def sentences(effects: Effects, wanted: Sequence[str], parts: Sequence[Worth] = ()) -> str:
@@ -76,12 +78,12 @@ def _shown(effects: Effects) -> list[str]:
     return list(dict.fromkeys([effects.metric, *others]))
 
 
-def _differences(rows: Sequence[Judged | None], references: Sequence[bool], effects: Effects) -> pd.DataFrame:
+def _differences(rows: Sequence[Judged | None], effects: Effects) -> pd.DataFrame:
     decimals, unit = METRICS[effects.metric.rpartition("/")[2]].decimals, effects.unit
     texts: list[tuple[str, str, str]] = []
-    for judged, is_reference in zip(rows, references, strict=True):
+    for judged in rows:
         if judged is None:
-            texts.append(("", "", "reference" if is_reference else "not compared"))
+            texts.append(("", "", "not compared"))
             continue
         test = judged.test
         interval = f" ({test.low:+.{decimals}f} to {test.high:+.{decimals}f})" if test.can_be_tested else ""
@@ -91,8 +93,11 @@ def _differences(rows: Sequence[Judged | None], references: Sequence[bool], effe
 
 
 def _verdict(judged: Judged, effects: Effects) -> str:
-    if judged.verdict in SAID:
-        return SAID[judged.verdict].format(margin=effects.margin, unit=effects.unit)
+    margin = f"{effects.margin:g} {effects.unit}"
+    if judged.is_different:
+        return judged.verdict + (f", but by less than {margin}" if judged.is_equivalent else "")
+    if judged.is_equivalent:
+        return f"no difference larger than {margin}"
     if not judged.test.can_be_tested:
         return "undecided" if judged.test.n == 1 or judged.test.mean else "equal with each seed"
     decimals = METRICS[effects.metric.rpartition("/")[2]].difference_decimals

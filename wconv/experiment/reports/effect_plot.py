@@ -34,7 +34,7 @@ def draw_effects(effects: Effects, path: Path) -> None:
     lines = sum(len(rows) + bool(setting) for setting, rows in settings.items())
     figure = Figure(figsize=(6.4, ROW * lines + 1.3), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    axes.axvspan(-effects.margin, effects.margin, color="0.9", zorder=0, label=f"margin of {effects.margin:g}")
+    axes.axvspan(-effects.margin, effects.margin, color="0.9", zorder=0)
     axes.axvline(0, color="0.4", linewidth=1)
     colours = arm_styles.colours(str(effect.pairing.group.features["conv"]) for effect in effects.rows)
     decimals = METRICS[effects.metric.rpartition("/")[2]].decimals
