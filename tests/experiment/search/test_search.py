@@ -54,7 +54,10 @@ def test_a_walk_is_confirmed_and_then_there_is_nothing_left_to_do(search, tmp_pa
     assert all((tmp_path / "runs" / run / "results.json").exists() for run in table["run"])
     assert table["run"][0].startswith("classification/vgg-standard-s0-")
     folders = {path.name for path in tmp_path.glob("runs/classification/*")}
-    text = (tmp_path / "runs" / "searches").glob("*/confirmation.md").__next__().read_text()
+    text = next(tmp_path.glob("runs/searches/*/confirmation.md")).read_text()
+    assert "Seeds of every row: 5, 6." in text, "seeds that the search has not seen"
+    assert "test acc (%)" in text
+    assert {name.split("-")[2] for name in folders} == {"s0", "s1", "s5", "s6"}
 
     monkeypatch.setattr(objective, "run", lambda words: pytest.fail("it was trained again"))
     again = search("walk", "search.evaluations=2")
