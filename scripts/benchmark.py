@@ -23,6 +23,7 @@ BENCHMARKS = {
     "epoch": "an epoch of train.py beside that of the usual script",
     "cost": "what networks, arms and settings cost",
     "growth": "time and memory against images, resolution, width, kernel size and ranks",
+    "evaluation": "evaluate.py beside that of another checkout",
     "startup": "how long commands take to start beside the imports that they cannot do without",
     "memory": "where the memory of a run goes",
 }

@@ -11,7 +11,7 @@ from PIL import Image
 
 from wconv.experiment.benchmarks import cost, epoch, growth, timed_run, usual_script
 from wconv.experiment.benchmarks.operator import FormulaConv2d
-from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.exceptions import RunError
 
 CLASSIFIER = ["model=vgg", "model.depth=11", "model.width=0.05", "datamodule.batch_size=8"]
 DENOISER = ["model=dncnn", "model.depth=3", "model.width=4", "datamodule.batch_size=4"]
@@ -73,12 +73,12 @@ def test_the_first_pair_is_no_figure_and_the_order_turns(capsys):
 
 
 def test_a_row_that_failed_stays_in_the_cost_table(monkeypatch):
-    def fake(work, words, *more):
+    def fake(words, *more):
         if "trainer.precision=bf16-mixed" in words:
-            raise ConfigError("no bfloat16\nhere")
+            raise RunError("no bfloat16\nhere")
         return {"seconds": 2.0, "first seconds": 5.0, "images/s": 45.0, "peak MB": 900.0, "macs": 10**6}
 
-    monkeypatch.setattr(cost, "in_child", fake)
+    monkeypatch.setattr(cost, "timed_command", fake)
     monkeypatch.setattr(cost, "_matrix_rate", lambda *arguments: 1e9)
     name = "VGG-16, width 0.25"
     rows = cost.measure(argparse.Namespace(steps=2, device="cpu", models=[name], uncompiled=True))
@@ -97,10 +97,15 @@ def test_a_denoiser_counts_for_its_patches(monkeypatch):
     assert cost._costs("NAFNet, width 16", found, 1e9)["million MACs"] == 64**2 / 1e6
 
 
-def test_a_child_has_the_threads_of_its_parent_and_raises_its_error():
-    assert cost.in_child(torch.get_num_threads) == torch.get_num_threads()
-    with pytest.raises(ValueError, match="invalid literal"):
-        cost.in_child(int, "x")
+def test_a_command_is_timed_with_two_processes():
+    words = [*DENOISER, "trainer.devices=2", *timed_run.drawn_data(DENOISER, 3)]
+    found = timed_run.timed_command(words, steps=3, epochs=2)
+    assert found["images/s"] * found["seconds"] == pytest.approx(3 * 4, rel=0.01)  # they share each batch
+
+
+def test_a_command_that_fails_says_why():
+    with pytest.raises(RunError, match=r"^train.py: .*unknown choice model=vg"):
+        timed_run.timed_command(["model=vg"], steps=1)
 
 
 def test_the_exponent_is_the_power():
@@ -108,10 +113,11 @@ def test_the_exponent_is_the_power():
 
 
 def test_growth_has_a_row_a_point_and_a_figure(monkeypatch, tmp_path: Path):
-    monkeypatch.setattr(growth, "in_child", lambda work, words, *more: {"images/s": 100.0, "peak MB": 500.0})
+    monkeypatch.setattr(growth, "timed_command", lambda words, *more: {"images/s": 100.0, "peak MB": 500.0})
     rows = growth.measure(argparse.Namespace(steps=2, device="cpu", out=tmp_path))
     assert len(rows) == sum(len(values) for _, values, _ in growth.AXES.values())
     table = pd.DataFrame(rows).set_index(["axis", "value"])
     assert table.loc[("images of a batch", 64), "ms/step"] == 640.0
     assert table.loc[("images of a batch", 8), "exponent of the time"] == pytest.approx(1)
+    assert set(table.loc["processes that share a batch", "of the arithmetic"]) == {-1}
     assert Image.open(tmp_path / "growth.png").size[0] > 600

@@ -35,5 +35,5 @@ def test_a_training_is_timed_until_its_first_batch_and_no_further(tmp_path):
 
 
 def test_a_command_that_fails_is_no_measurement(tmp_path):
-    with pytest.raises(RunError, match=r"ended with 2: .*unknown choice model=vg"):
+    with pytest.raises(RunError, match=r"(?s)unknown choice model=vg.*exit code 2"):
         cpu_seconds_of(["-c", TO_FIRST_BATCH, "model=vg"], threads=1)

@@ -4,18 +4,15 @@ import argparse
 import itertools
 import sys
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from typing import Any
+from collections.abc import Callable
 
 import torch
 
 from wconv.experiment.benchmarks.pairs import Work, timer_of
 from wconv.experiment.benchmarks.tables import Row
-from wconv.experiment.benchmarks.timed_run import BACKBONES, drawn_data, timed_run
+from wconv.experiment.benchmarks.timed_run import BACKBONES, drawn_data, timed_command
 from wconv.experiment.common.argument_types import positive
-from wconv.experiment.common.library_output import quiet_libraries
+from wconv.experiment.common.exceptions import RunError
 from wconv.experiment.common.text import one_line
 
 SETTINGS: dict[str, tuple[str, ...]] = {
@@ -58,28 +55,11 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
         print(f"{time.strftime('%H:%M')} {model} {' '.join(chosen.values())}", file=sys.stderr, flush=True)
         row: Row = {"model": model} | {HEADINGS.get(key, key): value for key, value in chosen.items()}
         try:
-            found = in_child(timed_run, words, arguments.steps, 2, arguments.device)
+            found = timed_command(words, arguments.steps, 2, arguments.device)
             rows.append(row | _costs(model, found, rates[chosen["trainer.precision"]]))
-        except Exception as error:  # of the run, or a process that was killed for its memory
-            rows.append(row | {"failed": one_line(error)[:120] or type(error).__name__})
+        except RunError as error:  # the run failed, or was killed for its memory
+            rows.append(row | {"failed": one_line(error)[:120]})
     return rows
-
-
-def in_child(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Do a piece of work in a new process: its memory is its own, and its end is not ours.
-
-    Raises:
-        BrokenProcessPool: the process was killed.
-        Exception: what the work raised.
-    """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_with_threads, torch.get_num_threads(), work, arguments).result()
-
-
-def _with_threads(threads: int, work: Callable[..., Any], arguments: Sequence[Any]) -> Any:
-    torch.set_num_threads(threads)
-    with quiet_libraries():
-        return work(*arguments)
 
 
 def _costs(model: str, found: Row, rate: float) -> Row:

@@ -1,4 +1,4 @@
-"""How time and memory of a training step grow with images, resolution, width and kernel size, of a weighted DnCNN."""
+"""How time and memory of a training step of a weighted DnCNN grow with its sizes, and shrink with processes."""
 
 import argparse
 import sys
@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wconv.experiment.benchmarks.cost import in_child
 from wconv.experiment.benchmarks.tables import Row
-from wconv.experiment.benchmarks.timed_run import drawn_data, timed_run
+from wconv.experiment.benchmarks.timed_run import drawn_data, timed_command
 from wconv.experiment.common.argument_types import positive
 
 BASE = {
@@ -21,6 +20,7 @@ BASE = {
     "model.kernel_size": "3",
     "datamodule.patch_size": "40",
     "datamodule.batch_size": "16",
+    "trainer.devices": "1",
 }
 # What each is called, its values, and the power of it that the arithmetic grows with.
 AXES: dict[str, tuple[str, tuple[int, ...], int]] = {
@@ -28,6 +28,7 @@ AXES: dict[str, tuple[str, tuple[int, ...], int]] = {
     "datamodule.patch_size": ("pixels of a side", (24, 40, 64, 90), 2),
     "model.width": ("features", (16, 32, 64, 128), 2),
     "model.kernel_size": ("taps of a side of the kernel", (3, 5, 7), 2),
+    "trainer.devices": ("processes that share a batch", (1, 2), -1),
 }
 
 
@@ -49,10 +50,11 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
         points = []
         for value in values:
             print(f"{name}: {value}", file=sys.stderr, flush=True)
-            words = [f"{entry}={text}" for entry, text in (BASE | {key: str(value)}).items()]
-            batch = int((BASE | {key: str(value)})["datamodule.batch_size"])
+            chosen = BASE | {key: str(value)}
+            words = [f"{entry}={text}" for entry, text in chosen.items()]
             words += drawn_data(words, arguments.steps)
-            found = in_child(timed_run, words, arguments.steps, 2, arguments.device)
+            found = timed_command(words, arguments.steps, 2, arguments.device)
+            batch = int(chosen["datamodule.batch_size"])
             points.append({"ms/step": 1000 * batch / found["images/s"], "peak MB": found["peak MB"]})
         exponent = growth_exponent(values, [point["ms/step"] for point in points])
         told = {"exponent of the time": exponent, "of the arithmetic": expected}

@@ -1,19 +1,17 @@
 """How long commands take to start, beside the imports that they cannot do without."""
 
 import argparse
-import os
 import resource
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from statistics import median
 
 from wconv.experiment.benchmarks.pairs import ratio, seconds_in_turn
+from wconv.experiment.benchmarks.run_python import run_python
 from wconv.experiment.benchmarks.tables import Row
 from wconv.experiment.common.argument_types import positive
 from wconv.experiment.common.checkout import ROOT
-from wconv.experiment.common.exceptions import RunError
 
 # Ends where the first batch is about to enter the network: Lightning hands the forward pass to the optimiser, and who
 # steps without one is trying out whether it fits.
@@ -91,10 +89,6 @@ def cpu_seconds_of(words: Sequence[str], threads: int) -> float:
         RunError: it failed, with the last line of its standard error.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no message"]
-        raise RunError(f"python {' '.join(words)[:200]} ended with {done.returncode}: {lines[-1]}")
+    run_python(words, threads)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -1,0 +1,29 @@
+"""Python in a process of its own: its memory is its own, and so are the seconds of its start."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from wconv.experiment.common.checkout import ROOT
+from wconv.experiment.common.exceptions import RunError
+
+
+def run_python(words: Sequence[str], threads: int, checkout: Path = ROOT) -> str:
+    """Run Python in a checkout, and return what it printed on standard output.
+
+    Args:
+        words: its arguments.
+        threads: of PyTorch.
+        checkout: where it runs, and where it imports wconv from.
+
+    Raises:
+        RunError: it failed, with the last line of its standard error.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(checkout)}
+    done = subprocess.run([sys.executable, *words], cwd=checkout, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        raise RunError(f"{lines[-1]} (python {' '.join(words)[:200]}, exit code {done.returncode})")
+    return done.stdout
