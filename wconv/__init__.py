@@ -1,7 +1,7 @@
 """Weighted convolution (Cammarasana & Patanè, arXiv 2505.24558) for PyTorch.
 
-The names below are loaded when they are first used: `wconv.experiment`, whose commands show their help and refuse wrong
-lines without PyTorch, lies in this package too.
+The names below are imported lazily, on first use, because the commands in `wconv.experiment` must show their help and
+reject wrong arguments without importing PyTorch.
 """
 
 from importlib import import_module
@@ -62,5 +62,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Name what can be used, loaded or not."""
+    """List all public names, loaded or not."""
     return sorted({*globals(), *__all__})

@@ -1,16 +1,16 @@
-"""Find the entries of a model in the wrappings that checkpoints come in: nested dictionaries, prefixes, wrappers."""
+"""Find a model's state_dict in a checkpoint, whatever dictionaries, key prefixes and wrappers surround it."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
-# Where programs put the state_dict in what they save, what is better for inference first.
+# Keys under which programs save the state_dict; those preferred for inference (EMA weights) come first.
 _NESTS = (
     *("params_ema", "state_dict_ema", "ema_state_dict", "model_ema", "ema"),
     *("params", "state_dict", "model_state_dict", "model", "net", "network", "module"),
 )
-_DEEPEST = 10  # nests in each other
+_DEEPEST = 10  # levels of nesting
 _WRAPPERS = ("_orig_mod", "module")  # torch.compile, (Distributed)DataParallel
 
 
@@ -26,9 +26,9 @@ def unwrapped(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def located(checkpoint: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Return where the state_dict in a checkpoint stands, such as "state_dict.model", and the state_dict."""
+    """Return the path of the state_dict in a checkpoint, such as "state_dict.model", and the state_dict."""
     path: list[str] = []
-    while len(path) < _DEEPEST:  # a file can hold what contains itself
+    while len(path) < _DEEPEST:  # a dictionary in a file can contain itself
         inner = {nest: checkpoint[nest] for nest in _NESTS if _may_hold_tensors(checkpoint.get(nest))}
         if not inner and not _has_weights(checkpoint):
             named = {str(name): part for name, part in checkpoint.items() if _has_weights(part)}
@@ -41,28 +41,28 @@ def located(checkpoint: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 
 
 def _may_hold_tensors(part: Any) -> bool:
-    """Tell a state_dict, or what has one in it, from the settings that programs keep under the same names."""
+    """Tell whether a part may be or contain a state_dict; programs keep settings under the same names."""
     return isinstance(part, Mapping) and any(
         isinstance(entry, Tensor) or (name in _NESTS and isinstance(entry, Mapping)) for name, entry in part.items()
     )
 
 
 def _has_weights(part: Any) -> bool:
-    """Tell a state_dict from what else is saved beside it: its names are paths, and what they name are tensors."""
+    """Tell a state_dict from other saved parts: its keys are dotted names, and its values are tensors."""
     return isinstance(part, Mapping) and any("." in str(name) and isinstance(part[name], Tensor) for name in part)
 
 
 def fitted(state_dict: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
-    """Return a state_dict under the names that a model has for its entries.
+    """Return a state_dict with its keys renamed to those of a model.
 
-    Prefixes that all keys have are taken off as far as more keys fit then; what `torch.compile` and `DataParallel` put
-    into names is passed over on both sides. A key that is not understood stays as it is.
+    A prefix that all keys share is removed if more keys match without it; `_orig_mod` (`torch.compile`) and `module`
+    (`DataParallel`) are ignored on both sides. A key that matches nothing stays as it is.
     """
     names = {_bare(name): name for name, _ in model.named_modules(remove_duplicate=False)}
     bare = {key: _bare(key) for key in state_dict}
     prefix = max(
         _prefixes(bare.values()), key=lambda prefix: _fits(bare.values(), prefix, names)
-    )  # the shortest of equals
+    )  # of equally good prefixes, the shortest
     renamed = {}
     for key, entry in state_dict.items():
         path, _, leaf = bare[key].removeprefix(prefix).rpartition(".")

@@ -1,4 +1,4 @@
-"""Make the convolutions of any model weighted ones, and plain again."""
+"""Convert the convolutions of any model to weighted ones, and fold them back to plain ones."""
 
 import warnings
 from collections import Counter
@@ -36,41 +36,41 @@ def convert(
     preserve: Literal["weights", "function"] = "weights",
     subclasses: Mapping[type[nn.Module], type[Weighted]] | None = None,
 ) -> nn.Module:
-    """Make, in place, every convolution whose kernel size has a density a weighted one.
+    """Convert every convolution whose kernel size has a density to a weighted one, in place.
 
-    A layer stays the same object with another class: its parameters, hooks, device, dtype and mode are as they were,
-    it stays shared where it was, and an optimiser made before still trains it. No random number is drawn.
+    Each layer stays the same object and only changes its class: parameters, hooks, device, dtype and mode are kept,
+    shared layers stay shared, and an existing optimiser still trains them. No random number is drawn.
 
-    What reads `layer.weight` from then on sees W, and not the kernel W * Phi that is applied: tools that merge, fuse or
-    quantise weights by themselves take the model after `wconv.fold`. docs/ecosystem.md has a table of tools.
+    From then on `layer.weight` is W, not the kernel W * Phi that is applied, so fold the model (`wconv.fold`) before
+    giving it to tools that merge, fuse or quantise weights. docs/ecosystem.md has a table of tools.
 
     Args:
-        model: any module, also a single convolution. Converted are `torch.nn.Conv1d`, `Conv2d`, `Conv3d` and classes
-            that convolve as these do (they override neither `forward` nor `_conv_forward`); others are left alone, and
-            a warning and `wconv.summary` say so.
+        model: any module, also a single convolution. `torch.nn.Conv1d`, `Conv2d`, `Conv3d` are converted, and
+            subclasses that override neither `forward` nor `_conv_forward`; others are left alone, and a warning and
+            `wconv.summary` say so.
         density: density by kernel size: `{3: [0.7]}` for kernels of 3, 3x3 and 3x3x3, or
             `{(3, 5): ([0.7], [0.2, 0.8])}`.
         include: names of the layers to convert, with wildcards ("features.*"), one or several; or a function of name
             and module.
         exclude: likewise, those to leave alone.
-        trainable: train the densities: True for one a layer, "shared" for one a kernel size (a tie of parameters, and
-            like every such tie undone by `to_empty`).
+        trainable: train the densities: True for one per layer, "shared" for one per kernel size (tied parameters,
+            which `to_empty` unties like all others).
         parametrization: as in `wconv.WeightedConv2d`.
-        preserve: "weights" keeps W, and the function changes; "function" divides W by Phi (in new parameters: make the
-            optimiser after that).
-        subclasses: the weighted class for each class that convolves in its own way: a subclass of it and of
-            `wconv.WeightedConv2d`, as docs/ecosystem.md shows. `wconv.timm_layers.SUBCLASSES` holds those of timm.
+        preserve: "weights" keeps W, so the function changes; "function" keeps the function by dividing W by Phi (in
+            new parameters, so create the optimiser afterwards).
+        subclasses: for each class with a forward of its own, its weighted class, which must derive from it and from
+            `wconv.WeightedConv2d` (docs/ecosystem.md). `wconv.timm_layers.SUBCLASSES` holds those of timm.
 
     Returns:
         The same model.
 
     Raises:
-        ValueError: a density does not fit its kernel size, or cannot be divided by; a class in `subclasses` is no
-            weighted one; or a layer that should be converted is parametrized, lazy, sharded (and its density trained),
-            or has a `forward` of its own. Nothing is changed then.
+        ValueError: a density does not fit its kernel size, or has a zero to divide by; a class in `subclasses` is not
+            a weighted one; or a layer to convert is parametrized, lazy, sharded (with a trained density), or has a
+            `forward` of its own. The model is unchanged then.
 
     Warns:
-        UserWarning: no layer is converted with a key; or layers with a key are left alone because of their classes.
+        UserWarning: a key of `density` converted no layer, or layers of its size are left alone because of their class.
     """
     if preserve not in ("weights", "function"):
         raise ValueError(f"preserve={preserve!r}: expected 'weights' or 'function'")
@@ -112,7 +112,7 @@ def convert(
         _divide(chosen)
     messages = {key: f"density for kernel size {key}: {unused[key]}" for key in density if key not in chosen.values()}
     for key, message in messages.items():
-        if unused[key] != _ALONE:  # which has a warning of its own
+        if unused[key] != _ALONE:  # these get a warning of their own
             warnings.warn(message, stacklevel=2)
     if foreign:
         warnings.warn(_left_alone(foreign), stacklevel=2)
@@ -121,7 +121,7 @@ def convert(
 
 
 def fold(model: nn.Module) -> nn.Module:
-    """Make, in place, every weighted convolution a plain one with W * Phi as its weights; the outputs stay the same.
+    """Turn every weighted convolution into a plain one with W * Phi as its weights, in place; outputs stay the same.
 
     Args:
         model: any module, also a single layer.
@@ -130,7 +130,7 @@ def fold(model: nn.Module) -> nn.Module:
         The same model.
 
     Raises:
-        ValueError: a weighted layer is parametrized, or has a `forward` of its own. Nothing is changed then.
+        ValueError: a weighted layer is parametrized, or has a `forward` of its own. The model is unchanged then.
     """
     layers = {name: module for name, module in model.named_modules() if isinstance(module, Weighted)}
     for name, layer in layers.items():
@@ -153,18 +153,18 @@ def fold(model: nn.Module) -> nn.Module:
 
 
 def is_folded(model: nn.Module) -> bool:
-    """Tell whether every convolution applies the very weights that it shows, so that any tool may read them."""
+    """Tell whether every convolution applies its `weight` as it is, so that any tool may read it."""
     return not any(isinstance(module, Weighted) for module in model.modules())
 
 
 def _key(kernel_size: tuple[int, ...], density: Mapping[KernelSize, Density]) -> KernelSize | None:
-    """Return the key that means a kernel: its shape, or the one size that all of its axes have."""
+    """Return the key of `density` that matches a kernel: its shape, or the size that all its axes share."""
     keys: list[KernelSize] = [kernel_size, *(kernel_size[:1] if len(set(kernel_size)) == 1 else ())]
     return next((key for key in keys if key in density), None)
 
 
 def _has_foreign_forward(module: nn.Module) -> bool:
-    """Tell whether a layer computes by something that was put on it; what hooks leave behind is its own again."""
+    """Tell whether the `forward` of this object was replaced; one that a removed hook restored counts as its own."""
     forward = vars(module).get("forward")
     if forward is not None and getattr(forward, "__func__", None) is type(module).forward:
         del module.forward
@@ -217,7 +217,7 @@ def _refuse_computed(name: str, module: ConvNd, trainable: bool) -> None:
 
 
 def _computed(module: nn.Module) -> str | None:
-    """Name what is computed anew at each use (parametrize) or at each call (the older weight_norm, and pruning)."""
+    """Name the tensors recomputed at each use (parametrize) or at each call (the older weight_norm, and pruning)."""
     if is_parametrized(module):
         return ", ".join(module.parametrizations)  # type: ignore[arg-type]
     return None if "weight" in module._parameters else "weight, by a hook"
@@ -237,11 +237,11 @@ def _try(
     parametrization: Parametrization | None,
     preserve: str,
 ) -> None:
-    """Make one layer of each kind without memory, so that what is wrong is said before anything is changed."""
+    """Try one layer of each kind on the meta device, so that errors are raised before the model is changed."""
     kinds: dict[tuple[type[Weighted], tuple[int, ...]], KernelSize] = {
         (becomes[layer], layer.kernel_size): key for layer, key in chosen.items()
     }
-    for key in density.keys() - set(chosen.values()):  # what no layer has is checked all the same
+    for key in density.keys() - set(chosen.values()):  # keys that match no layer are checked, too
         sizes = (key,) * _axes(density[key], key) if isinstance(key, int) else key
         if not (isinstance(sizes, tuple) and len(sizes) in (1, 2, 3) and all(isinstance(size, int) for size in sizes)):
             raise ValueError(f"density key {key!r}: expected a kernel size such as 3 or (3, 5)")
@@ -258,17 +258,17 @@ def _try(
 
 
 def _axes(density: Density, key: int) -> int:
-    """Return for how many axes a density is meant; one list serves any number, and is tried on two."""
+    """Return the number of axes a density is given for; a single list fits any number and is tried on two."""
     if isinstance(density, Tensor):
         return density.dim()
-    if not isinstance(density, Sequence):  # an array: Phi, one row an axis, or one row for all
+    if not isinstance(density, Sequence):  # an array: Phi, one row per axis, or one row for all
         sizes = tuple(density.shape)
         return len(sizes) if set(sizes) == {key} else sizes[0] if len(sizes) > 1 else 2
     return len(density) if is_per_axis(density) else 2
 
 
 def _share(chosen: Mapping[ConvNd, KernelSize]) -> None:
-    """Let all layers of a kernel size have one parameter."""
+    """Tie the trained densities of all layers of a kernel size to one parameter."""
     first: dict[KernelSize, Weighted] = {}
     for layer, key in chosen.items():
         assert isinstance(layer, Weighted)

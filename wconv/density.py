@@ -1,10 +1,10 @@
-"""Coefficients to density function Phi.
+"""The density function Phi, computed from its coefficients.
 
 An odd axis of k taps is described by its m = (k - 1) / 2 coefficients, outermost first; the centre is 1 and is
 left out, the other half follows by symmetry:
 
     alpha = [d_0, ..., d_{m-1}, 1, d_{m-1}, ..., d_0]
-    Phi   = alpha_1 x alpha_2 x ...                          (outer product, one alpha an axis)
+    Phi   = alpha_1 x alpha_2 x ...                          (outer product, one alpha per axis)
 
 Source: Cammarasana & Patanè, arXiv 2505.24558.
 """
@@ -38,10 +38,10 @@ Density = Coefficients | Sequence[Coefficients] | Tensor | Array
 def axis_coefficients(
     density: Coefficients | Sequence[Coefficients] | None, kernel_size: Sequence[int]
 ) -> tuple[tuple[float, ...], ...]:
-    """Check coefficients against a kernel size and spell them out axis by axis.
+    """Check coefficients against a kernel size and return them axis by axis.
 
     Args:
-        density: one list for all axes (which must then be of one size), one list an axis, or None for ones.
+        density: one list for all axes (which must then be of one size), one list per axis, or None for ones.
         kernel_size: number of taps of each axis.
 
     Returns:
@@ -66,19 +66,19 @@ def axis_coefficients(
 
 
 def density_function(coefficients: Sequence[Coefficients | Tensor]) -> Tensor:
-    """Return Phi as the outer product of the symmetric vectors that the coefficients stand for.
+    """Return Phi, the outer product of the symmetric vectors that the coefficients define.
 
     Args:
         coefficients: for each axis the coefficients from the outermost tap inwards, without the centre; numbers, or
             a vector that gradients flow back to.
 
     Returns:
-        Phi of shape (k_1, k_2, ...): in float64 for numbers, so that it is rounded once, to the dtype of the weights;
-        for vectors in theirs.
+        Phi of shape (k_1, k_2, ...): for numbers in float64, so that it is rounded only once, to the dtype of the
+        weights; for vectors in their dtype.
     """
     phi: Tensor | None = None
     for half in coefficients:
-        # What is no sequence of numbers is a tensor, or what stands for one while torch.fx traces.
+        # Anything but a sequence of numbers is a tensor, or its proxy while torch.fx traces.
         vector: Any = torch.tensor(half, dtype=torch.float64, device="cpu") if isinstance(half, Sequence) else half
         alpha = torch.cat([vector, vector.new_ones(1), vector.flip(0)])
         phi = alpha if phi is None else phi.unsqueeze(-1) * alpha
@@ -88,7 +88,7 @@ def density_function(coefficients: Sequence[Coefficients | Tensor]) -> Tensor:
 def spelled_out(
     density: Density | None, kernel_size: Sequence[int]
 ) -> Coefficients | Sequence[Coefficients] | Tensor | None:
-    """Return a density that is or holds arrays as lists, or as a tensor if it is given tap by tap.
+    """Convert the arrays in a density to lists, or to a tensor if Phi is given tap by tap.
 
     Args:
         density: as for a layer. A tensor is Phi; an array is Phi if it has the shape of the kernel, else coefficients.
@@ -100,7 +100,7 @@ def spelled_out(
         listed: list[Any] = [entry.tolist() if hasattr(entry, "tolist") else entry for entry in density]
         return listed
     if not hasattr(density, "tolist"):
-        return density  # type: ignore[return-value]  # axis_coefficients says what is wrong
+        return density  # type: ignore[return-value]  # axis_coefficients raises the error
     if tuple(density.shape) == tuple(kernel_size):
         return torch.tensor(density.tolist(), dtype=torch.float64, device="cpu")
     listed = density.tolist()
@@ -111,7 +111,7 @@ def check_odd(kernel_size: Sequence[int]) -> None:
     """Refuse a kernel with an even axis.
 
     Raises:
-        ValueError: there is one.
+        ValueError: an axis is even.
     """
     even = [size for size in kernel_size if size % 2 == 0]
     if even:
@@ -132,7 +132,7 @@ def check_phi(phi: Tensor, kernel_size: Sequence[int]) -> Tensor:
         A copy in float64 on the CPU, without gradient.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: `phi` has another shape, is not finite, not symmetric, or not 1 at the centre.
     """
     check_odd(kernel_size)
     exact = phi.detach().to("cpu", torch.float64, copy=True)
@@ -147,7 +147,7 @@ def check_phi(phi: Tensor, kernel_size: Sequence[int]) -> Tensor:
 
 
 def is_per_axis(density: object) -> bool:
-    """Tell a list an axis from one list for all."""
+    """Tell one list per axis from one list for all axes."""
     return (
         isinstance(density, Sequence)
         and len(density) > 0

@@ -1,6 +1,6 @@
-"""Small tensors beside parameters that are spread over processes: FSDP2 and tensor parallelism, both by `DTensor`.
+"""Combine the small density tensors with parameters that FSDP2 or tensor parallelism distribute as `DTensor`.
 
-`torch.distributed` takes half a second to import, so nothing of it is imported before a model has something of it.
+`torch.distributed` takes half a second to import, so it is imported only for a model that uses it.
 """
 
 import sys
@@ -16,7 +16,7 @@ def is_distributed(tensor: object) -> bool:
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Tell whether a process has to ask others for the whole of a tensor."""
+    """Tell whether this process holds only a part of a tensor."""
     spread: Any = tensor
     if not is_distributed(tensor) or spread.device_mesh.size() == 1:
         return False
@@ -24,7 +24,7 @@ def is_sharded(tensor: Tensor) -> bool:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Return all of a tensor on this process; all processes have to call it, if it is sharded."""
+    """Return the full tensor on this process; if it is sharded, all processes must call this."""
     if not is_distributed(tensor):
         return tensor
     gathered: Tensor = tensor.full_tensor()  # type: ignore[attr-defined]
@@ -32,7 +32,7 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def replicated_like(tensor: Tensor, reference: Tensor) -> Tensor:
-    """Return a tensor that can be multiplied with another one: in whole on every process, if that is distributed."""
+    """Return `tensor` so that it can be multiplied with `reference`: replicated if that is a `DTensor`."""
     if not is_distributed(reference) or is_distributed(tensor):
         return tensor
     from torch.distributed.tensor import DTensor, Replicate
@@ -42,7 +42,7 @@ def replicated_like(tensor: Tensor, reference: Tensor) -> Tensor:
 
 
 def spread_like(tensor: Tensor, reference: Tensor) -> Tensor:
-    """Spread a tensor that every process has in whole as another is spread; nothing is sent."""
+    """Shard a tensor that every process holds in full like `reference`; this needs no communication."""
     if not is_distributed(reference):
         return tensor
     replicated: Any = replicated_like(tensor.to(reference.dtype), reference)
@@ -51,26 +51,26 @@ def spread_like(tensor: Tensor, reference: Tensor) -> Tensor:
 
 
 def is_fully_sharded(kind: type[nn.Module]) -> bool:
-    """Tell a class that `fully_shard` (FSDP2) has made of another one."""
+    """Tell whether `fully_shard` (FSDP2) has derived this class from another one."""
     fsdp = sys.modules.get("torch.distributed.fsdp")
     return fsdp is not None and issubclass(kind, fsdp.FSDPModule)
 
 
 def with_base(kind: type[nn.Module], base: type[nn.Module]) -> type[nn.Module]:
-    """Return what `fully_shard` makes of another class than the one it made `kind` of."""
+    """Return the class that `fully_shard` would derive from `base`, as it derived `kind` from another one."""
     mixin, old = kind.__bases__
     return type(kind.__name__.replace(old.__name__, base.__name__), (mixin, base), dict(vars(kind)))
 
 
 def reshard(model: nn.Module) -> None:
-    """Let go of the whole parameters that FSDP2 may keep after a forward pass, so that changes last."""
+    """Free the gathered parameters that FSDP2 may keep after a forward pass; they would hide later changes."""
     for module in model.modules():
         if is_fully_sharded(type(module)):
             module.reshard()  # type: ignore[operator]
 
 
 def set_value(parameter: nn.Parameter, value: Tensor) -> nn.Parameter:
-    """Return a parameter with another value: a new one, or the same if FSDP2 holds on to it."""
+    """Return a parameter with a new value: a new object, or the same one if FSDP2 holds a reference to it."""
     if not is_distributed(parameter):
         return nn.Parameter(value, requires_grad=parameter.requires_grad)
     with torch.no_grad():

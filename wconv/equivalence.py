@@ -16,7 +16,7 @@ from wconv.modules import Weighted
 
 
 def standard_twin(model: nn.Module) -> nn.Module:
-    """Return a copy with plain convolutions that, under SGD, trains to the same function step by step.
+    """Return a copy with plain convolutions that computes the same function after every step of SGD.
 
     Args:
         model: with weighted convolutions of fixed density.

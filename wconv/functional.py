@@ -17,7 +17,7 @@ def weighted(weight: Tensor, density: Tensor) -> Tensor:
         density: Phi, (k_1, ...).
 
     Returns:
-        The product, in the dtype and memory format of W. Autograd keeps Phi for it, and nothing of the size of W.
+        The product, in the dtype and memory format of W. Autograd saves only Phi for it, nothing as large as W.
 
     Raises:
         ValueError: Phi is not of the kernel's shape.
@@ -27,7 +27,7 @@ def weighted(weight: Tensor, density: Tensor) -> Tensor:
 
 
 def check_fits(density: Tensor, weight: Tensor) -> None:
-    """Refuse a Phi that would be broadcast to another density than the one meant.
+    """Refuse a Phi that would only fit the kernel by broadcasting.
 
     Raises:
         ValueError: it is not of the kernel's shape.

@@ -26,18 +26,18 @@ TRAINED = "density_coefficients"
 class Weighted(ConvNd):
     """A convolution whose kernel is multiplied, tap by tap, by a symmetric density; base of the layers below.
 
-    The parameters are those of the plain layer, under the same names. The density is neither a parameter nor a buffer,
-    so a checkpoint of either layer loads into the other, and whatever fills a model that was made without memory cannot
-    leave the density out: Phi is made from its exact values for the device and dtype that the weights have when they
-    are used. A trained density is a parameter, whose key may be missing from what is loaded.
+    The parameters are those of the plain layer, under the same names. A fixed density is neither a parameter nor a
+    buffer, so a checkpoint of either layer loads into the other, and a model built on the meta device needs no density
+    to be loaded: Phi is computed from its exact values for the device and dtype of the weights when they are used.
+    A trained density is a parameter, whose key may be missing from a checkpoint.
 
     Args:
         in_channels: as in `torch.nn.Conv2d`, like all that follow up to `dtype`; the kernel is odd on each axis.
         density: coefficients from the outermost tap inwards, without the centre, which is 1: one list for all axes
-            (`[0.7]` for 3x3), or one an axis (`([0.7], [0.2, 0.8])` for 3x5); or Phi itself, a tensor of the shape of
-            the kernel. Tuples and arrays of NumPy are taken like lists, or like the tensor. None means ones.
+            (`[0.7]` for 3x3), or one list per axis (`([0.7], [0.2, 0.8])` for 3x5); or Phi itself, a tensor of the
+            shape of the kernel. Tuples and NumPy arrays work like lists or tensors. None means ones.
         trainable_density: train the coefficients along with the weights.
-        parametrization: where trained coefficients may go: `Positive()`, `Bounded(low, high)`, or None for anywhere.
+        parametrization: range of trained coefficients: `Positive()`, `Bounded(low, high)`, or None for no limit.
 
     Attributes:
         density_coefficients: the trained parameter, or None.
@@ -80,12 +80,12 @@ class Weighted(ConvNd):
         trainable: bool = False,
         parametrization: Parametrization | None = None,
     ) -> None:
-        """Give the layer a density, in place of the one it has.
+        """Replace the density of the layer.
 
         Args:
             density: as in the constructor.
             trainable: make the coefficients a parameter.
-            parametrization: where they may go; None for anywhere.
+            parametrization: range of the coefficients; None for no limit.
 
         Raises:
             ValueError: the density does not fit the kernel, or cannot be trained.
@@ -108,21 +108,21 @@ class Weighted(ConvNd):
                 start = start if parametrization is None else parametrization.free(start)
                 parameter = nn.Parameter(start.to(self.weight.device, self.weight.dtype))
         self._fixed = fixed
-        self._exact = exact  # in float64 on the CPU, so that Phi is rounded once, whatever dtypes the layer has had
-        self._start = start  # of the trained parameter, for the same reason
+        self._exact = exact  # float64 on the CPU: Phi is rounded only once, however often the layer is cast
+        self._start = start  # initial value of the trained parameter, exact for the same reason
         self._parametrization = parametrization if trainable else None
         self._one_for_all = one_for_all
         self.register_parameter(TRAINED, parameter)
         self._phi = self._rounded(self.weight)
 
     def reset_parameters(self) -> None:
-        """Draw weights and bias as the plain layer does, and start a trained density again."""
+        """Draw weights and bias as the plain layer does, and reset a trained density to its initial value."""
         super().reset_parameters()
-        if hasattr(self, "_start"):  # not yet there while the plain layer is made
+        if hasattr(self, "_start"):  # not set yet while the constructor of the plain layer runs
             self.reset_density()
 
     def reset_density(self) -> None:
-        """Start a trained density again; a fixed one is always what it was."""
+        """Reset a trained density to its initial value; a fixed one never changes."""
         if self.density_coefficients is None:
             return
         assert self._start is not None
@@ -136,18 +136,18 @@ class Weighted(ConvNd):
 
     @property
     def coefficients(self) -> tuple[tuple[float, ...], ...] | None:
-        """The coefficients as they are now; all processes have to ask for them, if they are sharded."""
+        """The current coefficients; if they are sharded, all processes must call this."""
         if self.density_coefficients is None or self.density_coefficients.is_meta:
             return self._fixed
         return tuple(tuple(axis.tolist()) for axis in self._axes(whole(self.density_coefficients.detach())))
 
     @property
     def has_sharded_density(self) -> bool:
-        """Whether this process would have to ask others for the density; what prints a layer must not."""
+        """Whether reading the density needs communication, which printing a layer must avoid."""
         return self.density_coefficients is not None and is_sharded(self.density_coefficients)
 
     def _axes(self, free: Tensor) -> list[Tensor]:
-        """Split the trained vector into its axes; a short one serves all of them."""
+        """Split the trained vector into axes; one with the coefficients of a single axis serves all of them."""
         values = free if self._parametrization is None else self._parametrization.coefficients(free)
         halves = [size // 2 for size in self.kernel_size]
         if self._one_for_all:
@@ -167,15 +167,15 @@ class Weighted(ConvNd):
             if phi.device != kernel.device or phi.dtype != kernel.dtype:
                 phi = self._exact.to(kernel)
         elif torch.jit.is_tracing():  # type: ignore[no-untyped-call]
-            phi = self._density_for(kernel).type_as(kernel)  # recorded, so that what is traced can be moved
+            phi = self._density_for(kernel).type_as(kernel)  # recorded: the traced module can be moved
         else:
             phi = self._density_for(kernel)
-            if isinstance(kernel, Tensor):  # torch.fx traces with stand-ins
+            if isinstance(kernel, Tensor):  # not a proxy of torch.fx
                 check_fits(phi, kernel)
         return self._conv_forward(input, kernel * phi, self.bias)
 
     def _density_for(self, kernel: Tensor) -> Tensor:
-        """Return Phi with the device and dtype of a kernel, and spread over processes as that is."""
+        """Return Phi with the device, dtype and sharding of a kernel."""
         if self.density_coefficients is not None:
             phi = density_function(self._axes(whole(self.density_coefficients))).to(kernel.dtype)
         else:
@@ -183,9 +183,9 @@ class Weighted(ConvNd):
         return replicated_like(phi, kernel)
 
     def _kept(self, kernel: Tensor) -> Tensor:
-        """Return the fixed Phi, made anew if the kernel has come to another device or dtype."""
+        """Return the fixed Phi, recomputed if the kernel has moved to another device or dtype."""
         phi = self._phi
-        if not isinstance(kernel, Tensor):  # a stand-in: look at the parameter itself
+        if not isinstance(kernel, Tensor):  # a proxy of torch.fx: look at the parameter itself
             kernel = self._parameters.get("weight", phi)
         if phi.device != kernel.device or phi.dtype != kernel.dtype:
             phi = self._rounded(kernel)
@@ -194,7 +194,7 @@ class Weighted(ConvNd):
         return phi
 
     def _rounded(self, kernel: Tensor) -> Tensor:
-        """Return Phi from its exact values; a copy, which training can use even if inference mode makes it."""
+        """Return Phi computed from its exact values; a copy that training can use even if made in inference mode."""
         if not (kernel.is_floating_point() or kernel.is_complex()):
             raise ValueError(f"weights of {kernel.dtype} cannot be multiplied with a density: fold first, then convert")
         inference = torch.is_inference_mode_enabled() and not torch.compiler.is_compiling()
@@ -202,13 +202,13 @@ class Weighted(ConvNd):
             return self._exact.to(kernel.device, kernel.dtype, copy=True)
 
     def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
-        """Take a parameter, and make Phi for new weights at once: compiled code would make it at each call."""
+        """Register a parameter and cache Phi for new weights at once: compiled code would recompute it at each call."""
         super().register_parameter(name, param)
         if name == "weight" and param is not None and param.is_floating_point() and hasattr(self, "_phi"):
             self._kept(param)
 
     def __prepare_scriptable__(self) -> Any:
-        """Answer `torch.jit.script`.
+        """Prepare the layer for `torch.jit.script`.
 
         Raises:
             ValueError: the density is trained.
@@ -219,15 +219,15 @@ class Weighted(ConvNd):
         return self
 
     def fuse(self) -> nn.Module:
-        """Answer tools that merge layers and ask each whether it can (timm's `reparameterize_model`).
+        """Refuse tools that call `fuse` on each layer to merge it (timm's `reparameterize_model`).
 
         Raises:
-            ValueError: always; others around it have read W, not W * Phi.
+            ValueError: always, because fusing code reads W and not W * Phi.
         """
         raise ValueError("a weighted convolution cannot be merged with others as it is: wconv.fold(model) first")
 
     def become_plain(self, weight: nn.Parameter) -> None:
-        """Turn, in place, into the layer without a density; the last step of `wconv.fold`."""
+        """Turn this layer into the plain one, in place; the last step of `wconv.fold`."""
         self.weight = weight
         for attribute in (TRAINED, "_phi", "_exact", "_fixed", "_start", "_parametrization", "_one_for_all"):
             delattr(self, attribute)
@@ -237,7 +237,7 @@ class Weighted(ConvNd):
         self.__class__ = kind
 
     def extra_repr(self) -> str:
-        """Add the density to what the plain layer prints."""
+        """Add the density to the repr of the plain layer."""
         text: str = super().extra_repr()  # type: ignore[no-untyped-call]
         if self.has_sharded_density:
             shown = "sharded"
@@ -250,7 +250,7 @@ class Weighted(ConvNd):
         return f"{text}, density={shown}{trained}"
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Move or cast the layer, and Phi with it; a trained density starts again after `to_empty`."""
+        """Move or cast the layer, and Phi with it; `to_empty` resets a trained density to its initial value."""
         was_meta = self.density_coefficients is not None and self.density_coefficients.is_meta
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self.density_coefficients is None:
@@ -260,7 +260,7 @@ class Weighted(ConvNd):
         return self
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Load, and let a checkpoint of the plain layer leave a trained density where it is."""
+        """Load a checkpoint; one of the plain layer leaves a trained density unchanged."""
         if self.density_coefficients is None and f"{prefix}{TRAINED}" in state_dict:
             warnings.warn(
                 f"'{prefix}{TRAINED}' of the checkpoint is a trained density; this layer has a fixed one, and it is "
@@ -270,7 +270,7 @@ class Weighted(ConvNd):
         if self.density_coefficients is not None and f"{prefix}{TRAINED}" not in state_dict:
             trained = self.density_coefficients.detach()
             if trained.is_meta and self._start is not None and f"{prefix}weight" in state_dict:
-                weight = state_dict[f"{prefix}weight"]  # where assign=True leads
+                weight = state_dict[f"{prefix}weight"]  # its device is that of assign=True
                 trained = spread_like(self._start.to(weight.device, trained.dtype), trained)
             state_dict = {**state_dict, f"{prefix}{TRAINED}": trained}
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

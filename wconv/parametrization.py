@@ -1,4 +1,4 @@
-"""Where a trained density may go: maps from a free parameter to the coefficients, and back for the start."""
+"""Limit trained densities: smooth maps from an unconstrained parameter to the coefficients, and their inverses."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,14 +12,14 @@ class Parametrization(Protocol):
     """A smooth map of each number, with its inverse."""
 
     def coefficients(self, free: Tensor) -> Tensor:
-        """Return the coefficients that a free parameter stands for."""
+        """Return the coefficients of a free parameter."""
         ...
 
     def free(self, coefficients: Tensor) -> Tensor:
         """Return the free parameter of given coefficients.
 
         Raises:
-            ValueError: they cannot be reached.
+            ValueError: no free parameter has these coefficients.
         """
         ...
 
@@ -47,7 +47,7 @@ class Bounded:
     high: float
 
     def __post_init__(self) -> None:
-        """Refuse bounds that are the wrong way round."""
+        """Refuse bounds in the wrong order."""
         if not self.low < self.high:
             raise ValueError(f"Bounded({self.low}, {self.high}): the first number must be the smaller one")
 

@@ -1,8 +1,8 @@
 """Load checkpoints of the authors' own layers.
 
-Their layers (github.com/cammarasana123/weightedConvolution and weightedConvolution2.0) keep the density beside the
-weights, under a name that differs between versions. Only the names are known here, not every shape, so what is read is
-checked, and what cannot be meant is refused.
+Their layers (github.com/cammarasana123/weightedConvolution and weightedConvolution2.0) store the density next to the
+weights, under a name that differs between versions. The names are known, but not every shape, so densities are checked
+and implausible ones refused.
 """
 
 import warnings
@@ -16,32 +16,32 @@ from wconv.checkpoints import fitted, unwrapped
 from wconv.density import Coefficients, axis_coefficients, check_phi, density_function
 from wconv.modules import TRAINED, WEIGHTED, Weighted
 
-# Axis by axis, or Phi tap by tap where it is no outer product.
+# Coefficients per axis, or Phi tap by tap if it is not an outer product.
 _Read = tuple[Coefficients, ...] | Tensor
 
 
 def load_reference_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -> None:
     """Load a checkpoint of the authors' layers, densities included, in place.
 
-    For each convolution the checkpoint may hold, beside `weight` and `bias`,
+    For each convolution the checkpoint may hold, besides `weight` and `bias`,
 
     - `den`: the (k - 1) / 2 coefficients, outermost first, one list for all axes;
     - `alfa`: the whole symmetric vector of k numbers, one for all axes; it is divided by its centre;
     - `Phi`: the density tap by tap, of the kernel's shape behind any number of axes of size 1, with 1 at the centre.
       An outer product of one vector becomes coefficients, anything else is kept as it is.
 
-    Plain layers with a density become weighted ones, as in `wconv.convert`; fixed densities are replaced; a trained one
-    stays trained, the same parameter with the checkpoint's values. Layers without a density in the checkpoint keep
-    theirs. The values are taken as stored: 0.7 saved in float32 is 0.699999988.
+    Plain layers with a density in the checkpoint become weighted ones, as in `wconv.convert`. Fixed densities are
+    replaced; a trained one stays the same parameter and gets the values of the checkpoint. Layers without a density in
+    the checkpoint keep theirs. The values are taken as stored: 0.7 saved in float32 is 0.699999988.
 
     Args:
-        model: of the layers of the checkpoint, `torch.nn.Conv1d`, `Conv2d`, `Conv3d` or weighted.
-        state_dict: as `torch.load` gives it: a state_dict, or a dictionary that has it under a usual name such as
-            `state_dict`, `model` or `params`. Prefixes that all keys have (`module.`, `model.`) are passed over.
+        model: the architecture of the checkpoint, with `torch.nn.Conv1d`, `Conv2d`, `Conv3d` or weighted layers.
+        state_dict: what `torch.load` returns: a state_dict, or a dictionary that holds one under a usual name such as
+            `state_dict`, `model` or `params`. Prefixes that all keys share (`module.`, `model.`) are ignored.
 
     Raises:
         ValueError: keys are unknown or missing, a tensor has another shape than the model's, or a density cannot be
-            read. Nothing is changed then.
+            read. The model is unchanged then.
 
     Warns:
         UserWarning: `den`, which the authors' trainable layer trains, was loaded into layers of fixed density.
@@ -95,7 +95,7 @@ def _read_den(den: Tensor, kernel_size: tuple[int, ...]) -> _Read:
 
 
 def _read_alfa(alfa: Tensor, kernel_size: tuple[int, ...]) -> _Read:
-    """Return the coefficients that are left of the symmetric vector, divided by its centre."""
+    """Return the first half of the symmetric vector, divided by its centre."""
     size = _one_size(kernel_size, "alfa")
     if alfa.numel() != size:
         raise ValueError(f"alfa holds {alfa.numel()} numbers; a kernel of {size} taps an axis has {size}")
@@ -108,7 +108,7 @@ def _read_alfa(alfa: Tensor, kernel_size: tuple[int, ...]) -> _Read:
 
 
 def _read_phi(phi: Tensor, kernel_size: tuple[int, ...]) -> _Read:
-    """Return the coefficients, or Phi where it is no outer product of one vector."""
+    """Return the coefficients, or Phi if it is not the outer product of one vector."""
     leading, shape = phi.shape[: -len(kernel_size)], phi.shape[-len(kernel_size) :]
     if shape != kernel_size or any(size != 1 for size in leading):
         raise ValueError(f"Phi of shape {tuple(phi.shape)} does not fit a kernel of {kernel_size}")
@@ -120,7 +120,7 @@ def _read_phi(phi: Tensor, kernel_size: tuple[int, ...]) -> _Read:
     if len(set(kernel_size)) == 1:
         half = taps.movedim(0, -1)[centre[1:]][: centre[0]].tolist()  # along the first axis, through the centre
         product = density_function([half] * len(kernel_size))
-        # The authors' product was rounded once or twice in the dtype of the checkpoint.
+        # The authors compute the product in the dtype of the checkpoint, which rounds it once or twice.
         if torch.allclose(product, taps, rtol=4 * torch.finfo(phi.dtype).eps, atol=0):
             return (half,) * len(kernel_size)
     return taps
@@ -144,7 +144,7 @@ def _one_size(kernel_size: tuple[int, ...], key: str) -> int:
 
 
 def _agreed(read: list[_Read], keys: list[str]) -> _Read:
-    """Return the first of several spellings of one density."""
+    """Return the first of several densities of a layer, which must all agree."""
     products = [entry if isinstance(entry, Tensor) else density_function(entry) for entry in read]
     if not all(torch.allclose(products[0], product, rtol=1e-2) for product in products):  # half precision may be mixed
         raise ValueError(f"{' and '.join(keys)} stand for different densities")
@@ -152,7 +152,7 @@ def _agreed(read: list[_Read], keys: list[str]) -> _Read:
 
 
 def _free(layer: Weighted, density: _Read) -> Tensor:
-    """Return the trained parameter of the density, in the form that the layer has it."""
+    """Return the values of the layer's trained parameter for a density."""
     assert layer.density_coefficients is not None
     if isinstance(density, Tensor):
         raise ValueError("Phi is not the outer product of one vector, so it cannot be the start of a trained density")
@@ -162,7 +162,7 @@ def _free(layer: Weighted, density: _Read) -> Tensor:
 
 
 def _check_keys(model: nn.Module, rest: Mapping[str, Tensor]) -> None:
-    """Refuse what `load_state_dict` would refuse, but before it has copied half of the checkpoint.
+    """Refuse what `load_state_dict` would refuse, but before anything is copied.
 
     Raises:
         ValueError: keys or shapes differ.
@@ -170,7 +170,7 @@ def _check_keys(model: nn.Module, rest: Mapping[str, Tensor]) -> None:
     own = model.state_dict()
     faults = {
         "unknown": [key for key in rest if key not in own],
-        # A checkpoint without densities may leave a trained one where it is.
+        # A trained density may be missing from the checkpoint; it then stays unchanged.
         "missing": [key for key in own if key not in rest and key.rpartition(".")[2] != TRAINED],
         "of another shape": [key for key in own if key in rest and _shape(own[key]) != _shape(rest[key])],
     }
@@ -185,10 +185,10 @@ def _shape(entry: object) -> tuple[int, ...] | None:
 
 
 def _check_shared(model: nn.Module, rest: Mapping[str, Tensor]) -> None:
-    """Refuse several values for one trained density that layers share.
+    """Refuse different values for a trained density that layers share.
 
     Raises:
-        ValueError: there are.
+        ValueError: the values differ.
     """
     first: dict[nn.Parameter, str] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):

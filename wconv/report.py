@@ -1,4 +1,4 @@
-"""What a conversion did: one line a convolution."""
+"""Summary of a model: one line per convolution, with its density or why it has none."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class Layer:
 
     Attributes:
         name: dotted name inside the model; empty for the model itself.
-        kernel_size: taps an axis.
-        density: coefficients an axis, or None where the layer is not weighted, Phi was given tap by tap, or a trained
-            one is sharded.
+        kernel_size: taps per axis.
+        density: coefficients per axis, or None if the layer is not weighted, Phi was given tap by tap, or a trained
+            density is sharded.
         trainable: whether the density is trained.
-        note: why there is no density to show; empty where there is one.
+        note: why `density` is None; empty otherwise.
     """
 
     name: str
@@ -39,8 +39,8 @@ class Summary(Sequence[Layer]):
     """The convolutions of a model in the order of `named_modules`; prints as a table.
 
     Attributes:
-        layers: one entry a convolution.
-        unused: keys of the last conversion that no layer was converted with.
+        layers: one entry per convolution.
+        unused: keys of the last conversion that converted no layer.
     """
 
     def __init__(self, layers: Iterable[Layer], unused: Mapping[Any, str] | None = None) -> None:
@@ -53,7 +53,7 @@ class Summary(Sequence[Layer]):
         return len(self.layers)
 
     def __getitem__(self, index: Any) -> Any:
-        """Return one of them, or several."""
+        """Return one convolution, or a slice of them."""
         return self.layers[index]
 
     def __str__(self) -> str:
@@ -84,10 +84,10 @@ def summary(model: nn.Module) -> Summary:
 
 
 def kernel_size_of(module: nn.Module) -> tuple[int, ...] | None:
-    """Return the taps an axis of a convolution, or None of anything else.
+    """Return the taps per axis of a convolution, or None for other modules.
 
-    Beside those of `torch.nn`, a convolution is what has a weight of its own and either says its kernel size, or calls
-    itself one and has axes beside the channels.
+    Besides those of `torch.nn`, a module counts as a convolution if it has a weight of its own and either has a
+    kernel size, or is called one and its weight has spatial axes.
     """
     if isinstance(module, ConvNd):
         return module.kernel_size
@@ -109,14 +109,14 @@ def kind_of(module: nn.Module) -> type[nn.Module]:
 
 
 def why_not(module: nn.Module) -> str:
-    """Say why a layer is not weighted, as far as the layer alone tells."""
+    """Say why a layer is not weighted, as far as its class shows."""
     if weighted_class(kind_of(module)) is not None:
         return "not converted"
     return f"{type(module).__name__} is a class of its own and left alone"
 
 
 def leave_report(model: nn.Module, reasons: Mapping[str, str], unused: Mapping[Any, str]) -> None:
-    """Keep for `summary` what only the conversion knew."""
+    """Store on the model, for `summary`, what only the conversion knows."""
     setattr(model, REPORT, (dict(reasons), dict(unused)))
 
 

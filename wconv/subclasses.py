@@ -1,4 +1,4 @@
-"""Weighted classes for convolutions that somebody else has derived from those of torch.nn."""
+"""Derive weighted classes for third-party subclasses of the convolutions of torch.nn."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ def weighted_class(kind: type[nn.Module]) -> type[Weighted] | None:
     """Return the weighted layer of a plain one, or None.
 
     Args:
-        kind: `torch.nn.Conv1d`, `Conv2d`, `Conv3d`, or a class of somebody else. If that convolves as its base does, a
-            weighted class is made for it, once, below both it and ours; else there is none.
+        kind: `torch.nn.Conv1d`, `Conv2d`, `Conv3d`, or a third-party class. If that convolves as its base does, a
+            weighted class is derived from both it and ours, once; else there is none.
     """
     base = next((base for base in WEIGHTED if issubclass(kind, base)), None)
     if base is None or any(getattr(kind, name) is not getattr(base, name) for name in ("forward", "_conv_forward")):
@@ -29,7 +29,7 @@ def weighted_class(kind: type[nn.Module]) -> type[Weighted] | None:
 
 
 def _reduce(layer: Weighted) -> tuple[Any, ...]:
-    """Pickle and copy a layer whose class was made here by its plain class, which can be imported."""
+    """Reduce a layer to its plain class for pickle and copy, since a class made here cannot be imported."""
     return _empty, (layer.plain,), layer.__dict__
 
 

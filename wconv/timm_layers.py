@@ -1,7 +1,7 @@
-"""Weighted classes for the convolutions of timm that are none of torch.nn's: `convert(..., subclasses=SUBCLASSES)`.
+"""Weighted versions of the convolution classes of timm: `convert(..., subclasses=SUBCLASSES)`.
 
-This file imports timm, and nothing in the library imports it. A kernel that timm standardises is multiplied by Phi
-after that, as `y = conv(x, std(W) * Phi) + b`: before, standardisation would take most of the density out again.
+This file imports timm, and nothing in the library imports this file. A kernel that timm standardises is multiplied by
+Phi afterwards, `y = conv(x, std(W) * Phi) + b`: applied before, standardisation would largely undo the density.
 """
 
 import torch.nn.functional as F
@@ -30,7 +30,7 @@ class WeightedConv2dSame(WeightedConv2d, Conv2dSame):
 
 
 class _Standardised(WeightedConv2d):
-    """A kernel of mean 0 and variance 1 an output channel, times a trained gain where there is one."""
+    """A kernel of mean 0 and variance 1 per output channel, times a trained gain if the layer has one."""
 
     plain = nn.Conv2d
     eps: float
@@ -45,14 +45,14 @@ class _Standardised(WeightedConv2d):
         return kernel.reshape_as(self.weight)
 
     def become_plain(self, weight: nn.Parameter) -> None:
-        """Keep the product alone; the padding stays."""
+        """Keep only the product as the kernel; the padding stays."""
         if "gain" in self._parameters:
             del self.gain
         super().become_plain(weight)
 
 
 class _Same(_Standardised):
-    """The same, padded as TensorFlow does where timm could not know the padding beforehand."""
+    """The same, with TensorFlow's padding if timm cannot know it when the layer is built."""
 
     same_pad: bool
 

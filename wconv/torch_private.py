@@ -1,6 +1,6 @@
-"""What the library takes from PyTorch that PyTorch does not document; a test says what is assumed of each.
+"""The undocumented parts of PyTorch that the library uses; a test states what is assumed of each.
 
-Beside these, `wconv.modules` overrides what `torch.nn.Module` calls (`_apply`, `_load_from_state_dict`), calls
+Besides these, `wconv.modules` overrides methods that `torch.nn.Module` calls (`_apply`, `_load_from_state_dict`), calls
 `_conv_forward`, and gives TorchScript `__prepare_scriptable__` and `__jit_unused_properties__`.
 """
 
@@ -15,12 +15,12 @@ __all__ = ["ConvNd", "LazyModuleMixin", "forget_parameter", "is_transient", "mem
 
 
 def is_transient(tensor: Tensor) -> bool:
-    """Tell a tensor that lives no longer than a transform (`torch.func`) or a trace (fake tensors) from one to keep."""
+    """Tell whether a tensor lives only during a transform (`torch.func`) or a trace (fake tensors)."""
     return type(tensor) is not Tensor or is_functorch_wrapped_tensor(tensor)
 
 
 def forget_parameter(model: nn.Module, owners: set[nn.Module], name: str) -> None:
-    """Take parameters that were removed from their modules out of the groups of FSDP2, which would put them back."""
+    """Remove deleted parameters from the groups of FSDP2, which would restore them otherwise."""
     from torch.distributed.fsdp._fully_shard._fsdp_state import _get_module_fsdp_state
 
     for module in model.modules():
@@ -34,7 +34,7 @@ def forget_parameter(model: nn.Module, owners: set[nn.Module], name: str) -> Non
 
 
 def memory_tracker() -> Any:
-    """Return PyTorch's tracker of the tensors that are alive, which counts bytes where an allocator tells nothing."""
+    """Return PyTorch's tracker of live tensors, which counts bytes where the allocator has no statistics."""
     from torch.distributed._tools.mem_tracker import MemTracker
 
     return MemTracker()

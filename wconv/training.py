@@ -1,4 +1,4 @@
-"""Trained densities beside weights: which parameters they are, and a learning rate of their own."""
+"""Parameter groups for an optimiser: trained densities with a learning rate of their own."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from wconv.modules import Weighted
 
 
 def density_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Return the trained densities of a model, a shared one once."""
+    """Return the trained densities of a model, each shared one only once."""
     found = {
         layer.density_coefficients: None
         for layer in model.modules()
@@ -20,7 +20,7 @@ def density_parameters(model: nn.Module) -> list[nn.Parameter]:
 def param_groups(
     model: nn.Module, lr: float, density_lr: float, weight_decay: float = 0.0, density_weight_decay: float = 0.0
 ) -> list[dict[str, Any]]:
-    """Split the parameters of a model in two groups for an optimiser: all others first, then the densities.
+    """Split the parameters of a model into two groups for an optimiser: first all others, then the densities.
 
     Args:
         model: with or without trained densities; without any there is one group.
