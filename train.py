@@ -15,12 +15,12 @@ from wconv.experiment.common.signals import deferred_signals
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-# Imports within functions wait: PyTorch and Lightning, which take seconds, until there is something to train, and what
-# is slow until signals are deferred, so that none is lost while a job starts.
+# Imports are inside functions: PyTorch and Lightning take seconds and are needed only for training, and slow imports
+# must come after signals are deferred, so that no signal is lost while a job starts.
 
 
 def train(config: "DictConfig", typed: Sequence[str]) -> None:
-    """Train and test one configuration, and show what came out."""
+    """Train and test one configuration, and print the results."""
     from wconv.experiment.training import train as training
     from wconv.experiment.training.results import print_result
 
@@ -28,7 +28,7 @@ def train(config: "DictConfig", typed: Sequence[str]) -> None:
 
 
 def before_grid(arguments: list[str], configs: Path) -> str:
-    """Let SLURM judge the jobs of a grid that goes there; return where to look."""
+    """Test a grid with SLURM before it is submitted; return a hint on where to look."""
     from wconv.experiment.sweep.slurm.launcher import check_grid_submission
 
     return check_grid_submission(arguments, configs)

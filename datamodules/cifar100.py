@@ -13,7 +13,7 @@ from datamodules.classification import ClassificationDataModule, LabelledImageSe
 
 
 class CIFAR100(ClassificationDataModule):
-    """60,000 colour images of 32x32 in 100 classes: 50,000 to train with, 10,000 to test with.
+    """60,000 colour images of 32x32 in 100 classes: 50,000 for training, 10,000 for testing.
 
     Args:
         data_dir: the folder that holds `cifar-100-python/`.
@@ -25,7 +25,7 @@ class CIFAR100(ClassificationDataModule):
         self.data_dir = Path(data_dir)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return the official md5 of the files, which `read` insists on."""
+        """Return the official md5 of the files, which `read` verifies."""
         return {"dataset": "cifar100", **dict(Pickles.train_list + Pickles.test_list)}
 
     def read(self) -> Splits:
@@ -38,10 +38,10 @@ class CIFAR100(ClassificationDataModule):
 
 
 def verify(data_dir: Path) -> None:
-    """Check that the official files are there and whole.
+    """Check that the official files exist and are intact.
 
     Raises:
-        ValueError: what was found instead, where, and what to run.
+        ValueError: they do not; the message says what was found instead, where, and what to run.
         OSError: a file cannot be read.
     """
     folder = data_dir / Pickles.base_folder
@@ -69,9 +69,9 @@ def _fix(data_dir: Path) -> str:
 
 
 def _unpickle(path: Path) -> dict[str, Any]:
-    """Read one of the verified files; what was text in Python 2 comes as bytes.
+    """Read one of the verified files; strings of Python 2 are returned as bytes.
 
-    torchvision asks for text, which makes three further copies of the pixels on the way.
+    torchvision decodes them as text, which makes three more copies of the pixels.
     """
     with path.open("rb") as file:
         return {key.decode(): value for key, value in pickle.load(file, encoding="bytes").items()}

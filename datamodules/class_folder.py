@@ -1,4 +1,4 @@
-"""Anybody's images in class folders: `train/<class>/*.png`, and val and test likewise."""
+"""Your own labelled images, in class folders: `train/<class>/*.png`, and val and test likewise."""
 
 import hashlib
 import json
@@ -23,25 +23,25 @@ Listing = list[tuple[Path, int]]  # path and class of each image
 
 
 class ClassFolder(ClassificationDataModule):
-    """Images of one folder a class, brought to one size and held in memory.
+    """Images in one folder per class, resized to one size and held in memory.
 
-    The shorter side is scaled to `image_size` and the centre square cut out; an image that has that size
-    already is left as it is. Colour or grey is made as `datamodules.files.decode.open_image` says. As in torchvision's
-    ImageFolder, the classes are the folders' names in sorted order, and images may lie in folders further down; which
-    files are images, and which folders classes, is said in `datamodules.files.listing` and in docs/images.md.
+    The shorter side is scaled to `image_size` and the centre square is cropped; an image of that size stays unchanged.
+    `datamodules.files.decode.open_image` describes the conversion to colour or grey. As in torchvision's ImageFolder,
+    the classes are the sorted names of the folders, and images may lie in subfolders of these;
+    `datamodules.files.listing` and docs/images.md define which files are images and which folders are classes.
 
     Args:
         train_dir: the folder of the training classes.
-        val_dir: the same for validation; "auto" for the folder `val` beside `train_dir` if there is one; None
-            to hold out `val_size` of the training images, as is done where "auto" finds nothing.
+        val_dir: the same for validation; "auto" for the folder `val` next to `train_dir` if there is one; None, or
+            "auto" without such a folder, to hold out `val_size` of the training images.
         test_dirs: the test folder, a list of exactly one.
         image_size: height and width, in pixels.
         channels: 3 for colour, 1 for grey.
-        store_dir: folder in which the checksums of the images are remembered; None to take them every time.
+        store_dir: folder that caches the checksums of the images; None to compute them every time.
         **options: as in `ClassificationDataModule`.
 
     Raises:
-        ValueError: an option has a value that makes no sense.
+        ValueError: an option has an invalid value.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class ClassFolder(ClassificationDataModule):
         self.store_dir = None if store_dir is None else Path(store_dir)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return a digest of the images' names and contents, whatever folder they lie in.
+        """Return a digest of the names and contents of the images, independent of where the folders lie.
 
         Raises:
-            ValueError: as `read`, but no image is decoded.
+            ValueError: as in `read`, except for images that cannot be decoded.
             OSError: a file cannot be read.
         """
         digest = hashlib.sha256()
@@ -86,7 +86,7 @@ class ClassFolder(ClassificationDataModule):
 
     def read(self) -> Splits:
         """Decode all images."""
-        # Everything is listed before anything is decoded: a wrong folder shows at once.
+        # All folders are listed before any image is decoded, so that a wrong folder is reported at once.
         listings = list(self._listings())
         classes = listings[0][-1]
         parts = {split: self._decode(images) for split, _, images, _ in listings}
@@ -110,7 +110,7 @@ class ClassFolder(ClassificationDataModule):
 
     def _decode(self, images: Listing) -> LabelledImageSet:
         pixels = torch.empty(len(images), self.channels, self.image_size, self.image_size, dtype=torch.uint8)
-        # Threads, because Pillow lets go of the interpreter lock while it decodes and scales.
+        # Threads suffice: Pillow releases the GIL while it decodes and resizes.
         with ThreadPoolExecutor() as pool:
             for position, image in enumerate(pool.map(self._load_image, (path for path, _ in images))):
                 pixels[position] = image
@@ -148,7 +148,7 @@ def _images(split: str, folder: Path, found: list[str], classes: list[str]) -> L
     by_class: dict[str, list[Path]] = {name: [] for name in found}
     for path in find_images(folder):
         name, *below = path.relative_to(folder).parts
-        if below:  # what lies beside the class folders is no image of any
+        if below:  # images outside the class folders belong to no class
             by_class[name].append(path)
     for name, paths in by_class.items():
         if not paths:

@@ -1,4 +1,4 @@
-"""What the classification data sets share: the held-out part, normalisation, loaders."""
+"""Base of the classification data sets: validation split, normalisation, data loaders."""
 
 import math
 from abc import abstractmethod
@@ -16,12 +16,12 @@ from datamodules.batching.split import draw_subset, split_validation
 
 @dataclass(frozen=True)
 class LabelledImageSet:
-    """Images and their classes; the parts of a data set share its pixels.
+    """Images and their classes; subsets share one tensor of pixels.
 
     Attributes:
-        pixels: of all images that lie together, uint8 (M, C, H, W).
+        pixels: the shared tensor, uint8 (M, C, H, W).
         labels: classes of the images of this set, int64 (N,).
-        positions: of these images among those that lie together, (N,); None where they are all of them.
+        positions: indices of these images in `pixels`, (N,); None if the set has all of them.
     """
 
     pixels: Tensor
@@ -30,17 +30,17 @@ class LabelledImageSet:
 
     @property
     def images(self) -> Tensor:
-        """The images of this set, uint8 (N, C, H, W); a copy where they are a part."""
+        """The images of this set, uint8 (N, C, H, W); a copy if the set is a subset."""
         return self.pixels if self.positions is None else self.pixels[self.positions]
 
     def subset(self, positions: Tensor) -> "LabelledImageSet":
-        """Return some of the images; their pixels stay where they are."""
+        """Return a subset of the images, without copying pixels."""
         there = positions if self.positions is None else self.positions[positions]
         return LabelledImageSet(self.pixels, self.labels[positions], there)
 
 
 class Splits(NamedTuple):
-    """A data set as it lies on disk; `val` is None where the data set names no validation images."""
+    """The splits of a data set on disk; `val` is None if it has no validation images."""
 
     train: LabelledImageSet
     val: LabelledImageSet | None
@@ -52,13 +52,13 @@ class ClassificationDataModule(ResumableDataModule):
     """Base of the classification data sets; they implement `read` and `fingerprint`.
 
     Args:
-        batch_size: images a step, over all devices together.
-        seed: of the run; order and augmentation follow from it.
-        train_subset: how many training images to use, those held out included; None for all.
+        batch_size: images per step, total over all devices.
+        seed: of the run; it determines order and augmentation.
+        train_subset: how many training images to use, held-out ones included; None for all.
         val_size: how many of them to hold out for validation; None for a tenth.
         crop_padding: pixels of black around the image before the random crop; 0 for no crop.
         flip: mirror half of the training images.
-        mean: of each channel, of pixels in [0, 1]; None to measure it on the training images.
+        mean: of each channel, for pixels in [0, 1]; None to compute it from the training images.
         std: likewise.
     """
 
@@ -90,25 +90,25 @@ class ClassificationDataModule(ResumableDataModule):
 
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
-        """Return what tells this data from other data, whatever folder it lies in, without decoding it."""
+        """Return what identifies the content of this data, wherever it lies, without decoding it."""
 
     @abstractmethod
     def read(self) -> Splits:
         """Read all images.
 
         Raises:
-            ValueError: something is missing or not as it should be: what, where, and what to do, in one sentence.
-            OSError: something cannot be read.
+            ValueError: data is missing or invalid; the message says in one sentence what, where, and what to do.
+            OSError: a file cannot be read.
         """
 
     def load(self) -> None:
-        """Read the images, draw the subset and hold out the validation part, as `read` raises."""
+        """Read the images, draw the subset and hold out the validation part; raises as `read`."""
         train, val, test, self.classes = self.read()
         if len(self.classes) < 2:
             raise ValueError(f"the data has one class only ({', '.join(self.classes)}); there is nothing to tell apart")
         train = train.subset(draw_subset(train.labels, self.train_subset))
         if self.train_subset is not None:
-            train = LabelledImageSet(train.images, train.labels)  # what was not drawn need not stay in memory
+            train = LabelledImageSet(train.images, train.labels)  # frees the pixels that were not drawn
         if val is not None and self.val_size is not None:
             raise ValueError(
                 f"datamodule.val_size={self.val_size}, but the data set brings validation images of its own; "
@@ -134,17 +134,17 @@ class ClassificationDataModule(ResumableDataModule):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes; known after `load`."""
+        """Number of classes; available after `load`."""
         return len(self.classes)
 
     @property
     def model_arguments(self) -> dict[str, Any]:
-        """What a backbone has to know of the data; known after `load`."""
+        """Arguments of a backbone that follow from the data; available after `load`."""
         return {"num_classes": self.num_classes, "in_channels": self.channels}
 
     @property
     def task_arguments(self) -> dict[str, Any]:
-        """What the task has to know of the data; known after `load`."""
+        """Arguments of the task that follow from the data; available after `load`."""
         return {"num_classes": self.num_classes}
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
@@ -173,7 +173,7 @@ class ClassificationDataModule(ResumableDataModule):
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if device.type == "cpu":
             return LabelledImages(part.pixels, part.labels, self.mean, self.std, self.crop_padding, part.positions)
-        # A device gets the images of each part and no others.
+        # Only the images of this part are copied to the device.
         return LabelledImages(part.images.to(device), part.labels.to(device), self.mean, self.std, self.crop_padding)
 
     def _share(self) -> tuple[int, int]:
@@ -183,7 +183,7 @@ class ClassificationDataModule(ResumableDataModule):
 def channel_statistics(part: LabelledImageSet) -> tuple[list[float], list[float]]:
     """Return mean and standard deviation of each channel of some images, for pixels in [0, 1].
 
-    The sums are taken over the histogram of the 256 values: exact, and with a copy of one channel at most.
+    They are computed from the histogram of the 256 values: exact, and copying one channel at most.
     """
     values = torch.arange(256, dtype=torch.float64) / 255
     mean, std = [], []

@@ -1,8 +1,8 @@
-"""Dead leaves: pictures with the statistics of photographs, drawn by integer arithmetic, the same on every machine.
+"""Dead leaves: images with the statistics of photographs, drawn with integer arithmetic, identical on every machine.
 
 The classical model of natural images (Matheron 1968; Lee, Mumford & Huang, IJCV 2001): disks of random size, place
 and colour lie on one another until nothing is left uncovered. Radii have the density r^-3, so that the picture
-looks alike at every scale. Here the disks are shaded and textured, too, for a denoiser has to keep more than edges.
+looks alike at every scale. Here the disks are also shaded and textured, since a denoiser must preserve more than edges.
 """
 
 import hashlib
@@ -14,20 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-VERSION = 1  # of the drawing; part of the fingerprint
-FINE = 2  # drawn this many times finer than asked for, and averaged, which smooths the edges
+VERSION = 1  # of the drawing code; part of the fingerprint
+FINE = 2  # supersampling factor: drawn this many times larger and averaged, which smooths the edges
 
 Numbers = NDArray[np.int64]
 Draws = Callable[[int, int, int], Numbers]
 
 
 def draw_images(count: int, size: int, image_seed: int, part: str, channels: int) -> list[Tensor]:
-    """Draw images; each depends on its number, and not on how many are drawn.
+    """Draw images; each depends only on its number, not on how many are drawn.
 
     Args:
-        count: how many.
+        count: number of images.
         size: height and width, in pixels.
-        image_seed: which.
+        image_seed: seed of the images.
         part: name of the stream, such as "train".
         channels: 3 for colour; 1 for grey, the luma of the same pictures.
 
@@ -35,7 +35,7 @@ def draw_images(count: int, size: int, image_seed: int, part: str, channels: int
         Images, each uint8 (channels, size, size).
 
     Raises:
-        ValueError: there are no images of so many channels.
+        ValueError: `channels` is neither 1 nor 3.
     """
     if channels not in (1, 3):
         raise ValueError(f"datamodule.channels={channels}: choose 3 for colour or 1 for grey")
@@ -51,10 +51,10 @@ def draw_images(count: int, size: int, image_seed: int, part: str, channels: int
 
 
 def _draws(key: str) -> Draws:
-    """Return a function that draws whole numbers, (count,), from low to high.
+    """Return a function that draws integers, (count,), from low to high.
 
-    Of raw bits, because NumPy promises that later versions draw the same ones, and not that they make the same
-    numbers of them.
+    They are computed here from raw bits, because NumPy guarantees that its raw bits stay the same in later versions,
+    but not the numbers that it derives from them.
     """
     bits = np.random.PCG64(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))
 
@@ -69,9 +69,9 @@ def _draw_image(side: int, draws: Draws) -> Numbers:
     """Draw one picture, (3, side, side), values from 0 to 255."""
     label, y, x, square = _leaves(side, draws)
     count = len(square)
-    radius = np.sqrt(square).astype(np.int64)  # exact: IEEE 754 says how a square root is rounded
+    radius = np.sqrt(square).astype(np.int64)  # exact: IEEE 754 specifies the rounding of square roots
 
-    # One direction a leaf, along which it gets lighter and across which its stripes run.
+    # One direction per leaf: it gets lighter along it, and its stripes run across it.
     along, across = draws(count, -32, 32), draws(count, -32, 32)
     length = np.maximum(1, np.sqrt(along**2 + across**2).astype(np.int64))
     dy, dx = np.arange(side).reshape(-1, 1) - y[label], np.arange(side) - x[label]
@@ -84,14 +84,14 @@ def _draw_image(side: int, draws: Draws) -> Numbers:
     stripes = forward // pitch
     chequers = stripes + (dx * along[label] - dy * across[label]) // pitch
     grain = draws((side + 1) ** 2, -128, 127).reshape(side + 1, -1)
-    # Neighbours are added up, so that grains are larger than a pixel.
+    # Summing neighbours makes the grain coarser than a pixel.
     grain = (grain[1:, 1:] + grain[:-1, 1:] + grain[1:, :-1] + grain[:-1, :-1]) // 2
     pattern = np.select(
         [texture == 2, texture == 3, texture == 4], [stripes % 2 * 256 - 128, chequers % 2 * 256 - 128, grain], 0
     )
     contrast = _rare(draws, count, 110)
 
-    # Most colours of nature are dull: a light, and little off it towards warm or cold and towards green.
+    # Most natural colours are dull: a brightness, with small shifts towards warm or cold and towards green.
     light = draws(1, 60, 170) + draws(count, -80, 80) + draws(count, -50, 50)
     warm = draws(1, -12, 20) + _rare(draws, count, 70)
     green = draws(1, -6, 10) + _rare(draws, count, 40)
@@ -102,29 +102,29 @@ def _draw_image(side: int, draws: Draws) -> Numbers:
 
 
 def _rare(draws: Draws, count: int, most: int) -> Numbers:
-    """Draw numbers from -most to most, small ones far more often than large ones."""
+    """Draw integers from -most to most, small magnitudes far more often than large ones."""
     return draws(count, -most, most) * draws(count, 0, most) // most
 
 
 def _leaves(side: int, draws: Draws) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-    """Let leaves fall.
+    """Drop leaves until they cover the image.
 
     Returns:
-        Which leaf is seen at each pixel, (side, side); and of each leaf row, column and squared radius.
+        The index of the visible leaf at each pixel, (side, side); and row, column and squared radius of each leaf.
     """
     smallest = int(draws(1, 4, 12)[0])
     largest = max(side // 2, 2 * smallest)
 
     def fall(count: int) -> Numbers:
-        """Return those of `count` leaves that touch the picture, (3, fewer)."""
-        # Density r^-3 means that 1 / r^2 is uniform; 64 for steps between whole numbers.
+        """Draw `count` leaves and return those that touch the image, (3, at most count)."""
+        # For a density of r^-3, 1 / r^2 is uniform; the factor 64 gives steps finer than integers.
         square = 64 * smallest**2 * largest**2 // draws(count, 64 * smallest**2, 64 * largest**2)
-        # Leaves fall beside the picture, too, or its border would show smaller ones than its middle.
+        # Leaves may be centred outside the image; otherwise its border would show smaller leaves than its middle.
         y, x = draws(count, -largest, side + largest), draws(count, -largest, side + largest)
         off_y, off_x = y - np.clip(y, 0, side - 1), x - np.clip(x, 0, side - 1)
         return np.stack([y, x, square])[:, off_y**2 + off_x**2 <= square]
 
-    # So many cover nearly all. Those that fall later lie on top.
+    # This many cover nearly everything. Later leaves lie on top.
     leaves = fall(max(1, side**2 // smallest**2))
     label = np.full((side, side), -1)
     place = np.arange(side)
@@ -133,7 +133,7 @@ def _leaves(side: int, draws: Draws) -> tuple[Numbers, Numbers, Numbers, Numbers
         rows, columns = slice(max(0, y - reach), y + reach + 1), slice(max(0, x - reach), x + reach + 1)
         inside = (place[rows, None] - y) ** 2 + (place[columns] - x) ** 2 <= square
         label[rows, columns][inside] = number
-    # What is still seen of the ground is filled from below, the topmost leaf first, as if more had fallen earlier.
+    # Uncovered pixels are filled from below, the topmost leaf first, as if more leaves had fallen earlier.
     rows_left, columns_left = np.nonzero(label < 0)
     while len(rows_left):
         more = fall(1024)

@@ -1,4 +1,4 @@
-"""What the denoising data sets share: the held-out images, patches to train with, whole images to evaluate on."""
+"""Base of the denoising data sets: validation split, training patches, whole images for evaluation."""
 
 import warnings
 from abc import abstractmethod
@@ -21,30 +21,30 @@ from datamodules.batching.random_streams import seeded_generator
 from datamodules.batching.resumable import ResumableDataModule
 from datamodules.batching.split import SPLIT_KEY
 
-MAX_VALIDATION_IMAGES = 20  # images, where no number is given: every epoch ends with all of them, whole
+MAX_VALIDATION_IMAGES = 20  # default limit: every epoch evaluates all of them, at full size
 SSIM_WINDOW = 11
 
 
 class DenoisingDataModule(ResumableDataModule):
     """Base of the denoising data sets; they implement `read_train`, `read_test` and `fingerprint`.
 
-    Their images are clean: the task adds the noise.
+    Their images are clean; the task adds the noise.
 
     Args:
-        batch_size: patches a step, over all devices together.
-        seed: of the run; the patches and their flips and rotations follow from it.
+        batch_size: patches per step, total over all devices.
+        seed: of the run; it determines the patches and their flips and rotations.
         channels: 3 for colour, 1 for grey.
         patch_size: height and width of a patch.
         patches_per_epoch: how many make an epoch.
-        train_subset: how many training images to use, those held out included; None for all.
+        train_subset: how many training images to use, held-out ones included; None for all.
         val_size: how many of them to hold out for validation; None for a tenth, at most 20.
 
     Raises:
-        ValueError: an option has a value that makes no sense.
+        ValueError: an option has an invalid value.
     """
 
     task: ClassVar = "denoising"
-    image_size: ClassVar = 256  # whose multiply-accumulates are counted: what the field quotes
+    image_size: ClassVar = 256  # side of the image for which multiply-accumulates are counted, as usual in papers
 
     def __init__(
         self,
@@ -69,15 +69,15 @@ class DenoisingDataModule(ResumableDataModule):
 
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
-        """Return what tells this data from other data, whatever folder it lies in, without decoding it."""
+        """Return what identifies the content of this data, wherever it lies, without decoding it."""
 
     @abstractmethod
     def read_train(self) -> tuple[PackedImages, PackedImages | None]:
-        """Read the training images, and those to validate with where a folder of them was named.
+        """Read the training images, and the validation images if a folder of them was given.
 
         Raises:
-            ValueError: something is missing or not as it should be: what, where, and what to do, in one sentence.
-            OSError: something cannot be read.
+            ValueError: data is missing or invalid; the message says in one sentence what, where, and what to do.
+            OSError: a file cannot be read.
         """
 
     @abstractmethod
@@ -86,18 +86,18 @@ class DenoisingDataModule(ResumableDataModule):
 
     @property
     def model_arguments(self) -> dict[str, Any]:
-        """What a denoiser has to know of the data."""
+        """Arguments of a denoiser that follow from the data."""
         return {"channels": self.channels}
 
     @property
     def task_arguments(self) -> dict[str, Any]:
-        """What the task has to know of the data: nothing."""
+        """Arguments of the task that follow from the data: none."""
         return {}
 
     def load(self) -> None:
         """Read the images, draw the subset and hold out the validation part; raises as `read_train`."""
         train, val = self.read_train()
-        # One fixed order for every run: what is held out must not depend on the seed of the training.
+        # One fixed order for every run: the validation images must not depend on the training seed.
         order = torch.randperm(len(train), generator=seeded_generator(*SPLIT_KEY))[: self._subset(len(train))]
         if val is not None and self.val_size is not None:
             raise ValueError(
@@ -157,13 +157,13 @@ class DenoisingDataModule(ResumableDataModule):
         return self.frames(self.test)
 
     def frames(self, sets: dict[str, PackedImages]) -> DataLoader[EvaluationImage]:
-        """Return whole images, one at a time, shared out between the processes without padding."""
+        """Return whole images, one at a time, distributed over the processes without padding."""
         frames = EvaluationImages(sets)
         rank, world_size = self._share()
         return DataLoader(frames, sampler=range(rank, len(frames), world_size), batch_size=None)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Turn pixels into float32 in [0, 1], and flip and rotate patches, on the device they have come to."""
+        """Convert pixels to float32 in [0, 1], and flip and rotate patches, on the target device."""
         if isinstance(batch, Patches):
             batch = batch._replace(clean=apply_symmetry(batch.clean, batch.symmetry))
         return batch._replace(clean=in_unit_range(batch.clean))
@@ -178,7 +178,7 @@ def in_unit_range(pixels: Tensor) -> Tensor:
 
 
 def _check_sizes(images: PackedImages, part: str) -> None:
-    """Refuse images that the SSIM is not defined on."""
+    """Refuse images that are too small for the SSIM."""
     for name, (height, width) in zip(images.names, images.sizes.tolist(), strict=True):
         if min(height, width) < SSIM_WINDOW:
             raise ValueError(

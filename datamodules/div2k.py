@@ -1,4 +1,4 @@
-"""DIV2K (Agustsson & Timofte 2017): 800 photographs of 2K resolution to train with, 100 to test with."""
+"""DIV2K (Agustsson & Timofte 2017): 800 photographs of 2K resolution for training, 100 for testing."""
 
 import shlex
 from pathlib import Path
@@ -10,11 +10,11 @@ from datamodules.image_folder import ImageFolder
 
 
 class DIV2K(ImageFolder):
-    """The high-resolution images as the official archives unpack; the 100 validation images are the test set.
+    """The high-resolution images of the official archives; the 100 validation images are the test set.
 
     Args:
         data_dir: the folder that holds `DIV2K_train_HR/` and `DIV2K_valid_HR/`.
-        **options: as in `ImageFolder`, which has `train_dir` and `test_dirs` from here.
+        **options: as in `ImageFolder`, except `train_dir` and `test_dirs`, which are set here.
     """
 
     dataset = "div2k"
@@ -33,7 +33,7 @@ def official_files(folder: Path) -> list[Path]:
     """List the images that one of the two folders must hold, by the official numbering.
 
     Raises:
-        ValueError: the folder or some of the files are not there, or links that lead nowhere.
+        ValueError: the folder or some of the files are missing or broken links.
     """
     files = [folder / f"{number:04d}.png" for number in IMAGE_NUMBERS[folder.name]]
     missing = missing_images(folder)

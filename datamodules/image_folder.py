@@ -1,4 +1,4 @@
-"""Anybody's images to denoise, in folders."""
+"""Your own images to train and test denoisers on, in folders."""
 
 import os
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ from datamodules.files.names import printable
 
 
 class ImageFolder(DenoisingDataModule):
-    """Images of any sizes, in folders and the folders below them, decoded once into a store.
+    """Images of any size, in folders and their subfolders, decoded once into a store.
 
-    Which files are images is said in `datamodules.files.listing`, what happens to each kind of them in
-    `datamodules.files.decode.open_image`, and both in docs/images.md.
+    `datamodules.files.listing` defines which files are images, `datamodules.files.decode.open_image` how each format is
+    converted; docs/images.md describes both.
 
     Args:
         train_dir: folder of the training images.
         val_dir: the same for validation; None to hold out `val_size` of the training images.
-        test_dirs: folders of test images; each is a set of its own, named as its folder.
+        test_dirs: folders of test images; each is a test set with the name of its folder.
         store_dir: folder of the stores.
         **options: as in `DenoisingDataModule`.
 
     Raises:
-        ValueError: an option has a value that makes no sense.
+        ValueError: an option has an invalid value.
     """
 
     dataset = "image_folder"
@@ -40,7 +40,7 @@ class ImageFolder(DenoisingDataModule):
             raise ValueError(f"datamodule.test_dirs={test_dirs}: write a list, datamodule.test_dirs=[FOLDER,FOLDER]")
         self.train_dir = Path(train_dir)
         self.val_dir = None if val_dir is None else Path(val_dir)
-        # The name of a link, not of where it leads: data on another disk is still the same set.
+        # The name of a symbolic link, not of its target: the same set may lie on another disk.
         self.test_dirs = {printable(Path(os.path.abspath(folder)).name): Path(folder) for folder in test_dirs}
         if len(self.test_dirs) < len(test_dirs):
             raise ValueError(
@@ -53,7 +53,7 @@ class ImageFolder(DenoisingDataModule):
         """Return a digest of the names and contents of each folder's images.
 
         Raises:
-            ValueError: a folder is missing or empty, or one of its links leads nowhere.
+            ValueError: a folder is missing or empty, or has a broken link.
             OSError: a file cannot be read.
         """
         digests = {"train": self._digest(self.train_dir, "datamodule.train_dir")}
@@ -63,16 +63,16 @@ class ImageFolder(DenoisingDataModule):
         return {"dataset": self.dataset, **digests, "test": tests}
 
     def read_train(self) -> tuple[PackedImages, PackedImages | None]:
-        """Open the stores, and build those that are missing."""
+        """Open the image stores, building those that are missing."""
         train = self._open(self.train_dir, "datamodule.train_dir")
         return train, None if self.val_dir is None else self._open(self.val_dir, "datamodule.val_dir")
 
     def read_test(self) -> dict[str, PackedImages]:
-        """Open the stores, and build those that are missing."""
+        """Open the image stores, building those that are missing."""
         return {name: self._open(folder, "datamodule.test_dirs") for name, folder in self.test_dirs.items()}
 
     def files(self, folder: Path, option: str) -> list[Path]:
-        """List the images of a folder; `option` is what named it.
+        """List the images of a folder; `option` is the key that set it, for error messages.
 
         Raises:
             ValueError: there are none.

@@ -1,8 +1,8 @@
-"""Twenty classes of textured shapes, drawn by integer arithmetic: the same images on every machine.
+"""Twenty classes of textured shapes, drawn with integer arithmetic: identical on every machine.
 
 A class is a shape (disk, square, diamond, ring, cross) with a texture (stripes across, stripes down, diagonal stripes,
-chequers). Place, size, colours, stripe width and noise are random, and say nothing of the class, so that no pixel
-and no colour does either: what tells two classes apart is the neighbourhood of a pixel.
+chequers). Place, size, colours, stripe width and noise are random and independent of the class, so that no single pixel
+or colour reveals it: a network must look at the neighbourhood of a pixel.
 """
 
 import hashlib
@@ -19,18 +19,18 @@ SHAPES = ("disk", "square", "diamond", "ring", "cross")
 TEXTURES = ("across", "down", "diagonal", "chequered")
 CLASSES = [f"{texture} {shape}" for shape in SHAPES for texture in TEXTURES]
 NOISE = 24  # largest change of a pixel value, of 255
-VERSION = 1  # of the drawing; part of the fingerprint
+VERSION = 1  # of the drawing code; part of the fingerprint
 
 Numbers = NDArray[np.uint64]
 
 
 class SyntheticClasses(ClassificationDataModule):
-    """Draw the images when they are asked for.
+    """Images that are drawn on demand.
 
     Args:
-        train_images: how many to draw to train with; held-out images are taken from them.
-        test_images: how many to draw to test with.
-        image_seed: which images.
+        train_images: number of training images, from which validation images are held out.
+        test_images: number of test images.
+        image_seed: seed of the images.
         **options: as in `ClassificationDataModule`.
     """
 
@@ -41,7 +41,7 @@ class SyntheticClasses(ClassificationDataModule):
         self.image_seed = image_seed
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return the version of the drawing; the configuration has the rest."""
+        """Return the version of the drawing code; the configuration holds the rest."""
         return {"dataset": "synthetic_classes", "version": VERSION}
 
     def read(self) -> Splits:
@@ -51,11 +51,11 @@ class SyntheticClasses(ClassificationDataModule):
 
 
 def draw_images(count: int, image_seed: int, part: str) -> LabelledImageSet:
-    """Draw images; the classes take turns.
+    """Draw images, cycling through the classes.
 
     Args:
-        count: how many.
-        image_seed: which.
+        count: number of images.
+        image_seed: seed of the images.
         part: name of the stream, such as "train".
 
     Returns:
@@ -67,7 +67,7 @@ def draw_images(count: int, image_seed: int, part: str) -> LabelledImageSet:
     labels = np.arange(count, dtype=np.int64) % len(CLASSES)
 
     def number(name: int, low: int, high: int) -> NDArray[np.int64]:
-        """Draw for each image a whole number from low to high, shaped to meet (N, 1, 1)."""
+        """Draw an integer from low to high for each image, shaped to broadcast, (N, 1, 1)."""
         raw = _hash(start ^ _hash(index * np.uint64(64) + np.uint64(name)))
         return (low + (raw >> np.uint64(32)).astype(np.int64) % (high - low + 1)).reshape(-1, 1, 1)
 
@@ -84,7 +84,7 @@ def draw_images(count: int, image_seed: int, part: str) -> LabelledImageSet:
     for channel in range(3):
         ground = number(8 + channel, 0, 255)
         dark = number(12 + channel, 0, 255)
-        bright = (dark + number(16 + channel, 80, 176)) % 256  # 80 or more away, either way round
+        bright = (dark + number(16 + channel, 80, 176)) % 256  # at least 80 away from dark, modulo 256
         channels.append(np.where(inside, np.where(light, bright, dark), ground))
     images = np.stack(channels, axis=1)
     pixel = np.arange(images.size, dtype=np.uint64).reshape(images.shape)
@@ -95,7 +95,7 @@ def draw_images(count: int, image_seed: int, part: str) -> LabelledImageSet:
 
 
 def _shape(shape: NDArray[np.int64], dy: NDArray[Any], dx: NDArray[Any], radius: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say which pixels lie inside; the areas are alike."""
+    """Return a mask of the pixels inside the shape; all shapes have similar areas."""
     square_distance = dy**2 + dx**2
     far, near = np.maximum(abs(dy), abs(dx)), np.minimum(abs(dy), abs(dx))
     return np.select(

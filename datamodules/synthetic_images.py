@@ -1,4 +1,4 @@
-"""Dead-leaves images, drawn when asked for: what a denoiser can be tried on without any file."""
+"""Dead-leaves images, drawn on demand: data for denoisers that needs no files."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from datamodules.denoising import SSIM_WINDOW, DenoisingDataModule
 
 
 class SyntheticImages(DenoisingDataModule):
-    """Draw the images when they are asked for.
+    """Images that are drawn on demand.
 
     Args:
-        train_images: how many to draw to train with; held-out images are taken from them.
-        test_images: how many to draw to test with.
+        train_images: number of training images, from which validation images are held out.
+        test_images: number of test images.
         drawn_size: height and width of an image, in pixels.
-        image_seed: which images.
+        image_seed: seed of the images.
         **options: as in `DenoisingDataModule`.
 
     Raises:
-        ValueError: an option has a value that makes no sense.
+        ValueError: an option has an invalid value.
     """
 
     def __init__(self, train_images: int, test_images: int, drawn_size: int, image_seed: int, **options: Any) -> None:
@@ -34,7 +34,7 @@ class SyntheticImages(DenoisingDataModule):
         self.image_seed = image_seed
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return the version of the drawing; the configuration has the rest."""
+        """Return the version of the drawing code; the configuration holds the rest."""
         return {"dataset": "synthetic_images", "version": VERSION}
 
     def read_train(self) -> tuple[PackedImages, None]:

@@ -17,8 +17,8 @@ AUTHORS_EPS = 1e-4  # of the batch norms in the author's own programs, whose fir
 class DnCNN(nn.Module):
     """Map noisy images (N, channels, H, W) to denoised ones of the same shape.
 
-    Names and meaning of the weights are those of the widespread port (SaoYan/DnCNN-PyTorch): `dncnn.0.weight`,
-    `dncnn.2.weight`, ..., and what `dncnn` returns is the noise.
+    Names and meaning of the weights are those of the popular port (SaoYan/DnCNN-PyTorch): `dncnn.0.weight`,
+    `dncnn.2.weight`, ..., where `dncnn` estimates the noise.
 
     Args:
         channels: 1 for grey, 3 for colour.
@@ -31,7 +31,7 @@ class DnCNN(nn.Module):
         ValueError: an argument has another value than these.
     """
 
-    returns: ClassVar = "the noise, which is taken from the image"  # for those who read foreign weights
+    returns: ClassVar = "the noise, which is taken from the image"  # shown for third-party weights
 
     def __init__(
         self, channels: int = 1, depth: int = 17, width: int = 64, kernel_size: int = 3, batch_norm: bool = True
@@ -58,7 +58,7 @@ class DnCNN(nn.Module):
 
     @property
     def context(self) -> int:
-        """Return how many pixels around it an output pixel depends on, in evaluation mode."""
+        """Return the radius, in pixels, of the receptive field of an output pixel in evaluation mode."""
         return self._context
 
     def forward(self, noisy: Tensor) -> Tensor:
@@ -73,11 +73,11 @@ class DnCNN(nn.Module):
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Any]) -> Self:
-        """Return the network that a file of weights is for, with these weights, in evaluation mode.
+        """Build the network that fits some weights and load them, in evaluation mode.
 
         Args:
-            state: the weights of an `nn.Sequential`, whatever it is called: `dncnn.0.weight` in the port and here,
-                `model.0.weight` in KAIR, `module.` before it where DataParallel was. Convolutions may have biases.
+            state: the weights of an `nn.Sequential` of any name: `dncnn.0.weight` in the port and here,
+                `model.0.weight` in KAIR, with a prefix `module.` from DataParallel. Convolutions may have biases.
 
         Raises:
             ValueError: they are not the weights of such a network.
@@ -109,7 +109,7 @@ class DnCNN(nn.Module):
 
 
 def _container(state: Mapping[str, Any]) -> str | None:
-    """Return what stands before the positions of the one `nn.Sequential` that all kernels are in."""
+    """Return the name of the one `nn.Sequential` that holds all kernels, or None."""
     names = [str(name) for name, value in state.items() if is_kernel(value)]
     first = next((name for name in names if f".{name}".endswith(".0.weight")), None)
     if first is None:
@@ -119,12 +119,12 @@ def _container(state: Mapping[str, Any]) -> str | None:
 
 
 def check_channels(channels: int) -> None:
-    """Refuse the numbers of channels that no image here has."""
+    """Refuse any number of channels but 1 and 3."""
     if channels not in (1, 3):
         raise ValueError(f"datamodule.channels={channels}: choose 3 for colour or 1 for grey")
 
 
 def check_integer(key: str, value: object, least: int, meaning: str) -> None:
-    """Refuse what is not a whole number from `least` up; in YAML 0.5 and true are as easily written as 1."""
+    """Refuse anything but an integer of at least `least`, since YAML accepts 0.5 and true as easily as 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"{key}={value}: {meaning}")

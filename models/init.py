@@ -6,7 +6,7 @@ from torch import nn
 def kaiming(model: nn.Module) -> None:
     """Draw every convolution from Kaiming's normal distribution (fan_out, relu), its bias 0, in place.
 
-    This is how the authors' layers start (He et al., arXiv 1502.01852). Linear layers stay as PyTorch makes them.
+    The authors' layers start like this (He et al., arXiv 1502.01852). Linear layers keep PyTorch's default.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
@@ -16,7 +16,7 @@ def kaiming(model: nn.Module) -> None:
 
 
 def pytorch(model: nn.Module) -> None:
-    """Leave every layer as the model makes it.
+    """Leave every layer as the model initialises it.
 
-    In ours that is PyTorch's way: uniform, He's bound with a = sqrt 5, for weight and bias. Libraries have theirs.
+    Our models keep PyTorch's default: uniform, He's bound with a = sqrt 5, for weight and bias. Libraries may differ.
     """

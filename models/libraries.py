@@ -1,4 +1,4 @@
-"""How a network of another library is looked up by its name."""
+"""Check the name and stem of a network from torchvision or timm."""
 
 import difflib
 from collections.abc import Sequence
@@ -7,16 +7,16 @@ STEMS = ("small", "original")
 
 
 def check_arguments(library: str, names: Sequence[str], name: str, stem: str) -> None:
-    """Refuse a network that a library lacks.
+    """Refuse a network that the library does not have, or an unknown stem.
 
     Args:
-        library: what it is called.
-        names: of its networks.
-        name: of the one that is asked for.
+        library: its name.
+        names: all networks that it has.
+        name: the requested network.
         stem: "small" or "original".
 
     Raises:
-        ValueError: there is no such network, and which have a similar name; or there is no such stem.
+        ValueError: there is no such network (the message suggests similar names) or no such stem.
     """
     if stem not in STEMS:
         raise ValueError(f"model.stem={stem}: choose {' or '.join(STEMS)}")

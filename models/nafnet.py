@@ -19,22 +19,22 @@ _NOT_NAFNET = "the weights are not those of a NAFNet"
 class NAFNet(nn.Module):
     """Map noisy images (N, channels, H, W) to denoised ones of the same shape, whatever H and W.
 
-    Names of weights are those of the published files. Sizes that the levels do not divide are padded by reflection,
-    where the authors pad with black.
+    Names of weights are those of the published files. Images whose size the levels do not divide are padded by
+    reflection; the authors pad with black.
 
     Args:
         channels: 3 for colour, 1 for grey.
         width: features at full size, doubled at each level further down; 32 or 64 in the paper.
-        encoder: blocks at each level on the way down; every level halves height and width.
-        middle: blocks at the bottom.
-        decoder: blocks at each level on the way up, the lowest first; as many levels as `encoder`.
+        encoder: number of blocks at each level of the encoder; every level halves height and width.
+        middle: number of blocks at the bottom.
+        decoder: number of blocks at each level of the decoder, lowest first; as many levels as `encoder`.
         kernel_size: 3, 5 or 7, in place of every 3x3 kernel.
 
     Raises:
         ValueError: an argument has another value than these.
     """
 
-    returns: ClassVar = "a correction, which is added to the image"  # for those who read foreign weights
+    returns: ClassVar = "a correction, which is added to the image"  # shown for third-party weights
 
     def __init__(
         self,
@@ -104,10 +104,10 @@ class NAFNet(nn.Module):
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Any]) -> Self:
-        """Return the network that a file of weights is for, with these weights, in evaluation mode.
+        """Build the network that fits some weights and load them, in evaluation mode.
 
         Args:
-            state: as the authors publish them, whatever stands before `intro.weight` and all other names.
+            state: weights as the authors publish them; all names may share any prefix.
 
         Raises:
             ValueError: they are not the weights of such a network.
@@ -141,7 +141,7 @@ class Block(nn.Module):
 
     def __init__(self, features: int, kernel_size: int) -> None:
         super().__init__()
-        doubled = 2 * features  # a gate halves them again
+        doubled = 2 * features  # SimpleGate halves them again
         self.norm1 = LayerNorm2d(features)
         self.conv1 = nn.Conv2d(features, doubled, 1)
         self.conv2 = nn.Conv2d(doubled, doubled, kernel_size, padding=kernel_size // 2, groups=doubled)
@@ -163,7 +163,7 @@ class Block(nn.Module):
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """Normalise the features of each pixel by itself."""
+    """Layer norm over the channels of each pixel."""
 
     def __init__(self, features: int) -> None:
         super().__init__(features, eps=1e-6)
@@ -171,7 +171,7 @@ class LayerNorm2d(nn.LayerNorm):
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
         normalised = super().forward(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        # Whether a single image lies in memory as several do would otherwise end in the graph as their number.
+        # Otherwise the memory layout, which a batch of one changes, would fix the batch size in the graph.
         return normalised.contiguous() if torch.compiler.is_compiling() else normalised
 
 
@@ -187,22 +187,22 @@ class SimpleGate(nn.Module):
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Pad images (N, C, H, W) at the right and at the bottom until both sizes are multiples.
 
-    Unlike torch's own, this reflection goes back and forth as often as it takes, so an image may be smaller than
+    Unlike torch's own, this reflection repeats as often as needed, so an image may be smaller than
     its padding.
     """
     for axis in (2, 3):
         size = images.shape[axis]
-        # In a graph for all sizes there is no question whether this one fits.
+        # A graph for dynamic sizes cannot branch on whether one size fits.
         if torch.compiler.is_compiling() or size % multiple:
-            last = torch.arange(size, device=images.device)[-1:]  # a tensor: ONNX takes no remainder by a size
-            turn = (2 * last).clamp(min=1)  # there and back
+            last = torch.arange(size, device=images.device)[-1:]  # a tensor: ONNX has no remainder by a size
+            turn = (2 * last).clamp(min=1)  # period of the reflection
             place = torch.arange((size + multiple - 1) // multiple * multiple, device=images.device) % turn
             images = images.index_select(axis, torch.minimum(place, 2 * last - place))
     return images
 
 
 def _check_levels(key: str, counts: Sequence[int]) -> None:
-    """Refuse what is not a list of numbers of blocks."""
+    """Refuse anything but a list of block counts."""
     meaning = "give a list with the number of blocks of each level, whole numbers from 0 up, e.g. [2,2,4,8]"
     if isinstance(counts, str) or not isinstance(counts, Sequence) or not counts:
         raise ValueError(f"{key}={counts}: {meaning}")
@@ -211,7 +211,7 @@ def _check_levels(key: str, counts: Sequence[int]) -> None:
 
 
 def _intro(state: Mapping[str, Any]) -> str | None:
-    """Return what the first kernel is called."""
+    """Return the name of the first kernel, or None."""
     return next(
         (str(name) for name, value in state.items() if is_kernel(value) and f".{name}".endswith(".intro.weight")), None
     )

@@ -1,4 +1,4 @@
-"""Weights that others have published, put into the networks here."""
+"""Load published weights into the networks of this project."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -10,19 +10,19 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def is_kernel(value: object) -> bool:
-    """Tell the weights of a convolution from others."""
+    """Tell whether a value is the kernel of a convolution."""
     return isinstance(value, Tensor) and value.dim() == 4
 
 
 def load_weights(make: Callable[[], Network], state: Mapping[str, Any]) -> Network:
-    """Return a network with weights, in evaluation mode; no memory is taken for one that the weights do not fill.
+    """Build a network and load weights, in evaluation mode; no memory is allocated unless the weights fit.
 
     Args:
-        make: makes the network.
+        make: builds the network.
         state: its weights, each a tensor; files from before PyTorch 0.4.1 lack `num_batches_tracked`.
 
     Raises:
-        ValueError: a weight is missing, unknown or of another shape: which.
+        ValueError: a weight is missing, unknown or of another shape; the message names it.
     """
     with torch.device("meta"):
         expected = make().state_dict()
@@ -33,14 +33,14 @@ def load_weights(make: Callable[[], Network], state: Mapping[str, Any]) -> Netwo
 
 
 def check_weights(state: Mapping[str, Any], expected: Mapping[str, Tensor]) -> None:
-    """Refuse weights that are not those of a network.
+    """Refuse weights that do not belong to a network.
 
     Args:
         state: the weights.
-        expected: what the network has.
+        expected: the state_dict of the network.
 
     Raises:
-        ValueError: a weight is missing, unknown, of another shape, or no number: which.
+        ValueError: a weight is missing, unknown, of another shape or not finite; the message names it.
     """
     missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
     if missing:

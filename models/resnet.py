@@ -22,7 +22,7 @@ SMALL_CHANNELS = (16, 32, 64)
 LARGE_STAGES = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False), 50: ((3, 4, 6, 3), True)}
 LARGE_CHANNELS = (64, 128, 256, 512)
 EXPANSION = 4  # of a bottleneck
-# What the layers are called in the widespread files, in a block and outside.
+# Names of the layers in common weight files, within a block and outside.
 IN_BLOCK = {
     **{f"conv{number}": f"body.{2 * number - 2}.0" for number in (1, 2, 3)},
     **{f"bn{number}": f"body.{2 * number - 2}.1" for number in (1, 2, 3)},
@@ -38,11 +38,11 @@ class ResNet(nn.Module):
         num_classes: number of logits.
         in_channels: 3 for colour, 1 for grey.
         depth: 20, 32, 44, 56 or 110 for the CIFAR family; 18, 34 or 50 for the ImageNet one.
-        width: multiplier of the number of channels.
+        width: factor on the number of channels.
         batch_norm: False leaves the batch normalisations out and gives the convolutions biases.
         kernel_size: 3, 5 or 7, in place of every 3x3 kernel; the padding keeps the image size.
-        checkpoint: file of weights to start from, for `load_published`; it is read by who starts a training, and not
-            here.
+        checkpoint: file of weights to start from; not read here, but by the caller that starts a training and calls
+            `load_published`.
 
     Raises:
         ValueError: an argument has another value than these.
@@ -93,14 +93,14 @@ class ResNet(nn.Module):
         return self.classifier(features.mean(dim=(2, 3)))
 
     def load_published(self, state: Mapping[str, Any]) -> int:
-        """Load weights of the widespread files, or of this class; a classifier for other classes is left out.
+        """Load weights of a common file or of this class; a classifier for other classes is left out.
 
         Args:
-            state: `conv1.weight`, `layer1.0.conv1.weight`, ..., `linear.weight` or `fc.weight`, whatever stands
-                before all names.
+            state: `conv1.weight`, `layer1.0.conv1.weight`, ..., `linear.weight` or `fc.weight`; all names may share
+                any prefix.
 
         Returns:
-            The number of classes of the weights.
+            The number of classes that the weights distinguish.
 
         Raises:
             ValueError: they are not the weights of this network; nothing is loaded then.
@@ -119,10 +119,10 @@ class ResNet(nn.Module):
 
 
 def _renamed(state: Mapping[str, Any], blocks: tuple[int, ...]) -> dict[str, Any]:
-    """Return weights by the names here; those of a layer that is not known keep theirs.
+    """Rename weights to the names used here; unknown layers keep their names.
 
     Raises:
-        ValueError: nothing is called as a first convolution, or the stages have other numbers of blocks than `blocks`.
+        ValueError: no name is that of a first convolution, or the stages have other numbers of blocks than `blocks`.
     """
     first = min((str(name) for name in state if _FIRST.search(str(name))), key=len, default=None)
     if first is None:
@@ -151,7 +151,7 @@ _FIRST = re.compile(r"(^|(?<=\.))(conv1|stem\.0)\.weight$")
 
 
 class ConvNorm(nn.Sequential):
-    """A convolution that keeps the image size up to its stride, and its batch normalisation."""
+    """A convolution, padded so that only its stride changes the image size, and batch normalisation."""
 
     def __init__(self, in_channels: int, out_channels: int, size: int, stride: int, batch_norm: bool) -> None:
         conv = nn.Conv2d(in_channels, out_channels, size, stride, padding=size // 2, bias=not batch_norm)
@@ -187,7 +187,7 @@ class PadShortcut(nn.Module):
 
 
 def basic_body(channels: int, inner: int, size: int, stride: int, batch_norm: bool) -> nn.Sequential:
-    """Two convolutions."""
+    """Two convolutions of the same kernel size."""
     return nn.Sequential(
         ConvNorm(channels, inner, size, stride, batch_norm),
         nn.ReLU(inplace=True),
@@ -196,7 +196,7 @@ def basic_body(channels: int, inner: int, size: int, stride: int, batch_norm: bo
 
 
 def bottleneck_body(channels: int, inner: int, size: int, stride: int, batch_norm: bool) -> nn.Sequential:
-    """A convolution between two of 1x1 that narrow and widen; the stride is in the middle one."""
+    """A 1x1 convolution that narrows, one with the stride, and a 1x1 convolution that widens."""
     return nn.Sequential(
         ConvNorm(channels, inner, 1, 1, batch_norm),
         nn.ReLU(inplace=True),
@@ -207,7 +207,7 @@ def bottleneck_body(channels: int, inner: int, size: int, stride: int, batch_nor
 
 
 def shortcut(channels: int, out: int, stride: int, batch_norm: bool, padded: bool) -> nn.Module:
-    """The identity where the shape stays; else zero padding (CIFAR family) or a 1x1 convolution."""
+    """The identity if the shape stays the same; else zero padding (CIFAR family) or a 1x1 convolution."""
     if stride == 1 and channels == out:
         return nn.Identity()
     return PadShortcut(out - channels, stride) if padded else ConvNorm(channels, out, 1, stride, batch_norm)

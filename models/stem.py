@@ -1,4 +1,4 @@
-"""A stem for small images: a first convolution of 3x3 with stride 1, and no pooling behind it."""
+"""A stem for small images: a first 3x3 convolution with stride 1, without pooling after it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,24 +6,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-CONVOLUTION = 3  # pixels
+CONVOLUTION = 3  # kernel size, in pixels
 PADDING = (nn.ConstantPad2d, nn.ZeroPad2d)
 
 
 class _EndOfStem(Exception):
-    """The stem has been run through."""
+    """Stops the forward pass after the stem."""
 
 
 def use_small_stem(model: nn.Module, image: Sequence[int]) -> None:
-    """Let a network keep the size of small images, as is usual for those of 32x32 pixels, in place.
+    """Replace the stem of a network so that it keeps the size of small images (such as 32x32), in place.
 
-    Which layers are the stem is found by running it. A network has one to change if its first convolution is strided
-    and its kernels overlap; the pooling behind it goes if nothing else shrinks the image before, and it is no part of a
-    block. Networks that start with stride 1 (VGG) or with patches (ViT, Swin, ConvNeXt) stay as they are.
+    The stem is found by running the network. It is replaced if the first convolution is strided and its kernels
+    overlap; the pooling after it is removed unless another layer shrinks the image first or the pooling belongs to a
+    block. Networks that start with stride 1 (VGG) or with patches (ViT, Swin, ConvNeXt) stay unchanged.
 
     Args:
         model: the network.
-        image: (C, H, W) of an image that it accepts.
+        image: shape (C, H, W) of an image that the network accepts.
     """
     layers = _run_stem(model, image)
     if not layers or not _shrinks_by_overlapping_kernels(layers[0]):
@@ -40,7 +40,7 @@ def _shrinks_by_overlapping_kernels(conv: Any) -> bool:
 
 @torch.no_grad()
 def _run_stem(model: nn.Module, image: Sequence[int]) -> list[nn.Module]:
-    """Return the layers in the order they run: the first convolution, up to the next layer that shrinks the image."""
+    """Return the layers in execution order, from the first convolution to the next layer that shrinks the image."""
     layers: list[nn.Module] = []
 
     def hook(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -64,7 +64,7 @@ def _run_stem(model: nn.Module, image: Sequence[int]) -> list[nn.Module]:
 
 
 def _shrinks(inputs: tuple[Any, ...], output: Any) -> bool:
-    """Tell whether a layer makes an image smaller; the few pixels that a lack of padding takes off do not count."""
+    """Tell whether a layer downsamples; losing a few pixels at the border for lack of padding does not count."""
     maps = [each for each in (*inputs[:1], output) if isinstance(each, Tensor) and each.dim() == 4]
     return len(maps) == 2 and maps[1].shape[-1] < 0.6 * maps[0].shape[-1]
 
@@ -74,13 +74,13 @@ def _is_pooling(layer: nn.Module) -> bool:
 
 
 def _leave_out_pooling(model: nn.Module, before: list[nn.Module], pooling: nn.Module) -> None:
-    """Replace the pooling of a stem, and what goes with it, by the identity; one within a block stays.
+    """Replace the pooling of a stem by the identity, unless it is within a block.
 
-    With it go the max-pooling of stride 1 before a blur, and the padding of both.
+    A max-pooling of stride 1 before a blur is replaced as well, and the padding of both.
     """
     names = {module: name for name, module in model.named_modules()}
     chain = [model.get_submodule(name) for name in _path(names[pooling])]
-    # The largest container of nothing but pooling, as of max-pooling and blur.
+    # The outermost container with nothing but pooling, such as max-pooling and blur.
     top = next(module for module in chain if _is_pooling(module))
     parent, _, _ = names[top].rpartition(".")
     if not names[before[0]].startswith(f"{parent}." if parent else ""):
@@ -90,17 +90,17 @@ def _leave_out_pooling(model: nn.Module, before: list[nn.Module], pooling: nn.Mo
 
 
 def _path(name: str) -> list[str]:
-    """Return the names from the outermost module to that of a layer."""
+    """Return the names of all modules on the path to a layer, outermost first."""
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 @torch.no_grad()
 def _use_small_kernel(conv: Any) -> None:
-    """Make a convolution one of 3x3 with stride 1 that keeps the size of the image, whatever class it is of.
+    """Turn a convolution of any class into a 3x3 one with stride 1 that keeps the image size.
 
-    A kernel that has this size already keeps its weights; another one is drawn anew, as He et al. do and torchvision's
-    ResNet does.
+    A kernel of this size keeps its weights; any other is drawn again with He initialisation, as in torchvision's
+    ResNet.
     """
     conv.stride = (1, 1)
     if conv.kernel_size != (CONVOLUTION, CONVOLUTION):
@@ -108,7 +108,7 @@ def _use_small_kernel(conv: Any) -> None:
         conv.kernel_size = (CONVOLUTION, CONVOLUTION)
         conv.weight = nn.Parameter(before.new_empty(*before.shape[:2], *conv.kernel_size))
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-        if hasattr(conv, "scale"):  # timm's scaled kernels: by the root of the number of taps
+        if hasattr(conv, "scale"):  # timm scales these kernels by the root of the number of taps
             conv.scale *= (before[0].numel() / conv.weight[0].numel()) ** 0.5
     image = conv.weight.new_zeros(1, conv.in_channels, 8, 8)
     conv.padding = (CONVOLUTION // 2, CONVOLUTION // 2)

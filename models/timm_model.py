@@ -10,7 +10,7 @@ def timm_model(name: str, num_classes: int, in_channels: int = 3, stem: str = "s
     """Make a network that maps images (N, in_channels, H, W) to logits (N, num_classes).
 
     Args:
-        name: what timm calls it, without the tag of pretrained weights.
+        name: its name in timm, without the tag of pretrained weights.
         num_classes: number of logits.
         in_channels: 3 for colour, 1 for grey.
         stem: "small" for images of up to 64 pixels (see `use_small_stem`), or "original".

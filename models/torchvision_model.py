@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from models.libraries import check_arguments
 from models.stem import use_small_stem
 
-IMAGE = (224, 224)  # pixels; all of them accept it
+IMAGE = (224, 224)  # pixels; an image size that all networks accept
 CHANNELS = 3
 
 
@@ -21,7 +21,7 @@ def torchvision_model(name: str, num_classes: int, in_channels: int = CHANNELS, 
     GoogLeNet and Inception come without their auxiliary classifiers.
 
     Args:
-        name: what torchvision calls it.
+        name: its name in torchvision.
         num_classes: number of logits.
         in_channels: 3 for colour, 1 for grey.
         stem: "small" for images of up to 64 pixels (see `use_small_stem`), or "original".
@@ -29,7 +29,7 @@ def torchvision_model(name: str, num_classes: int, in_channels: int = CHANNELS, 
     Raises:
         ValueError: an argument has another value than these.
     """
-    # Here, because what only looks at the signature needs no torchvision.
+    # Imported here, because code that only reads the signature needs no torchvision.
     import torchvision.models
     from torchvision.models import get_model_builder, list_models
 
@@ -51,7 +51,7 @@ def torchvision_model(name: str, num_classes: int, in_channels: int = CHANNELS, 
 
 
 def _make(network: Callable[[], nn.Module]) -> nn.Module:
-    """Make a network; under `torch.device("meta")` without memory, also one that computes while it is made."""
+    """Build a network; under `torch.device("meta")` without memory, even if its constructor computes."""
     if not _on_meta():
         return network()
     with torch.device("cpu"), _EmptyOnMeta():
@@ -60,13 +60,13 @@ def _make(network: Callable[[], nn.Module]) -> nn.Module:
 
 
 def _on_meta() -> bool:
-    """Tell whether tensors are made without memory now."""
+    """Tell whether new tensors are created on the meta device."""
     return torch.get_default_device().type == "meta"
 
 
 class _EmptyOnMeta(TorchFunctionMode):
-    """Take no memory for parameters, which layers make empty, and compute with all else."""
+    """Put parameters, which layers create with `torch.empty`, on the meta device and compute everything else."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Make what is empty on the meta device."""
+        """Create empty tensors on the meta device."""
         return func(*args, **({**(kwargs or {}), "device": "meta"} if func is torch.empty else kwargs or {}))

@@ -18,7 +18,7 @@ class VGG(nn.Module):
         num_classes: number of logits.
         in_channels: 3 for colour, 1 for grey.
         depth: 11, 13, 16 or 19 layers with weights (counted as in the paper, with the three-layer head).
-        width: multiplier of the number of channels.
+        width: factor on the number of channels.
         batch_norm: put a batch normalisation behind every convolution.
         head: "linear", one layer; or "mlp", the two hidden layers of 4096 with dropout of the paper.
         kernel_size: 3, 5 or 7; the padding keeps the image size.
@@ -83,6 +83,6 @@ def scale_channels(channels: int, width: float) -> int:
 
 
 def check_kernel_size(kernel_size: int) -> None:
-    """Refuse the kernel sizes that no backbone here is meant for."""
+    """Refuse any kernel size but 3, 5 and 7."""
     if kernel_size not in (3, 5, 7):
         raise ValueError(f"model.kernel_size={kernel_size}: the backbones have kernels of 3, 5 or 7")

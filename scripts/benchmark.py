@@ -1,4 +1,4 @@
-"""Measure what something costs beside something else, in pairs within one run: python scripts/benchmark.py operator."""
+"""Compare the cost of two things in alternating pairs within one run: python scripts/benchmark.py operator."""
 
 import argparse
 import importlib
@@ -17,21 +17,21 @@ from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
 
 BENCHMARKS = {
-    "operator": "a training step with weighted convolutions beside standard ones",
-    "loader": "batches beside those of torchvision and a DataLoader",
-    "step": "a training step in train.py beside that of a bare loop",
-    "epoch": "an epoch of train.py beside that of the usual script",
-    "cost": "what networks, arms and settings cost",
+    "operator": "a training step with weighted against standard convolutions",
+    "loader": "data loading against torchvision with a DataLoader",
+    "step": "a training step in train.py against a bare loop",
+    "epoch": "an epoch of train.py against a typical training script",
+    "cost": "the cost of networks, arms and settings",
     "growth": "time and memory against images, resolution, width, kernel size and ranks",
-    "evaluation": "evaluate.py beside that of another checkout",
-    "startup": "how long commands take to start beside the imports that they cannot do without",
-    "memory": "where the memory of a run goes",
+    "evaluation": "evaluate.py against that of another checkout",
+    "startup": "start-up time of commands against that of the imports they need",
+    "memory": "what the memory of a run is used for",
 }
 
 
 @tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
-    """Run a benchmark, print and write its table; return 0, 1 if a ratio has moved, 2 if an argument is wrong."""
+    """Run a benchmark, print and write its table; return 0, 1 if a ratio has changed, 2 if an argument is wrong."""
     words = sys.argv[1:] if arguments is None else arguments
     folder = Path(wconv.experiment.benchmarks.__path__[0])
     offered = {name: text for name, text in BENCHMARKS.items() if (folder / f"{name}.py").exists()}
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     choices = parser.add_subparsers(dest="name", required=True, metavar="BENCHMARK")
     parsers = {name: choices.add_parser(name, help=text, description=text) for name, text in offered.items()}
     name = next((word for word in words if word in offered), None)
-    if name is None:  # help, or a name that there is not
+    if name is None:  # help, or an unknown name
         parser.parse_args(words)
         return 0
     benchmark = importlib.import_module(f"wconv.experiment.benchmarks.{name}")
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen.add_argument("--threads", type=positive, default=1, help="of PyTorch (%(default)s)")
     chosen.add_argument("-o", "--out", type=Path, metavar="DIR", help=f"write {name}.md and {name}.csv there")
     chosen.add_argument(
-        "--against", type=Path, metavar="FILE", help="a CSV file from before; exit 1 if a ratio has moved since"
+        "--against", type=Path, metavar="FILE", help="an earlier CSV file; exit with 1 if a ratio has changed since"
     )
     options = parser.parse_args(words)
     try:
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run(
     measure: Callable[[argparse.Namespace], list[dict[str, Any]]], options: argparse.Namespace, command: str
 ) -> list[str]:
-    """Measure, print the table, and write both files where a folder is given; return which ratios have moved."""
+    """Measure, print the table, and write both files if a folder is given; return the ratios that have changed."""
     import torch
 
     from wconv.experiment.benchmarks.machine import describe_machine
@@ -73,7 +73,7 @@ def run(
     from wconv.experiment.benchmarks.tables import to_csv, to_markdown
 
     torch.set_num_threads(options.threads)
-    if options.out:  # before the minutes that measuring takes
+    if options.out:  # fail before measuring, which takes minutes
         options.out.mkdir(parents=True, exist_ok=True)
     rows = measure(options)
     facts = {"made by": f"`{command}`"} | describe_machine()

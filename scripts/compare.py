@@ -1,4 +1,4 @@
-"""Compare runs: a table over the seeds, what it says in a sentence a row, and curves.
+"""Compare runs: a table of means over seeds, one sentence per row, and curves.
 
 python scripts/compare.py runs --against conv=standard --picture curves.png
 """
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_answer_options(parser)
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table, as it is printed")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table as printed")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table with unrounded values")
     parser.add_argument(
         "--latex", type=Path, metavar="FILE", help="write tables for a paper (booktabs); with --brief the short one"
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw curves and densities (PNG)")
     parser.add_argument("--effects", type=Path, metavar="FILE", help="draw the differences and their intervals (PNG)")
     options = parser.parse_args(arguments)
-    # Here, because pandas takes half a second, for which --help shall not wait.
+    # Imported here, so that --help does not wait half a second for pandas.
     from wconv.experiment.reports.tables import to_csv
 
     try:
@@ -59,7 +59,7 @@ def write(path: Path, how: Callable[[Path], None]) -> None:
     """Write a file and make its folder.
 
     Raises:
-        ValueError: it cannot be written, and why.
+        ValueError: it cannot be written; the message says why.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

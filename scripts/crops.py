@@ -1,4 +1,4 @@
-"""Look at what several denoisers do to one image: python scripts/crops.py RUN RUN --image FILE --at 60 40 -o FILE."""
+"""Compare several denoisers on a part of one image: python scripts/crops.py RUN RUN --image FILE --at 60 40 -o FILE."""
 
 import argparse
 import sys
@@ -16,13 +16,13 @@ from wconv.experiment.common.text import escape_control_characters
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog="The PSNR in the panel is that of the whole image, not of the part that is shown."
+        description=__doc__, epilog="The PSNR in the panel is that of the whole image, not of the part shown."
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, which train.py prints last")
     parser.add_argument("--image", required=True, type=Path, metavar="FILE", help="a clean image; noise is added to it")
     parser.add_argument("--at", nargs=2, type=int, default=(0, 0), metavar=("LEFT", "TOP"), help="corner of the part")
     parser.add_argument("--size", type=int, default=96, help="height and width of the part (%(default)s)")
-    parser.add_argument("--sigma", type=float, default=25.0, help="noise level, of 255 (%(default)s)")
+    parser.add_argument("--sigma", type=float, default=25.0, help="noise level, on the 0-255 scale (%(default)s)")
     parser.add_argument("-o", "--out", required=True, type=Path, metavar="FILE", help="the panel (PNG)")
     options = parser.parse_args(arguments)
     format_warnings_as_one_line()
@@ -39,8 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def draw(options: argparse.Namespace) -> bytes:
-    """Return the panel: the part clean, noisy and denoised by each run, and below it the errors that remain."""
-    import torch  # within functions, as all that takes seconds: --help waits for none of it
+    """Return the panel: clean, noisy and denoised by each run, with the remaining errors below."""
+    import torch  # slow imports are inside functions, so that --help is fast
     from torchvision.transforms.v2.functional import pil_to_tensor
 
     from datamodules.files.decode import open_image

@@ -14,8 +14,8 @@ HINT = """
 A denoiser is trained for one noise level, white Gaussian noise of one sigma. On other noise (less, more, blotches of
 JPEG, the grain of a camera's own processing) the results are poor.
 
-A picture keeps its size, file format, alpha channel, colour profile and EXIF data, as far as the format can; a line
-for each says where it went and what is different. Exit codes: 0 all cleaned, 1 some failed, 2 nothing was started.
+A picture keeps its size, file format, alpha channel, colour profile and EXIF data, as far as the format allows; a line
+for each names the output file and what is different. Exit codes: 0 all cleaned, 1 some failed, 2 nothing was started.
 """
 
 
@@ -40,17 +40,17 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("-o", "--out", type=Path, required=True, help="a folder, or a file for a single picture")
     parser.add_argument(
-        "--sigma", type=float, default=0.0, help="first add white noise of this standard deviation, of 255, to try it"
+        "--sigma", type=float, default=0.0, help="add white noise of this sigma (0-255 scale) first, for a test"
     )
     parser.add_argument(
-        "--fast", action="store_true", help="compute in bfloat16: quicker, and a pixel may be a little other"
+        "--fast", action="store_true", help="compute in bfloat16: faster, and pixels may differ slightly"
     )
     options = parser.parse_intermixed_args(arguments)
     format_warnings_as_one_line()
     runs, inputs = ([], options.paths) if options.checkpoint else (options.paths[:1], options.paths[1:])
     if not inputs:
         parser.error("the following arguments are required: IN")
-    # Here, because PyTorch takes seconds, for which --help shall not wait.
+    # Imported here, so that --help does not wait seconds for PyTorch.
     from wconv.experiment.inference.denoise_photos import denoise_photos
     from wconv.experiment.inference.load import load_checkpoint, load_denoiser
     from wconv.experiment.inference.photo_paths import plan
@@ -77,10 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def make_room(folder: Path) -> None:
-    """Make the folder of the results.
+    """Make the output folder.
 
     Raises:
-        ConfigError: it cannot be made, and why.
+        ConfigError: it cannot be made; the message says why.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

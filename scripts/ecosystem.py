@@ -1,4 +1,4 @@
-"""Write the tables of docs/ecosystem.md, by trying: `python scripts/ecosystem.py tools models` (six minutes)."""
+"""Try tools and models for the tables of docs/ecosystem.md: `python scripts/ecosystem.py tools models` (six minutes)."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ from wconv.experiment.common.output import tolerate_closed_output
 if TYPE_CHECKING:
     from torch import nn
 
-# Imports within functions are of what takes seconds: --help does not wait for it.
+# Slow imports are inside functions, so that --help does not wait for them.
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "ecosystem.md"
@@ -40,14 +40,14 @@ def tools() -> str:
 
 
 def networks() -> Iterator[tuple[str, "nn.Module"]]:
-    """Build every model of timm and torchvision, without memory for the weights."""
+    """Build every model of timm and torchvision, without allocating large weights."""
     import timm
     import torch
     import torchvision
     from torch.overrides import TorchFunctionMode
 
     class EmptyOnMeta(TorchFunctionMode):
-        """Keep the memory of large parameters from being taken."""
+        """Allocate no memory for large parameters."""
 
         def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
             return func(*args, **({**(kwargs or {}), "device": "meta"} if func is torch.empty else kwargs or {}))
@@ -63,13 +63,13 @@ def networks() -> Iterator[tuple[str, "nn.Module"]]:
             options |= (
                 {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
             )  # minutes on a slow path
-            # Classifiers compute with small tensors when they are built, detectors run a whole network.
+            # Constructors of classifiers compute with small tensors, those of detectors run a whole network.
             with contextlib.nullcontext() if part is module.detection else EmptyOnMeta():
                 yield source, torchvision.models.get_model(name, weights=None, **options).to("meta")
 
 
 def models() -> str:
-    """Return the table of models, and that of the classes of layers in them."""
+    """Return the table of models, and the table of their layer classes."""
     import pandas as pd
 
     import wconv
@@ -115,7 +115,7 @@ def _share(done: int, fitting: int) -> str:
 
 
 def write(what: str, table: str) -> None:
-    """Put a table in its place on the page."""
+    """Insert a table at its place on the page."""
     before, start, rest = PAGE.read_text().partition(f"<!-- {what}: made by scripts/ecosystem.py -->")
     _, end, after = rest.partition(f"<!-- end of {what} -->")
     PAGE.write_text(f"{before}{start}\n\n{table}\n\n{end}{after}")
@@ -123,7 +123,7 @@ def write(what: str, table: str) -> None:
 
 @tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
-    """Try what is asked for, and write its table into the page."""
+    """Build the requested tables and write them into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="+", choices=["tools", "models"])
     options = parser.parse_args(arguments)

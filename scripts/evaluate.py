@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datamodules.denoising import DenoisingDataModule
     from wconv.experiment.inference.load import Denoiser
 
-# Imports within functions are of what needs PyTorch, which takes seconds: --help does not wait for it.
+# Imports that need PyTorch are inside functions, so that --help does not wait for them.
 
 
 @tolerate_closed_output()
@@ -33,12 +33,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--data", nargs="+", type=Path, metavar="FOLDER", help="images; each folder is a set")
     parser.add_argument(
-        "--sigma", nargs="+", type=float, metavar="S", help="noise levels of 255 (default: the one of the training)"
+        "--sigma", nargs="+", type=float, metavar="S", help="noise levels, 0-255 scale (default: that of the training)"
     )
     parser.add_argument(
         "--fast",
         action="store_true",
-        help="compute in bfloat16: quicker, and the figures differ by some thousandths of a dB",
+        help="compute in bfloat16: faster, and results differ by some thousandths of a dB",
     )
     options = parser.parse_args(arguments)
     from wconv.experiment.inference.evaluate import evaluate, mean_metrics, to_markdown, update_evaluation
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
             for sigma in sigmas:
                 if not 0 <= sigma < float("inf"):
                     raise ConfigError(f"--sigma {sigma:g}: a noise level is a number from 0")
-            # Of a run that came from elsewhere, nothing is written but evaluation.json.
+            # In a run folder from elsewhere, nothing but evaluation.json is written.
             with tempfile.TemporaryDirectory() as store_dir:
                 with nullcontext() if options.data else advise("name the test images with --data FOLDER"):
                     data = _data(denoiser, options.data, store_dir)

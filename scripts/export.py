@@ -11,10 +11,10 @@ from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
 
 HINT = """
-The network of the best epoch is written with plain convolutions (wconv.fold): who reads the file needs nothing of this
-project. It takes images (N, C, H, W) of any number and size as the network does in training: for a denoiser, noisy
-pixels in [0, 1]; for a classifier, pixels less datamodule.mean, divided by datamodule.std. Before the file takes its
-place it is read back, and its outputs are compared with those of the run.
+The network of the best epoch is written with plain convolutions (wconv.fold), so the file can be used without this
+project. It takes images (N, C, H, W) of any number and size, prepared as in training: for a denoiser, noisy pixels in
+[0, 1]; for a classifier, pixels minus datamodule.mean, divided by datamodule.std. Before the file is put in place, it
+is read back and its outputs are compared with those of the run.
 """
 
 
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="ends in .onnx, .safetensors or .pt2 (torch.export)",
     )
     options = parser.parse_args(arguments)
-    # Here, because PyTorch takes seconds, for which --help shall not wait.
+    # Imported here, so that --help does not wait seconds for PyTorch.
     from wconv.experiment.inference.export import check_format, export
     from wconv.experiment.inference.load import load_network
 

@@ -1,6 +1,6 @@
-"""Put into a page what its commands print: python scripts/fill_page.py docs/findings.md.
+"""Insert the output of commands into a page: python scripts/fill_page.py docs/findings.md.
 
-A page names a command in a comment, and what it prints stands between that and the next `<!-- end -->`:
+A page names a command in a comment; its output goes between that comment and the next `<!-- end -->`:
 
 <!-- python scripts/compare.py runs --brief --><!-- end -->
 """
@@ -22,10 +22,10 @@ FILLED = re.compile(r"<!-- python (scripts/compare\.py [^\n]*?) -->(\n?).*?<!-- 
 
 @tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code: 0; 1 if --check finds another text; 2 with one sentence on stderr."""
+    """Run the command and return its exit code: 0; 1 if --check finds outdated text; 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pages", nargs="+", type=Path, metavar="PAGE", help="a Markdown file")
-    parser.add_argument("--check", action="store_true", help="change nothing; say which page is not as it would be")
+    parser.add_argument("--check", action="store_true", help="change nothing; say which pages are out of date")
     options = parser.parse_args(arguments)
     exit_code = 0
     for page in options.pages:
@@ -44,10 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def fill(text: str) -> str:
-    """Return a page with what its commands print.
+    """Return a page with the current output of its commands.
 
     Raises:
-        ValueError: a command failed, and what it said.
+        ValueError: a command failed; the message has its error.
     """
     commands = list(dict.fromkeys(match[1] for match in FILLED.finditer(text)))
     with ThreadPoolExecutor(2) as pool:
@@ -61,10 +61,10 @@ def fill(text: str) -> str:
 
 
 def run(command: str) -> str:
-    """Return what a command prints, run in the checkout.
+    """Run a command in the checkout and return its output.
 
     Raises:
-        ValueError: it failed, and what it said.
+        ValueError: it failed; the message has its error.
     """
     done = subprocess.run([sys.executable, *shlex.split(command)], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""Download a data set, or check the one that is there: python scripts/prepare_data.py cifar100 (or div2k)."""
+"""Download a data set, or verify an existing copy: python scripts/prepare_data.py cifar100 (or div2k)."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from wconv.experiment.common.output import tolerate_closed_output
 
 DATA_DIR = Path(__file__).resolve().parent.parent / "data"
-CIFAR100_SIZE = 169_001_437  # bytes of the archive, whose md5 torchvision knows
+CIFAR100_SIZE = 169_001_437  # bytes of the archive; torchvision has its md5
 DIV2K_URL = "http://data.vision.ee.ethz.ch/cvl/DIV2K/"
 
 
@@ -40,10 +40,10 @@ def prepare_cifar100(data_dir: Path, url: str | None) -> None:
     """Make sure that `data_dir` holds the official CIFAR-100.
 
     Raises:
-        ValueError: it does not, and why, and what to do.
-        OSError: a file that is there cannot be read.
+        ValueError: it does not; the message says why and what to do.
+        OSError: an existing file cannot be read.
     """
-    from torchvision.datasets import CIFAR100  # within functions, as all that takes seconds: --help waits for none
+    from torchvision.datasets import CIFAR100  # slow imports are inside functions: --help is fast
     from torchvision.datasets.utils import extract_archive
 
     from datamodules.cifar100 import verify
@@ -74,8 +74,8 @@ def prepare_div2k(data_dir: Path, url: str) -> None:
     """Make sure that `data_dir` holds the high-resolution images of DIV2K, and their decoded copies in `stores`.
 
     Raises:
-        ValueError: it does not, and why, and what to do.
-        OSError: a file that is there cannot be read.
+        ValueError: it does not; the message says why and what to do.
+        OSError: an existing file cannot be read.
     """
     from datamodules.div2k import official_files
     from datamodules.files.archive import ARCHIVES, check_space, find_elsewhere, missing_images, unpack
@@ -85,7 +85,7 @@ def prepare_div2k(data_dir: Path, url: str) -> None:
     to_do = [name for name in ARCHIVES if missing_images(data_dir / name)]
     for name in to_do:
         if find_elsewhere(data_dir / name) is not None:
-            official_files(data_dir / name)  # says where they are: they need no second download
+            official_files(data_dir / name)  # raises if they lie elsewhere, and need no second download
     if to_do:
         make_folder(data_dir)
         check_space(data_dir, to_do)

@@ -1,4 +1,4 @@
-"""Make one page of runs, to open in a browser: python scripts/report.py runs -o report.html."""
+"""Make an HTML page about runs, to open in a browser: python scripts/report.py runs -o report.html."""
 
 import argparse
 import shlex
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_options(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the page (HTML)")
     options = parser.parse_args(words)
-    # Here, because it takes a second to import, for which --help shall not wait.
+    # Imported here, so that --help does not wait a second for it.
     from wconv.experiment.reports.page.page import render_page
     from wconv.experiment.runs.search_history import find_searches
 
@@ -39,7 +39,7 @@ def write(path: Path, page: str) -> None:
     """Write the page and make its folder.
 
     Raises:
-        ValueError: it cannot be written, and why.
+        ValueError: it cannot be written; the message says why.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,23 +11,23 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @tolerate_closed_output()
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code: as train.py; 2 with one sentence on stderr where something is wrong."""
+    """Run the command and return its exit code, as in train.py; errors are one sentence on stderr."""
     parser = argparse.ArgumentParser(
         description=__doc__, usage="%(prog)s SWEEP [KEY=VALUE ...] OPTION", allow_abbrev=False
     )
     parser.add_argument("sweep", metavar="SWEEP", help="a file of configs/sweep by its name, or the path of one")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides of train.py for every run")
-    parser.add_argument("--list", action="store_true", help="print how each run stands, its folder and its command")
-    parser.add_argument("--status", action="store_true", help="show how the sweep stands, until nothing is at work")
-    parser.add_argument("--check", action="store_true", help="try data, environment, account and time before it costs")
-    parser.add_argument("--probe", action="store_true", help="with --check: also send a job of two minutes")
-    parser.add_argument("--local", type=int, metavar="N", help="run what is left here, N processes beside each other")
+    parser.add_argument("--list", action="store_true", help="print status, folder and command of each run")
+    parser.add_argument("--status", action="store_true", help="show the progress, until no job is running")
+    parser.add_argument("--check", action="store_true", help="test data, environment, account and time, at no cost")
+    parser.add_argument("--probe", action="store_true", help="with --check: also submit a test job of two minutes")
+    parser.add_argument("--local", type=int, metavar="N", help="run what is left here, N processes in parallel")
     parser.add_argument("--submit", action="store_true", help="submit what is left to SLURM, as an array")
-    parser.add_argument("--retry", choices=["failed"], help="run what failed, or was killed, again; where it ran last")
+    parser.add_argument("--retry", choices=["failed"], help="rerun what failed or was killed, where it ran last")
     parser.add_argument("--dry-run", action="store_true", help="print what --submit would submit, and change nothing")
     parser.add_argument("--cancel", action="store_true", help="end all jobs of the sweep; --submit goes on later")
     options = parser.parse_intermixed_args(arguments)
-    from wconv.experiment.sweep import actions  # here, because it imports PyTorch, for which --help shall not wait
+    from wconv.experiment.sweep import actions  # here, so that --help does not wait for PyTorch
 
     try:
         return actions.run_action(options, ROOT)

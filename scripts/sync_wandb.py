@@ -1,4 +1,4 @@
-"""Upload what runs recorded for W&B without a network: python scripts/sync_wandb.py runs."""
+"""Upload the W&B records of runs that were made offline: python scripts/sync_wandb.py runs."""
 
 import argparse
 import sys
@@ -13,16 +13,16 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @tolerate_closed_output(drop_lines=True)
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, 1 where something is left, 2 with one sentence on stderr."""
+    """Run the command and return its exit code: 0, 1 if something is left, 2 with one sentence on stderr."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="Runs that are going on are uploaded up to the last part they closed (logger.part_minutes). What is "
-        "uploaded is marked, so the same command goes on where it was stopped and uploads nothing twice.",
+        epilog="Unfinished runs are uploaded up to the last closed part (logger.part_minutes). Uploaded parts are "
+        "marked, so the same command continues where it was stopped and uploads nothing twice.",
     )
     parser.add_argument("runs", nargs="?", type=Path, default=ROOT / "runs", metavar="RUNS", help="default: runs")
-    parser.add_argument("--entity", help="other than the one the runs were recorded for")
+    parser.add_argument("--entity", help="team or user (default: the one the runs were recorded for)")
     parser.add_argument("--project", help="likewise")
-    parser.add_argument("--batch", type=int, default=20, metavar="N", help="parts a process uploads (default: 20)")
+    parser.add_argument("--batch", type=int, default=20, metavar="N", help="parts per upload process (default: 20)")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be uploaded")
     options = parser.parse_args(arguments)
     try:

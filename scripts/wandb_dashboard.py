@@ -7,7 +7,7 @@ import sys
 
 from wconv.experiment.common.output import tolerate_closed_output
 
-os.environ.setdefault("WANDB_SILENT", "true")  # the address is all there is to say
+os.environ.setdefault("WANDB_SILENT", "true")  # print nothing but the address
 
 
 @tolerate_closed_output()
@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sweep", help="show the runs of this sweep alone")
     parser.add_argument("--sets", nargs="+", metavar="SET", help="test sets whose images are shown")
     parser.add_argument(
-        "--by", nargs="+", metavar="KEY", help="what tells groups apart (default: model.name conv.name init.name)"
+        "--by", nargs="+", metavar="KEY", help="keys that define a group (default: model.name conv.name init.name)"
     )
     parser.add_argument("--json", action="store_true", help="print it and save nothing; needs neither network nor key")
     options = parser.parse_args(arguments)
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         entity = options.entity or wandb.Api().default_entity
         print(dashboard(entity, *chosen).save().url)
-    except Exception as error:  # whatever the server answers
+    except Exception as error:  # any error that the server answers with
         print(f"wandb_dashboard: W&B refused it ({' '.join(str(error).split())})", file=sys.stderr)
         return 1
     return 0

@@ -1,1 +1,1 @@
-"""How batches are cut from images that lie in memory, and resume where a checkpoint was made."""
+"""Batches cut from images in memory, resumable in the middle of an epoch."""

@@ -1,8 +1,8 @@
-"""Batches cut from one uint8 tensor, on whatever device it lies on, with no work per image in Python.
+"""Batches indexed from one uint8 tensor, on the device it is on, with no work per image in Python.
 
-A sampler yields, for each batch, which images and (for training) which crops and flips; the data set turns that into
-normalised pixels with a few tensor operations. All draws of an epoch follow from (seed, epoch), and are made on the
-CPU, so that they are the same on every device and after a resume.
+For each batch, a sampler yields the indices of the images and (for training) their crops and flips; the data set turns
+them into normalised pixels with a few tensor operations. All random draws of an epoch are determined by (seed, epoch)
+and made on the CPU, so that they are the same on every device and after a resume.
 """
 
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ from datamodules.batching.resumable import ResumableSampler
 
 
 class BatchIndices(NamedTuple):
-    """What a batch of B is made of.
+    """The images and augmentations of a batch of B.
 
     Attributes:
-        indices: which images, (B,).
+        indices: of the images, (B,).
         shift: row and column of each crop in the padded image, (B, 2), or None for no crop.
-        flip: which are mirrored left to right, (B,), or None for none.
+        flip: whether to mirror each left to right, (B,), or None for none.
     """
 
     indices: Tensor
@@ -33,12 +33,12 @@ class BatchIndices(NamedTuple):
 
 
 class TrainingSampler(ResumableSampler[BatchIndices]):
-    """Shuffled batches with random crops and flips, another draw each epoch.
+    """Shuffled batches with random crops and flips, drawn again each epoch.
 
     Args:
         count: number of images.
-        batch_size: images a step, over all processes together; what does not fill the last batch is left out, as
-            long as there is a whole batch.
+        batch_size: images per step, total over all processes; an incomplete last batch is dropped unless it is the
+            only one.
         seed: of the run.
         crop_padding: pixels of black added on each side before the crop; 0 for no crop.
         flip: mirror half of the images.
@@ -85,7 +85,7 @@ class TrainingSampler(ResumableSampler[BatchIndices]):
 
 
 class EvaluationSampler(Sampler[BatchIndices]):
-    """Every image once, in order, shared out between the processes without padding."""
+    """Every image once, in order, distributed over the processes without padding."""
 
     def __init__(self, count: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         self.share = torch.arange(count)[rank::world_size]  # empty where there are more processes than images
@@ -102,15 +102,15 @@ class EvaluationSampler(Sampler[BatchIndices]):
 
 
 class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
-    """Images and classes in memory, read a batch at a time.
+    """Images and classes in memory, indexed by whole batches.
 
     Args:
         images: uint8, (M, C, H, W).
         labels: int64, (N,).
-        mean: of each channel, of pixels in [0, 1].
+        mean: of each channel, for pixels in [0, 1].
         std: likewise.
         crop_padding: as in `TrainingSampler`.
-        positions: of the N images among the M, (N,), on the CPU; None where they are all of them.
+        positions: indices of the N images among the M, (N,), on the CPU; None for all.
     """
 
     def __init__(
@@ -141,12 +141,12 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
             images = crop(images, self._moved(batch.shift), self.crop_padding)
         if batch.flip is not None:
             images = choose(images.flip(-1), images, self._moved(batch.flip))
-        # In place, and divided as torchvision divides: a product with the inverse would round otherwise.
+        # In place, and by division as in torchvision: multiplying by the inverse would round differently.
         pixels = images.float().div_(255).sub_(self.mean).div_(self.std)
         return pixels, self.labels.index_select(0, self._moved(batch.indices))
 
     def _moved(self, draws: Tensor) -> Tensor:
-        """Bring draws to the images; a GPU gets them behind what it is still computing, and nobody waits for it."""
+        """Move draws to the device of the images; a GPU gets them asynchronously, without a synchronisation."""
         return draws.to(self.images.device, non_blocking=True)
 
 
@@ -155,8 +155,8 @@ def crop(images: Tensor, shift: Tensor, padding: int) -> Tensor:
     batch, channels, height, width = images.shape
     padded = F.pad(images, (padding, padding, padding, padding))
     image, plane, row, column = padded.stride()
-    # All windows of the batch in one view, each named by where in memory it starts. `index_select` copies of a window
-    # row by row what lies together; an index a pixel is twenty times as slow.
+    # One strided view holds all possible windows, indexed by their start in memory. `index_select` then copies whole
+    # contiguous rows; one index per pixel is twenty times as slow.
     last = (batch - 1) * image + 2 * padding * (row + column)
     windows = padded.as_strided((last + 1, channels, height, width), (1, plane, row, column))
     starts = torch.arange(batch, device=images.device) * image + shift[:, 0] * row + shift[:, 1] * column

@@ -1,4 +1,4 @@
-"""Images of different sizes, one behind the other in a single tensor: no Python object for each."""
+"""Images of different sizes, concatenated in a single tensor, without a Python object for each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class PackedImages:
-    """Some images of one number of channels.
+    """Images of any size that have the same number of channels.
 
     Attributes:
-        pixels: of all images, uint8, (total,); it may be the map of a file.
-        starts: where each image starts in it, (N,).
+        pixels: of all images, uint8, (total,); may be a memory-mapped file.
+        starts: offset of each image in `pixels`, (N,).
         sizes: height and width of each, (N, 2).
         channels: 1 or 3.
         names: of each.
@@ -27,13 +27,13 @@ class PackedImages:
 
     @classmethod
     def from_contiguous(cls, pixels: Tensor, sizes: Tensor, channels: int, names: Sequence[str]) -> "PackedImages":
-        """Make them of pixels that lie without gaps."""
+        """Create them from the pixels of consecutive images without gaps."""
         ends = (sizes.prod(1) * channels).cumsum(0)
         return cls(pixels, torch.cat([ends.new_zeros(1), ends[:-1]]), sizes, channels, names)
 
     @classmethod
     def from_tensors(cls, images: Sequence[Tensor], names: Sequence[str]) -> "PackedImages":
-        """Make them of uint8 tensors (C, H, W)."""
+        """Create them from uint8 tensors (C, H, W)."""
         sizes = torch.tensor([image.shape[1:] for image in images])
         pixels = torch.cat([image.flatten() for image in images])
         return cls.from_contiguous(pixels, sizes, len(images[0]), names)
@@ -49,6 +49,6 @@ class PackedImages:
         return self.pixels[start : start + self.channels * height * width].view(self.channels, height, width)
 
     def subset(self, positions: Tensor) -> "PackedImages":
-        """Return some of the images; their pixels stay where they are."""
+        """Return a subset of the images, without copying pixels."""
         names = [self.names[position] for position in positions.tolist()]
         return PackedImages(self.pixels, self.starts[positions], self.sizes[positions], self.channels, names)

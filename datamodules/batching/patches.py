@@ -1,4 +1,4 @@
-"""Patches cut out of images, and whole images one at a time, with the draws made on the CPU."""
+"""Random training patches, drawn on the CPU, and whole images for evaluation."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,11 +15,11 @@ from datamodules.batching.resumable import ResumableSampler
 
 
 class PatchIndices(NamedTuple):
-    """What a batch of B patches is made of.
+    """The images, places and symmetries of a batch of B patches.
 
     Attributes:
-        indices: which images, (B,).
-        offset: of each patch, as a part of the room there is for it from the top and from the left, (B, 2) in [0, 1).
+        indices: of the images, (B,).
+        offset: row and column of each patch, as a fraction of the possible range, (B, 2) in [0, 1).
         symmetry: which of the eight flips and rotations, (B,): 1 mirrors left to right, 2 top to bottom, 4 transposes.
     """
 
@@ -41,7 +41,7 @@ class EvaluationImage(NamedTuple):
     Attributes:
         clean: uint8, (1, C, H, W).
         set_name: the set of images that it belongs to.
-        position: of the image in the sorted list of its set; its noise follows from that.
+        position: of the image in the sorted list of its set; it determines the noise.
         name: of its file.
     """
 
@@ -52,12 +52,12 @@ class EvaluationImage(NamedTuple):
 
 
 class PatchSampler(ResumableSampler[PatchIndices]):
-    """Random patches, others each epoch: every image is as likely as any other, every place in it too.
+    """Random patches, drawn again each epoch, uniformly over images and over the places in each.
 
     Args:
         images: number of images.
-        patches: an epoch has so many; what does not fill the last batch is left out, as long as there is a whole batch.
-        batch_size: patches a step, over all processes together.
+        patches: number per epoch; an incomplete last batch is dropped unless it is the only one.
+        batch_size: patches per step, total over all processes.
         seed: of the run.
         rank: of this process.
         world_size: number of processes; each gets its share of every batch.
@@ -90,10 +90,10 @@ class PatchSampler(ResumableSampler[PatchIndices]):
 
 
 class RandomPatches(Dataset[Patches]):
-    """Patches, cut a batch at a time; an image that is smaller is used whole, padded by reflection.
+    """Patches, cut a batch at a time; an image smaller than a patch is used whole, padded by reflection.
 
     Args:
-        images: what they are cut from.
+        images: to cut patches from.
         size: height and width of a patch.
     """
 
@@ -114,7 +114,7 @@ class RandomPatches(Dataset[Patches]):
         return Patches(patches, batch.symmetry)
 
     def _cut(self, indices: Tensor, corners: Tensor, sizes: Tensor) -> Tensor:
-        """Copy all rows of all patches, (B, C, P, P), by where in memory each starts."""
+        """Copy all rows of all patches, (B, C, P, P), from their start in memory."""
         pixels, size = self.images.pixels, self.size
         height, width = sizes.view(-1, 2, 1, 1).unbind(1)
         top, left = corners.view(-1, 2, 1, 1).unbind(1)
@@ -126,7 +126,7 @@ class RandomPatches(Dataset[Patches]):
 
 
 class EvaluationImages(Dataset[EvaluationImage]):
-    """The images of some sets, one behind the other.
+    """The images of several sets, concatenated.
 
     Args:
         sets: images of each set by its name.
@@ -148,7 +148,7 @@ class EvaluationImages(Dataset[EvaluationImage]):
 
 
 def pad_by_reflection(image: Tensor, size: int) -> Tensor:
-    """Reflect an image (C, H, W) at its lower and right edges, as often as it takes to be `size` high and wide."""
+    """Reflect an image (C, H, W) at its lower and right edges until both sides are at least `size`."""
     missing = [max(0, size - length) for length in image.shape[1:]]
     if not any(missing):
         return image
@@ -156,7 +156,7 @@ def pad_by_reflection(image: Tensor, size: int) -> Tensor:
 
 
 def apply_symmetry(patches: Tensor, symmetry: Tensor) -> Tensor:
-    """Flip and rotate square patches (B, C, P, P), each by its own symmetry (B,), on whatever device they are."""
+    """Flip and rotate square patches (B, C, P, P), each by its own symmetry (B,), on any device."""
     patches = choose(patches.flip(-1), patches, (symmetry & 1).bool())
     patches = choose(patches.flip(-2), patches, (symmetry & 2).bool())
     return choose(patches.transpose(-1, -2), patches, (symmetry & 4).bool())

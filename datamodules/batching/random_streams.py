@@ -1,4 +1,4 @@
-"""Random streams that do not disturb one another."""
+"""Independent random streams, one for each purpose."""
 
 import hashlib
 
@@ -8,8 +8,8 @@ import torch
 def seeded_generator(*key: object) -> torch.Generator:
     """Return a CPU generator for a key such as (seed, "order", epoch).
 
-    Every key has a stream of its own, so drawing more from one (say, a stronger augmentation) leaves the others as
-    they were, and any epoch's draws can be made again without replaying those before it.
+    Every key has its own stream, so drawing more from one (say, a stronger augmentation) does not change the others,
+    and the draws of any epoch can be repeated without replaying those before it.
     """
     digest = hashlib.sha256(repr(key).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -1,4 +1,4 @@
-"""Training data that resumes where a checkpoint was made, in the middle of an epoch."""
+"""Sampler and datamodule that resume from a checkpoint in the middle of an epoch."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -11,23 +11,23 @@ T = TypeVar("T")
 
 
 class ResumableSampler(Sampler[T]):
-    """The batches of one epoch after the other; it knows how far it is.
+    """Yields the batches of each epoch and tracks its position.
 
-    What an epoch draws follows from its number, so its number and that of the batch are all there is to keep.
+    The draws of an epoch are determined by its number, so the state is only the number of the epoch and of the batch.
     """
 
     def __init__(self) -> None:
         self.epoch = 0
         self.position = 0  # batches handed out in this epoch
-        self.resume_at: tuple[int, int] | None = None  # an epoch and its first batch that is still to come
+        self.resume_at: tuple[int, int] | None = None  # epoch, and its first batch not yet trained on
 
     @abstractmethod
     def batches(self, epoch: int) -> Iterator[T]:
         """Yield all batches of an epoch."""
 
     def __iter__(self) -> Iterator[T]:
-        """Yield the batches of the epoch that are still to come."""
-        # Lightning makes its iterator before it calls set_epoch; all this happens when the first batch is asked for.
+        """Yield the remaining batches of the epoch."""
+        # Lightning creates its iterator before it calls set_epoch; this generator runs only once a batch is requested.
         epoch, first = self.resume_at or (self.epoch, 0)
         first = first if epoch == self.epoch else 0
         self.resume_at = None
@@ -37,7 +37,7 @@ class ResumableSampler(Sampler[T]):
                 yield batch
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose batches come next; Lightning calls it."""
+        """Set the epoch to yield next; called by Lightning."""
         if epoch != self.epoch:
             self.position = 0
         self.epoch = epoch
@@ -47,24 +47,24 @@ class ResumableSampler(Sampler[T]):
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Resume behind the batches that were handed out in that epoch."""
+        """Resume after the batches that were already handed out in that epoch."""
         self.resume_at = (state["epoch"], state["position"])
 
 
 class ResumableDataModule(pl.LightningDataModule):
-    """Base of the data sets: its place in the training data is kept in Lightning's checkpoints.
+    """Base of the data sets: saves the position in the training data in Lightning's checkpoints.
 
-    Lightning would keep the place of a loader that can tell it, but gives it back only to a loader that is made after
-    the optimiser, and ours has to say how many steps there are before.
+    Lightning can save the state of a loader, but restores it only in a loader that is created after the optimiser; ours
+    is needed before, for the number of steps.
     """
 
     sampler: ResumableSampler[Any] | None = None
     sampler_state: dict[str, int] | None = None
 
     def resumable_dataloader(self, dataset: Dataset[Any], sampler: ResumableSampler[Any]) -> DataLoader[Any]:
-        """Return a loader of batches that resumes where the checkpoint was made, if there is one.
+        """Return a loader that resumes at the position of the checkpoint, if there is one.
 
-        Its sampler runs in step with the training only as long as no worker processes read ahead, so there are none.
+        There are no worker processes: they would read ahead, and the sampler would no longer be in step with training.
         """
         if self.sampler_state is not None:
             sampler.load_state_dict(self.sampler_state)
@@ -76,5 +76,5 @@ class ResumableDataModule(pl.LightningDataModule):
         return {} if self.sampler is None else self.sampler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Keep the state for the loader that is still to be made."""
+        """Keep the state for the loader, which is created later."""
         self.sampler_state = state

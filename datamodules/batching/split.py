@@ -5,23 +5,23 @@ from torch import Tensor
 
 from datamodules.batching.random_streams import seeded_generator
 
-# One fixed split for every run: what is held out must not depend on the seed of the training.
+# One fixed split for every run: the validation images must not depend on the training seed.
 SPLIT_KEY = ("split", 0)
-HELD_OUT = 0.1  # of the training images, where no number is given: 5,000 of CIFAR-100
+HELD_OUT = 0.1  # default fraction of the training images: 5,000 for CIFAR-100
 
 
 def draw_subset(labels: Tensor, subset: int | None) -> Tensor:
-    """Draw a number of images, in proportion from every class.
+    """Draw a subset of the images, stratified by class.
 
     Args:
         labels: classes of all training images, (N,).
         subset: how many to draw; None for all.
 
     Returns:
-        Positions, (subset,), in a random order that is the same every time.
+        Indices, (subset,), in a random order that is always the same.
 
     Raises:
-        ValueError: there are not that many.
+        ValueError: there are fewer images.
     """
     total = len(labels)
     if subset is not None and not 1 <= subset <= total:
@@ -33,17 +33,17 @@ def draw_subset(labels: Tensor, subset: int | None) -> Tensor:
 
 
 def split_validation(labels: Tensor, size: int | None) -> tuple[Tensor, Tensor]:
-    """Split a training set in two, in proportion from every class.
+    """Split a training set in two, stratified by class.
 
     Args:
         labels: classes of the images, (N,).
         size: how many to hold out; None for a tenth.
 
     Returns:
-        Positions of what remains for training and of what is held out.
+        Indices of the images for training and of those held out.
 
     Raises:
-        ValueError: nothing would be left on one side.
+        ValueError: one of the two would be empty.
     """
     total = len(labels)
     held = round(total * HELD_OUT) if size is None else size
@@ -58,10 +58,10 @@ def split_validation(labels: Tensor, size: int | None) -> tuple[Tensor, Tensor]:
 
 
 def _class_balanced_order(labels: Tensor) -> Tensor:
-    """Order images so that any leading part holds the classes in proportion.
+    """Order images so that every leading part is stratified by class.
 
-    Within its class an image has a random rank r of n; sorting by (r + u) / n, with one u a class, deals the
-    classes out evenly even when they differ in size.
+    Within its class of n, an image has a random rank r; sorting by (r + u) / n, with one u per class, spreads the
+    classes evenly even if they differ in size.
     """
     generator = seeded_generator(*SPLIT_KEY)
     shuffled = torch.randperm(len(labels), generator=generator)

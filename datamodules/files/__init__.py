@@ -1,1 +1,1 @@
-"""How images get onto the disk and off it: download, archives, decoding, stores."""
+"""Image files: download, archives, listing, decoding, and stores of decoded images."""

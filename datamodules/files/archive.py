@@ -1,4 +1,4 @@
-"""The official archives of DIV2K: how large they are, what they hold, and how they are unpacked."""
+"""The official archives of DIV2K: sizes, checksums, contents, and unpacking."""
 
 import re
 import shutil
@@ -19,27 +19,27 @@ class Archive(NamedTuple):
 
 
 IMAGE_NUMBERS = {"DIV2K_train_HR": range(1, 801), "DIV2K_valid_HR": range(801, 901)}
-# By the folder that each unpacks to. The md5s are those that Coloquinte/torchSR and other projects check.
+# Keyed by the folder that each unpacks to. Coloquinte/torchSR and other projects check the same md5s.
 ARCHIVES = {
     "DIV2K_train_HR": Archive(3_530_603_713, "bdc2d9338d4e574fe81bf7d158758658"),
     "DIV2K_valid_HR": Archive(448_993_893, "9fcdda83005c5e5997799b69f955ff88"),
 }
-# What ends on the disk, by the size of an archive: its images, and their decoded copy, which takes about twice as
-# much. The archive itself lies there only before that copy is made.
+# Disk space needed, in sizes of an archive: its images (1) and their decoded copy (about 2). The archive itself is
+# removed before that copy is made.
 SPACE = 3
 
 
 def missing_images(folder: Path) -> list[str]:
-    """Name the official images that are not in one of the two folders."""
+    """Return the names of the official images that are missing in one of the two folders."""
     names = [f"{number:04d}.png" for number in IMAGE_NUMBERS[folder.name]]
     return [name for name in names if not (folder / name).is_file()]
 
 
 def find_elsewhere(folder: Path) -> Path | None:
-    """Find the images that one of the two folders lacks where unpacking and moving by hand leave them.
+    """Find the images missing in one of the two folders where users who unpack by hand often leave them.
 
-    That is one folder further down (`DIV2K_train_HR/DIV2K_train_HR`, `data/DIV2K/DIV2K_train_HR`), or the folder above,
-    where it was itself named as the one that holds the two.
+    That is one level down (`DIV2K_train_HR/DIV2K_train_HR`, `data/DIV2K/DIV2K_train_HR`), or one level up, if one of
+    the two folders was given as the data folder.
     """
     missing = missing_images(folder)
     above = folder.parent.resolve()
@@ -49,7 +49,7 @@ def find_elsewhere(folder: Path) -> Path | None:
 
 
 def check_space(data_dir: Path, names: list[str]) -> None:
-    """Say how much space some archives need, and see that it is there.
+    """Print how much space some archives need, and check that it is free.
 
     Raises:
         ValueError: it is not.
@@ -68,14 +68,14 @@ def check_space(data_dir: Path, names: list[str]) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive beside its folder, and give the folder its name when all images are there.
+    """Unpack an archive next to its folder, and rename the result to the folder once all images are there.
 
-    A folder that is there keeps its images and gets those it lacks.
+    An existing folder keeps its images and gets the missing ones.
 
     Raises:
-        ValueError: the archive is not what it should be, or there is no room; in one sentence.
+        ValueError: the archive is wrong or damaged, or there is no room; in one sentence.
     """
-    # A fixed name, so that what a killed process left is found and removed.
+    # A fixed name, so that leftovers of a killed process are found and removed.
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     missing = missing_images(folder)
@@ -90,7 +90,7 @@ def unpack(archive: Path, folder: Path) -> None:
                 )
             part.mkdir()
             for name in missing:
-                # The path is made here and not taken from the archive, so that nothing can be written elsewhere.
+                # The path does not come from the archive, so that nothing can be written elsewhere.
                 with opened.open(images[name]) as source, (part / name).open("wb") as target:
                     shutil.copyfileobj(source, target, 1 << 20)
         if folder.is_dir():
@@ -110,7 +110,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _images(archive: ZipFile, folder: str) -> dict[str, ZipInfo]:
-    """Return the entries FOLDER/NNNN.png by their last names; what else is harmless is passed over.
+    """Return the entries FOLDER/NNNN.png by file name; other harmless entries are ignored.
 
     Raises:
         ValueError: an entry would be written outside the folder.

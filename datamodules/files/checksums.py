@@ -1,4 +1,4 @@
-"""Checksums of the images of a folder, taken once and remembered until a file changes."""
+"""Checksums of the images of a folder, computed once and cached until a file changes."""
 
 import hashlib
 import json
@@ -14,19 +14,19 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-SETTLED = 1_000_000_000  # nanoseconds after which another change of a file has another time, on every file system
+SETTLED = 1_000_000_000  # nanoseconds: coarser than the timestamps of any file system
 
 
 def checksums(files: Sequence[Path], folder: Path, store_dir: Path | None) -> list[str]:
     """Return the SHA-256 of each file.
 
-    What is known of a file is used again as long as its size, its times (of the content and of the inode, which no
-    program can set back) and its inode are the same.
+    A cached checksum is used as long as size, inode, mtime and ctime (which no program can set back) of the file are
+    the same.
 
     Args:
         files: in `folder`.
-        folder: what the files are known by their place in.
-        store_dir: folder of the file that remembers; None, or one that cannot be written, to remember nothing.
+        folder: the cache stores paths relative to it.
+        store_dir: folder of the cache file; None, or a folder that is not writable, for no cache.
 
     Raises:
         OSError: a file cannot be read.
@@ -38,13 +38,13 @@ def checksums(files: Sequence[Path], folder: Path, store_dir: Path | None) -> li
     states = [_state(file) for file in files]
     new = [at for at, name in enumerate(names) if known.get(name, {}).get("state") != states[at]]
     fresh = dict(known)
-    with ThreadPoolExecutor() as pool:  # threads, because hashlib lets go of the interpreter lock
+    with ThreadPoolExecutor() as pool:  # threads suffice: hashlib releases the GIL
         digests = pool.map(file_checksum, (files[at] for at in new))
         shown = track(digests, "reading", len(new), console=Console(stderr=True), disable=not sys.stderr.isatty())
         for at, digest in zip(new, shown, strict=True):
             fresh[names[at]] = {"state": states[at], "sha256": digest}
     found = [str(fresh[name]["sha256"]) for name in names]
-    # A file that was written a moment ago may be written again at what its file system takes for the same time.
+    # A file written just now may change again within the same timestamp, so it is not cached yet.
     changed = {names[at]: fresh[names[at]] for at in new if now - max(states[at][1:3]) > SETTLED}
     if memory is not None and changed:
         with suppress(OSError):
@@ -59,14 +59,14 @@ def file_checksum(path: Path) -> str:
 
 
 def content_digest(files: Sequence[Path], folder: Path, store_dir: Path | None) -> str:
-    """Return a digest of the names and the contents of files, whatever folder they lie in; raises as `checksums`."""
+    """Return a digest of the relative names and contents of files; raises as `checksums`."""
     names = [file.relative_to(folder).as_posix() for file in files]
     listing = list(zip(names, checksums(files, folder, store_dir), strict=True))
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 
 
 def place(folder: Path) -> str:
-    """Return a few digits that tell a folder from others of its name."""
+    """Return a short hash of the path, which distinguishes folders of the same name."""
     return hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:8]
 
 
@@ -76,7 +76,7 @@ def _state(file: Path) -> list[int]:
 
 
 def _recall(memory: Path) -> dict[str, Any]:
-    """Return what is known of each file; nothing where the file is missing or damaged."""
+    """Return the cached entries; none if the cache file is missing or damaged."""
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         content = json.loads(memory.read_text())
         if content["sha256"] == _seal(content["files"]):

@@ -1,4 +1,4 @@
-"""Image files as 8-bit grey or RGB, whatever they were."""
+"""Decode image files of any kind to 8-bit grey or RGB."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +8,7 @@ from PIL import ExifTags, Image
 
 from datamodules.files.names import printable
 
-# Pillow refuses large pictures, as they might be an attack; here they are the user's own.
+# Pillow refuses huge images as possible decompression bombs; here they are the user's own files.
 Image.MAX_IMAGE_PIXELS = None
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -22,27 +22,27 @@ TURNS = {
 
 
 def open_image(path: Path | str, channels: int) -> tuple[Image.Image, bool]:
-    """Open an image file and bring it to 8 bits a channel.
+    """Open an image file and convert it to 8 bits per channel.
 
-    Pillow converts to colour or grey (ITU-R 601 luma): a palette is looked up, an alpha channel is dropped and not
-    blended with anything, grey is repeated for colour. 16 bits of grey become 8 by scaling and rounding; of 16-bit
-    colour, and of 16-bit grey with alpha, Pillow reads the higher byte. A camera's EXIF orientation is applied, so that
-    an image of any format is upright. Of what a phone stores beside a photograph (MPO) nothing is read.
+    Pillow converts to colour or grey (ITU-R 601 luma): palettes are looked up, an alpha channel is dropped without
+    blending, grey is repeated for colour. 16-bit grey is scaled and rounded to 8 bits; of 16-bit colour, and of 16-bit
+    grey with alpha, Pillow reads the higher byte. The EXIF orientation is applied, so that images are upright. Further
+    images that a phone stores with a photograph (MPO) are ignored.
 
     Args:
         path: the file.
         channels: 3 for colour, 1 for grey.
 
     Returns:
-        The image, and whether colour was made of grey or the reverse.
+        The image, and whether it was converted between grey and colour.
 
     Raises:
-        ValueError: the file is no image or a broken one, holds several, or is too large, in one sentence with its path.
+        ValueError: the file is not an image, broken, too large, or holds several images; in one sentence with its path.
     """
     mode = "L" if channels == 1 else "RGB"
     try:
         with Image.open(path) as opened:
-            # Pillow maps some files of a known name into memory, and takes a mapped TIFF for turned before it is.
+            # Without a filename Pillow does not map the file; it would take a mapped TIFF for rotated too early.
             opened.filename = ""
             if opened.format != "MPO" and (several := getattr(opened, "n_frames", 1)) > 1:
                 raise SeveralImages(several)
@@ -67,17 +67,17 @@ class SeveralImages(Exception):
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Load an image, and turn it as its EXIF data says."""
-    image.load()  # which turns a TIFF, and forgets that it was to be turned
+    """Load an image and apply its EXIF orientation."""
+    image.load()  # rotates a TIFF and drops its orientation tag
     orientation = 1
-    with suppress(Exception):  # Pillow raises many types on broken metadata, beside which the pixels may be whole
+    with suppress(Exception):  # Pillow raises many types on broken metadata; the pixels may still be intact
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     turn = TURNS.get(orientation) if isinstance(orientation, int) else None
     return image if turn is None else image.transpose(turn)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return an image that Pillow converts to grey or RGB without clipping."""
+    """Return an image of a mode that Pillow converts to grey or RGB without clipping."""
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers, of unknown range")
     if image.mode.startswith("I"):  # convert("L") would clip 16 bits at 255

@@ -1,4 +1,4 @@
-"""Download one large file and go on where an earlier attempt was cut, in this process or another."""
+"""Download a large file, resuming after interrupted attempts of this or an earlier process."""
 
 import json
 import os
@@ -22,34 +22,34 @@ RETRY_DELAYS = (
     5.0,
     15.0,
     60.0,
-)  # seconds before one more attempt; counted anew when an attempt has brought something
-REPORT = 10.0  # seconds between two lines of progress where there is no terminal for a bar
+)  # seconds before each retry; starts over when an attempt received data
+REPORT = 10.0  # seconds between progress lines when there is no terminal for a progress bar
 BLOCK = 1 << 20
 
 
 class NetworkError(Exception):
-    """The network or the server failed; what has come so far is kept."""
+    """The network or the server failed; the data received so far is kept."""
 
 
 class WrongFileError(Exception):
-    """The server has another file than the expected one."""
+    """The file on the server is not the expected one."""
 
 
 def download(url: str, target: Path, size: int, md5: str) -> None:
-    """Make sure that `target` is the official file, and download it where it is not.
+    """Download the official file to `target` unless it is already there.
 
-    It has its name only once its md5 is right. Until then `TARGET.part` holds what has come, and `TARGET.part.from`
-    says where from, so that the rest is asked for only while the server still has the same version. A wrong file
-    that lies under the name stays until the right one has come.
+    The file gets its name only once its md5 is verified. Until then `TARGET.part` holds the data received, and
+    `TARGET.part.from` its source, so that a download resumes only if the server still has the same version. A wrong
+    file named `target` is kept until the right one has arrived.
 
     Args:
         url: address of the file.
-        target: where it shall be.
+        target: path of the file.
         size: its official size in bytes.
         md5: its official checksum.
 
     Raises:
-        ValueError: what went wrong and what to do.
+        ValueError: it failed; the message says why and what to do.
     """
     if check_integrity(target, md5):
         return
@@ -85,10 +85,10 @@ def download(url: str, target: Path, size: int, md5: str) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for data unless it is there.
+    """Make a folder for data unless it exists.
 
     Raises:
-        ValueError: it cannot be one.
+        ValueError: it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def make_folder(folder: Path) -> None:
 
 
 class Part:
-    """What has come of a file, and from which version of it."""
+    """The data received so far of a file, and the version that it belongs to."""
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f"{target.name}.part")
@@ -105,36 +105,36 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Bytes that have come."""
+        """Bytes received."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def discard(self) -> None:
-        """Remove all of it."""
+        """Remove the data."""
         self.path.unlink(missing_ok=True)
         self.origin.unlink(missing_ok=True)
 
     def restart(self, url: str, headers: Any) -> None:
-        """Empty it, and keep what names the version that is about to come."""
+        """Empty it, and record the version that is about to be downloaded."""
         self.path.write_bytes(b"")
         tag = headers.get("ETag") or ""
-        # A weak tag promises the same meaning, not the same bytes.
+        # A weak ETag promises the same meaning, not the same bytes.
         version = tag if tag.startswith('"') else headers.get("Last-Modified")
         self.origin.write_text(json.dumps({"url": url, "version": version}))
 
     def headers(self, url: str) -> dict[str, str]:
-        """Return the headers that ask for the rest, or for everything if the file has changed since."""
+        """Return the headers that request the rest, or everything if the file has changed since."""
         if not self.size:
             return {}
         try:
             origin = json.loads(self.origin.read_text())
-            version = origin["version"] if origin["url"] == url else None  # a mirror has tags of its own
+            version = origin["version"] if origin["url"] == url else None  # a mirror has other ETags
         except (OSError, ValueError, KeyError, TypeError):
-            version = None  # the md5 will tell
+            version = None  # the md5 check decides
         return {"Range": f"bytes={self.size}-"} | ({"If-Range": version} if version else {})
 
 
 def _fetch(url: str, part: Part, size: int) -> None:
-    """Complete a part; an attempt that was cut is followed by others, with growing waits."""
+    """Complete a part; interrupted attempts are retried with growing waits."""
     if part.size > size:
         part.discard()
     start = best = part.size
@@ -145,7 +145,7 @@ def _fetch(url: str, part: Part, size: int) -> None:
         except NetworkError as error:
             if part.size > best:
                 best, failures = part.size, 0
-            # Where nothing came at all, waiting would only hide that there is no network or no such file.
+            # If nothing came at all, waiting would only hide that there is no network or no such file.
             if part.size == best == start or failures == len(RETRY_DELAYS):
                 raise
             wait, failures = RETRY_DELAYS[failures], failures + 1
@@ -155,15 +155,15 @@ def _fetch(url: str, part: Part, size: int) -> None:
 
 
 def _attempt(url: str, part: Part, size: int) -> None:
-    """Ask for what is missing, and append what comes."""
+    """Request the missing bytes and append them."""
     response, begin, total = _ask(url, part.headers(url), size)
-    if begin not in (0, part.size):  # another stretch than asked for, or none: take the whole file
+    if begin not in (0, part.size):  # another range than requested, or none: request the whole file
         response.close()
         response, begin, total = _ask(url, {}, size)
     with response:
         if begin not in (0, part.size):
             raise NetworkError(f"the server answers {response.status} {response.reason} to a plain request")
-        if total != size:  # a page that asks to log in, perhaps: what came earlier is kept
+        if total != size:  # a login page, perhaps: earlier data is kept
             raise WrongFileError(f"({total:,} bytes instead of {size:,})")
         if begin == 0:
             part.restart(url, response.headers)
@@ -172,11 +172,11 @@ def _attempt(url: str, part: Part, size: int) -> None:
 
 
 def _ask(url: str, headers: dict[str, str], size: int) -> tuple[Any, int, int]:
-    """Return a response, where in the file it begins (-1 for nowhere), and how long the server says the file is."""
+    """Return a response, its offset in the file (-1 if unknown), and the length of the file on the server."""
     try:
         response: Any = urlopen(Request(url, headers={"User-Agent": "wconv", **headers}), timeout=TIMEOUT)
     except HTTPError as error:
-        if error.code != 416:  # 416: the server's file ends before what has come
+        if error.code != 416:  # 416: the file on the server is shorter than the data received
             raise NetworkError(str(error)) from error
         response = error
     except (OSError, HTTPException) as error:
@@ -190,7 +190,7 @@ def _ask(url: str, headers: dict[str, str], size: int) -> tuple[Any, int, int]:
 
 
 def _receive(response: Any, file: BinaryIO, part: Part, size: int) -> None:
-    """Append the response to the file, and show how far it is."""
+    """Append the response to the file, and show the progress."""
     console = Console(stderr=True)
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     name = part.path.stem
@@ -200,7 +200,7 @@ def _receive(response: Any, file: BinaryIO, part: Part, size: int) -> None:
         said = time.monotonic()
         while task.completed < size:
             try:
-                block = response.read1(BLOCK)  # not read(): that would lose what came before an error
+                block = response.read1(BLOCK)  # not read(), which would lose data received before an error
             except (OSError, HTTPException) as error:
                 raise NetworkError(str(error)) from error
             if not block:

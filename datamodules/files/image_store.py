@@ -1,8 +1,8 @@
-"""A folder of images, decoded once into one file that every later run maps into memory.
+"""Decode a folder of images once into one file that every later run maps into memory.
 
-Decoding DIV2K takes minutes; mapping what was decoded takes none, holds no image in memory that is not being read, and
-is shared by all processes of a machine. A store is a folder with `pixels.bin` (all images, (C, H, W) each, uint8) and
-`index.json` (what they were made of, their sizes, the checksum of the pixels).
+Decoding DIV2K takes minutes; mapping the decoded file takes no time, loads only the images that are read, and shares
+them between all processes of a machine. A store is a folder with `pixels.bin` (all images, (C, H, W) each, uint8) and
+`index.json` (source files, image sizes, and the checksum of the pixels).
 """
 
 import hashlib
@@ -28,15 +28,15 @@ from datamodules.files.decode import open_image
 from datamodules.files.names import printable
 
 VERSION = 2
-CHUNK = 32  # images decoded ahead of the writing
+CHUNK = 32  # images decoded before they are written
 
 
 def open_store(files: Sequence[Path], folder: Path, store_dir: Path, channels: int) -> PackedImages:
-    """Return the images of some files, from their store; it is built where it is missing, damaged or out of date.
+    """Return the images of some files from their store, building it if it is missing, damaged or out of date.
 
     Args:
         files: image files in `folder`, in order.
-        folder: what the names of the images are relative to, and what the store is named after.
+        folder: names of images are relative to it, and the store is named after it.
         store_dir: folder of all stores.
         channels: 3 for colour, 1 for grey.
 
@@ -50,7 +50,7 @@ def open_store(files: Sequence[Path], folder: Path, store_dir: Path, channels: i
     try:
         if _fault(store, sources, channels):
             store_dir.mkdir(parents=True, exist_ok=True)
-            # Of several processes that start at once, the first builds and the others wait for it.
+            # If several processes start at once, the first builds the store and the others wait.
             with FileLock(store_dir / f".{store.name}.lock"):
                 fault = _fault(store, sources, channels)
                 if fault:
@@ -69,12 +69,12 @@ def open_store(files: Sequence[Path], folder: Path, store_dir: Path, channels: i
         warnings.warn(f"{printable(folder)}: {what}", stacklevel=2)
     pixels = torch.from_numpy(np.memmap(store / "pixels.bin", np.uint8, mode="c"))
     sizes = torch.tensor([[image["height"], image["width"]] for image in images])
-    # By these names the images are known in tables, figures and on the terminal.
+    # These names appear in tables, figures and on the terminal.
     return PackedImages.from_contiguous(pixels, sizes, channels, [printable(image["name"]) for image in images])
 
 
 def _fault(store: Path, sources: list[dict[str, Any]], channels: int) -> str:
-    """Say what is wrong with a store; nothing where it is as it should be."""
+    """Say what is wrong with a store; empty if it is valid."""
     if not store.exists():
         return "is missing"
     try:
@@ -83,7 +83,7 @@ def _fault(store: Path, sources: list[dict[str, Any]], channels: int) -> str:
             return "is of another version"
         made_of = [{key: image[key] for key in ("name", "sha256")} for image in index["images"]]
         pixels = sum(image["height"] * image["width"] * channels for image in index["images"])
-        sum(image["converted"] for image in index["images"])  # is read later
+        sum(image["converted"] for image in index["images"])  # checks a key that is read later
         if made_of != sources:
             return "is out of date: the images have changed"
         if (store / "pixels.bin").stat().st_size != pixels or file_checksum(store / "pixels.bin") != index["sha256"]:
@@ -96,7 +96,7 @@ def _fault(store: Path, sources: list[dict[str, Any]], channels: int) -> str:
 def _build(store: Path, files: Sequence[Path], sources: list[dict[str, Any]], channels: int, fault: str) -> None:
     print(f"decoding {len(files)} images once, because the image store {printable(store)} {fault}", flush=True)
     part = store.with_name(f".{store.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(part, ignore_errors=True)  # left by a killed process
     try:
         part.mkdir()
         digest, images = hashlib.sha256(), []
@@ -116,7 +116,7 @@ def _build(store: Path, files: Sequence[Path], sources: list[dict[str, Any]], ch
 
 
 def _decoded(files: Sequence[Path], channels: int) -> Iterator[tuple[Any, bool]]:
-    """Yield the pixels of each file, uint8 (C, H, W), and whether grey was made colour or the reverse."""
+    """Yield the pixels of each file, uint8 (C, H, W), and whether it was converted between grey and colour."""
 
     def decode(file: Path) -> tuple[Any, bool]:
         image, converted = open_image(file, channels)
@@ -125,6 +125,6 @@ def _decoded(files: Sequence[Path], channels: int) -> Iterator[tuple[Any, bool]]
         ), converted
 
     starts = range(0, len(files), CHUNK)
-    with ThreadPoolExecutor() as pool:  # threads, because Pillow lets go of the interpreter lock while it decodes
+    with ThreadPoolExecutor() as pool:  # threads suffice: Pillow releases the GIL while it decodes
         for start in track(starts, "decoding", console=Console(stderr=True), disable=not sys.stderr.isatty()):
             yield from pool.map(decode, files[start : start + CHUNK])

@@ -1,4 +1,4 @@
-"""Which files of a folder are images: one rule for all data sets and commands, explained in docs/images.md."""
+"""List the image files of a folder, by one rule for all data sets and commands (docs/images.md)."""
 
 import os
 import stat
@@ -10,14 +10,14 @@ from pathlib import Path
 from datamodules.files.names import printable
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pnm", ".pbm")
-# Images that are not read; a folder may well have been meant to be used with them.
+# Image formats that are not read, but warned about, since the user may have expected them to be.
 OTHER_FORMATS = (
     *(".gif", ".apng", ".heic", ".heics", ".heif", ".hif", ".avif", ".avifs", ".jxl", ".jp2", ".j2k", ".jpf", ".jpx"),
     *(".jfif", ".jpe", ".mpo", ".bpg", ".qoi", ".svg", ".eps", ".psd", ".xcf", ".tga", ".pcx", ".dib", ".ico", ".cur"),
     *(".icns", ".dds", ".exr", ".hdr", ".pfm", ".dcm", ".fits"),
     *(".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".srw", ".orf", ".rw2", ".raf", ".pef", ".x3f", ".3fr", ".rwl"),
 )
-# What systems put into folders, in lower case; whatever starts with a dot is left out besides.
+# Names that systems create in folders, in lower case; names with a leading dot are also skipped.
 LEFTOVERS = {
     *("@eadir", "@tmp", "@synoresource", "@sharebin", "#recycle", "#snapshot"),  # NAS of Synology
     *("@recycle", "@recently-snapshot"),  # NAS of QNAP
@@ -26,9 +26,9 @@ LEFTOVERS = {
     *("thumbs.db", "ehthumbs.db", "desktop.ini"),
     *("lost+found", "~snapshot", "__pycache__"),
 }
-THUMBNAILS = ("synophoto_thumb", "synofile_thumb")  # of a Synology NAS, where they were copied out of their folder
+THUMBNAILS = ("synophoto_thumb", "synofile_thumb")  # of a Synology NAS, after they were copied out of their folder
 
-Above = frozenset[tuple[int, int]]  # device and number of the folders that one lies in
+Above = frozenset[tuple[int, int]]  # device and inode of all parent folders
 
 
 def list_images(folder: Path, option: str) -> list[Path]:
@@ -36,10 +36,10 @@ def list_images(folder: Path, option: str) -> list[Path]:
 
     Args:
         folder: where to look.
-        option: what named the folder, for the message.
+        option: the option that set the folder, for the message.
 
     Raises:
-        ValueError: it is no folder or a link that leads nowhere, there is no image, or as `find_images`.
+        ValueError: `folder` is not a folder, is a broken link, or has no image; or as in `find_images`.
     """
     refuse_dead_link(folder)
     if not folder.is_dir():
@@ -55,10 +55,10 @@ def list_images(folder: Path, option: str) -> list[Path]:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """List the images in and below a folder, sorted by their path; those of other formats are counted in a warning.
+    """List the images in and below a folder, sorted by path; a warning counts images of other formats.
 
     Raises:
-        ValueError: a link leads nowhere, or a folder cannot be listed; in one sentence.
+        ValueError: a link is broken, or a folder cannot be listed; in one sentence.
     """
     images, others = [], Counter[str]()
     for path in _files(folder, _above(folder)):
@@ -69,7 +69,7 @@ def find_images(folder: Path) -> list[Path]:
             others[suffix] += 1
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
-        # Without a level of the stack: from one place, Python shows the same words once.
+        # No stacklevel: Python shows a repeated warning from the same line only once.
         warnings.warn(
             f"{printable(folder)}: images of formats that are not read are passed over ({kinds}); "
             "save them as PNG to use them",
@@ -84,7 +84,7 @@ def find_folders(folder: Path) -> list[Path]:
 
 
 def refuse_dead_link(path: Path) -> None:
-    """Raise `ValueError` where a path is a link that leads nowhere, in one sentence."""
+    """Raise `ValueError`, in one sentence, if a path is a broken link."""
     if path.is_symlink() and not path.exists():
         raise ValueError(
             f"the link {printable(path)} leads nowhere (to {printable(os.readlink(path))}); mend or remove it"
@@ -106,7 +106,7 @@ def _files(folder: Path, above: Above) -> Iterator[Path]:
 
 
 def _entries(folder: Path, above: Above) -> Iterator[tuple[Path, tuple[int, int] | None]]:
-    """Yield the files and folders in a folder, folders with their identity; links are what they lead to."""
+    """Yield the files and folders in a folder, folders with their device and inode; links are followed."""
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
@@ -121,11 +121,11 @@ def _entries(folder: Path, above: Above) -> Iterator[tuple[Path, tuple[int, int]
             status = path.stat()
         except OSError as error:
             refuse_dead_link(path)
-            if isinstance(error, FileNotFoundError):  # removed since it was listed
+            if isinstance(error, FileNotFoundError):  # removed after its parent was listed
                 continue
             raise
         if stat.S_ISDIR(status.st_mode):
-            # A link to a folder that it lies in would go round in a circle.
+            # A link to one of its own parent folders would loop forever.
             if _identity(status) not in above:
                 yield path, _identity(status)
         elif stat.S_ISREG(status.st_mode):
