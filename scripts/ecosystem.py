@@ -1,4 +1,4 @@
-"""Try tools and models for the tables of docs/ecosystem.md: `python scripts/ecosystem.py tools models` (six minutes)."""
+"""Test tools and models for docs/ecosystem.md: `python scripts/ecosystem.py tools models` (six minutes)."""
 
 import argparse
 import contextlib

@@ -1,1 +1,1 @@
-"""Finding a density: which coefficients are searched and how, what was found, its confirmation and its picture."""
+"""Density search: search space, methods, evaluation, history, confirmation and plots."""

@@ -1,4 +1,4 @@
-"""What the options of scripts/search.py do."""
+"""The actions behind the options of scripts/search.py."""
 
 import sys
 from argparse import Namespace
@@ -16,12 +16,12 @@ from wconv.experiment.search.objective import FULL, EvaluationsUsedUp, Objective
 from wconv.experiment.search.settings import DIGITS, Settings, load_settings
 
 ACTIONS = ("submit", "status", "plot")
-SHARED = "optuna"  # the method whose evaluations several workers share
-TASKS = 4  # workers of --submit, if nobody says otherwise
+SHARED = "optuna"  # the method that supports several workers
+TASKS = 4  # default number of workers of --submit
 
 
 def run_action(options: Namespace) -> int:
-    """Do what the options ask for and return the exit code; what is wrong is said in one sentence."""
+    """Run the requested action and return the exit code; errors are printed as one sentence."""
     format_warnings_as_one_line()
     try:
         _check(options)
@@ -30,7 +30,7 @@ def run_action(options: Namespace) -> int:
         return _do(options, settings)
     except RunError as error:
         ended: RunError = error
-    except ValueError as error:  # of SLURM
+    except ValueError as error:  # raised for SLURM
         ended = ConfigError(str(error))
     except OSError as error:
         where = Path(error.filename or "a file")
@@ -120,7 +120,7 @@ def _look(options: Namespace, settings: Settings) -> int:
 
 
 def _try_one_after_the_other(settings: Settings) -> History:
-    """Search with a method of one process."""
+    """Search with a method that uses a single process."""
     history = History(settings.folder / "history.csv", settings.space.names)
     history.load()
     objective = Objective(settings, history, _reporter(settings))
@@ -146,7 +146,7 @@ def _try_one_after_the_other(settings: Settings) -> History:
 
 
 def _share(options: Namespace, settings: Settings) -> int:
-    """Be a worker, with others beside it if asked for; the last one to end confirms."""
+    """Run as a worker, together with others if requested; the last worker to end confirms."""
     from wconv.experiment.search.study import Study
 
     if (options.workers or 1) > 1:
@@ -155,7 +155,7 @@ def _share(options: Namespace, settings: Settings) -> int:
         with acquire_lock(settings.folder):
             run_workers(options.overrides, options.workers)
             study = Study(settings, _reporter(settings))
-            study.work()  # what killed workers have left
+            study.work()  # finishes the trials of killed workers
             _conclude(options, settings, study.write_history())
         return 0
     study = Study(settings, _reporter(settings))
@@ -176,7 +176,7 @@ def _share(options: Namespace, settings: Settings) -> int:
 
 
 def _conclude(options: Namespace, settings: Settings, history: History) -> None:
-    """Say what was found, and confirm it.
+    """Print the best density, and confirm it.
 
     Raises:
         RunError: no evaluation was completed; or as `confirm`.

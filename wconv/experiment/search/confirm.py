@@ -1,7 +1,7 @@
-"""The end of a search: the best density against the published one and the standard convolution, on fresh seeds.
+"""Confirmation of a search: the best density against the published one and the standard convolution, on fresh seeds.
 
-The best of many densities is partly the luckiest: its value in the search is too high on average. So it is trained
-anew, with seeds that the search has not seen, and tested.
+The best of many densities is partly the luckiest, so its value in the search is too high on average. Therefore it is
+trained again with seeds that the search has not used, and tested.
 """
 
 import sys
@@ -22,14 +22,14 @@ FILE = "confirmation.md"
 
 
 def confirm(settings: Settings, best: Point) -> str:
-    """Train and test the best density and the references on fresh seeds, and return what came out of it.
+    """Train and test the best density and the references on fresh seeds, and return a report.
 
     Args:
         settings: of the search.
-        best: what it found.
+        best: the best density of the search.
 
     Raises:
-        Interrupted: it was stopped, or another process holds a run.
+        Interrupted: the process was stopped, or another process holds a run.
         RunError: no run was completed.
     """
     standard, published = settings.references
@@ -52,7 +52,7 @@ def confirm(settings: Settings, best: Point) -> str:
 
 
 def _train(settings: Settings, point: Point, seed: int) -> Path:
-    """Train and test; a run that fails stays without a result, which the table counts."""
+    """Train and test; a run that fails has no result, and the table counts it."""
     words = settings.training(point, seed)
     try:
         return run(words).directory

@@ -1,4 +1,4 @@
-"""The folder of a search: made for its settings, and refused where it belongs to another search."""
+"""The folder of a search: created for its settings, and refused if it belongs to another search."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,10 +13,10 @@ FILE = "search.yaml"
 
 
 def prepare(settings: Settings) -> None:
-    """Make the folder, or check that it is that of this search.
+    """Create the folder, or check that it belongs to this search.
 
     Raises:
-        ConfigError: it belongs to a search with other settings, and which; or it cannot be written.
+        ConfigError: it belongs to a search with other settings (the message names one), or is not writable.
     """
     try:
         settings.folder.mkdir(parents=True, exist_ok=True)
@@ -31,10 +31,10 @@ def prepare(settings: Settings) -> None:
 
 
 def check(settings: Settings) -> None:
-    """Check that the folder is that of this search.
+    """Check that the folder belongs to this search.
 
     Raises:
-        ConfigError: it belongs to another one, or cannot be read.
+        ConfigError: it belongs to another search, or cannot be read.
     """
     file = settings.folder / FILE
     try:

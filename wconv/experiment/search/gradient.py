@@ -1,4 +1,4 @@
-"""The density that gradient descent finds: trained with each seed, averaged, rounded, and then tried as a fixed one."""
+"""Gradient search: train the density with each seed, average and round it, and evaluate it as a fixed density."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -9,13 +9,13 @@ from wconv.experiment.search.settings import Settings
 
 
 def trained_density(settings: Settings) -> list[float]:
-    """Train the densities (conv=trainable) with each seed, and return what they end with.
+    """Train the densities (conv=trainable) with each seed, and return their mean at the end of training.
 
-    That is the mean over the seeds, and over the layers that share a coefficient. The published density is where they
-    start.
+    The mean is over the seeds, and over the layers that share a coefficient. Training starts from the published
+    density.
 
     Raises:
-        RunError: a training failed or was stopped; the same words go on.
+        RunError: a training failed or was stopped; the same command continues it.
     """
     words = [word for word in settings.words if not word.startswith("conv.density.")]
     kept = [word for word in settings.words if word.startswith("conv.density.")]
@@ -31,8 +31,8 @@ def average(layers: Sequence[dict[str, object]], parts: Sequence[Part]) -> list[
     """Return the coefficients of each part: the mean over its layers, and over the axes of each.
 
     Args:
-        layers: of results.json.
-        parts: of a search.
+        layers: the layers in results.json.
+        parts: of the search space.
     """
     found: list[float] = []
     for part in parts:

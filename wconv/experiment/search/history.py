@@ -1,6 +1,6 @@
-"""What a search has tried: history.csv, a row for each training of an evaluation.
+"""The history of a search: history.csv, with one row for each training of an evaluation.
 
-It holds nothing that differs between a search that was stopped and one that was not: no seconds, no dates.
+It has no times or dates, so that a search that was interrupted and resumed writes the same file as one that was not.
 """
 
 import csv
@@ -15,19 +15,19 @@ from wconv.experiment.common.files import write_atomically
 from wconv.experiment.search.settings import Point
 
 COMPLETED, FAILED, PRUNED = "completed", "failed", "pruned"
-REFERENCES = 2  # evaluations that come first: the standard convolution, and the published density
-MOST_FAILURES = 3  # in a row
+REFERENCES = 2  # the first evaluations: the standard convolution and the published density
+MOST_FAILURES = 3  # consecutive failures that end a search
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out of a training.
+    """The result of one training.
 
     Attributes:
         seed: of the training.
-        value: of the metric that is to be best; None where it failed.
-        epochs: how many it trained; None where it failed.
-        run: its folder, below that of all runs.
+        value: of the objective metric; None if the training failed.
+        epochs: number of epochs trained; None if the training failed.
+        run: its folder, relative to that of all runs.
     """
 
     seed: int
@@ -38,13 +38,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A density that was tried.
+    """A density that was tried, with its trainings.
 
     Attributes:
         number: from 0; the first two are the references.
         point: the coefficients.
         status: how it ended: completed, failed, or pruned.
-        outcomes: one a seed; of an evaluation that failed or was pruned, until then.
+        outcomes: one per seed, up to the one after which an evaluation failed or was pruned.
     """
 
     number: int
@@ -54,12 +54,12 @@ class Evaluation:
 
     @property
     def values(self) -> list[float]:
-        """What the trainings that ended well came to."""
+        """The values of the successful trainings."""
         return [outcome.value for outcome in self.outcomes if outcome.value is not None]
 
     @property
     def mean(self) -> float:
-        """Mean over the seeds; NaN where not all of them have a value."""
+        """Mean over the seeds; NaN unless all of them have a value."""
         return fmean(self.values) if self.status == COMPLETED else math.nan
 
 
@@ -77,14 +77,14 @@ class History:
         self.evaluations: list[Evaluation] = []
 
     def load(self) -> None:
-        """Read what was written; a file that is not as `save` writes it counts as none, for the runs tell it again."""
+        """Read history.csv; a file that `save` did not write is ignored, since it can be rebuilt from the runs."""
         try:
             content = self.file.read_bytes()
             found: dict[int, list[dict[str, str]]] = {}
             for row in csv.DictReader(io.StringIO(content.decode(), newline="")):
                 found.setdefault(int(row["evaluation"]), []).append(row)
             self.evaluations = [self._evaluation(number, found[number]) for number in sorted(found)]
-            is_whole = self._content() == content  # one that ends in the middle of a row may well be read
+            is_whole = self._content() == content  # a file truncated within a row may still parse
         except (OSError, ValueError, KeyError, TypeError, csv.Error):
             is_whole = False
         if not is_whole:
@@ -105,7 +105,7 @@ class History:
         )
 
     def save(self) -> None:
-        """Write history.csv whole."""
+        """Write the whole history.csv."""
         write_atomically(self.file, self._content())
 
     def _content(self) -> bytes:
@@ -119,14 +119,14 @@ class History:
         return table.getvalue().encode()
 
     def find(self, point: Point) -> Evaluation | None:
-        """Return the evaluation of a density, if there was one."""
+        """Return the evaluation of a density, or None."""
         return next((one for one in self.evaluations if one.point == point), None)
 
     def ranked(self, sign: int) -> list[Evaluation]:
         """Return the completed evaluations, the best one first; of equal ones, the earlier.
 
         Args:
-            sign: what turns a value into one of which less is better.
+            sign: factor that turns a value into one to minimise.
         """
         done = [one for one in self.evaluations if one.status == COMPLETED]
         return sorted(done, key=lambda one: (sign * one.mean, one.number))
@@ -138,7 +138,7 @@ class History:
 
     @property
     def noise(self) -> float:
-        """Standard deviation over the seeds, pooled over the references; NaN where it is not known."""
+        """Standard deviation over the seeds, pooled over the references; NaN if unknown."""
         values = [one.values for one in self.evaluations if one.number < REFERENCES and len(one.values) > 1]
         return math.sqrt(fmean(stdev(some) ** 2 for some in values)) if values else math.nan
 

@@ -1,6 +1,6 @@
-"""Methods that try one density after the other: functions that minimise another function within bounds.
+"""Sequential search methods: each minimises a function of the coefficients within bounds.
 
-They know nothing of trainings. The function raises `EvaluationsUsedUp` where it has been called often enough.
+They know nothing about training. The function raises `EvaluationsUsedUp` when the budget is used up.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 
 Function = Callable[[Sequence[float]], float]
 Bounds = Sequence[tuple[float, float]]
-CALLS = 1000  # of DIRECT a coefficient, at most: those that find what was tried before cost nothing
+CALLS = 1000  # limit of DIRECT per coefficient; repeated calls cost nothing
 
 
 def direct_l(function: Function, bounds: Bounds, finest: float = 1e-4) -> None:
-    """Divide the box where its halves promise most: DIRECT-L, by SciPy.
+    """Divide the most promising boxes: SciPy's DIRECT-L.
 
-    Gablonsky & Kelley, A locally-biased form of the DIRECT algorithm, 2001. It draws nothing, so a search that starts
-    again asks for the same densities in the same order.
+    Gablonsky & Kelley, A locally-biased form of the DIRECT algorithm, 2001. It is deterministic, so a search that is
+    restarted asks for the same densities in the same order.
 
     Args:
-        function: what is minimised.
+        function: the function to minimise.
         bounds: lowest and highest value of each coefficient.
-        finest: it ends where the box of the best value has sides so short, as parts of those of the whole. Far below
-            the steps of a density, for a small box is no sign that the optimum is in it: with 1e-3, it ends on the
-            six-hump camel beside the optimum.
+        finest: it ends when the sides of the box with the best value are this short, relative to the bounds. The
+            default is far below the resolution of a density, because a small box need not hold the optimum: with 1e-3,
+            it misses the optimum of the six-hump camel function.
     """
     from scipy.optimize import direct
 
@@ -43,18 +43,18 @@ def direct_l(function: Function, bounds: Bounds, finest: float = 1e-4) -> None:
 
 
 def walk(function: Function, bounds: Bounds, start: Sequence[float], step: float, digits: int) -> None:
-    """Change one coefficient at a time by a factor, and go where it is better, until nowhere is.
+    """Hill climbing: change one coefficient at a time by a factor, until no neighbour is better.
 
-    The authors advise to try factors of 0.9, 1.0 and 1.1 from the same weights. Made precise: the neighbours of a
-    point have one coefficient multiplied by 1 - step or 1 + step; all are tried, and the best one is the next point if
-    it is better than this one.
+    The authors advise to try factors of 0.9, 1.0 and 1.1 from the same weights. Here, the neighbours of a point have
+    one coefficient multiplied by 1 - step or 1 + step; all are tried, and the best one becomes the next point if it is
+    better than the current one.
 
     Args:
-        function: what is minimised.
-        bounds: lowest and highest value of each coefficient, which no step leaves.
+        function: the function to minimise.
+        bounds: lowest and highest value of each coefficient; steps are clipped to them.
         start: the first point.
         step: see above.
-        digits: of a coefficient, behind the point.
+        digits: decimals of a coefficient.
     """
     here = _clipped(start, bounds, digits)
     value = function(here)
@@ -75,7 +75,7 @@ def _clipped(point: Sequence[float], bounds: Bounds, digits: int) -> list[float]
 
 
 def grid(function: Function, bounds: Bounds, points: int) -> None:
-    """Try every combination of so many values of each coefficient, at equal distances."""
+    """Try every combination of `points` equally spaced values of each coefficient."""
     axes: list[NDArray[Any]] = [np.linspace(low, high, points) for low, high in bounds]
     for point in product(*(axis.tolist() for axis in axes)):
         function(point)

@@ -1,4 +1,4 @@
-"""An evaluation: a training with each seed, whose run folder is its cache."""
+"""The objective of a search: train a density with each seed; the run folders serve as cache."""
 
 import errno
 import math
@@ -21,18 +21,18 @@ Report = Callable[[History, Evaluation], None]
 
 
 class EvaluationsUsedUp(Exception):
-    """A method asks for one evaluation more than `search.evaluations`."""
+    """A method asks for more evaluations than `search.evaluations`."""
 
 
 def train(settings: Settings, point: Point, seed: int) -> Outcome:
-    """Train a density with a seed, or read what came out of it before.
+    """Train a density with a seed, or read the result of an earlier training.
 
-    A training that fails is an outcome without a value.
+    A training that fails gives an outcome without a value.
 
     Raises:
-        ConfigError: the words or the data are wrong, or the runs lack the metric.
+        ConfigError: the arguments or the data are wrong, or the runs do not have the metric.
         Interrupted: it was stopped, or another process holds the run.
-        RunError: the disk is full, which is no matter of the density.
+        RunError: the disk is full, which is not the fault of the density.
     """
     if stop_signal():
         raise Interrupted(f"stopped by {stop_signal()}; the same command goes on")
@@ -73,17 +73,17 @@ def outcomes_of(settings: Settings, point: Point) -> Iterator[Outcome]:
 
 
 def status_of(outcomes: Sequence[Outcome]) -> str:
-    """Return how an evaluation ended that was not pruned."""
+    """Return the status of an evaluation that was not pruned."""
     return FAILED if any(outcome.value is None for outcome in outcomes) else COMPLETED
 
 
 class Objective:
-    """What a method minimises: a function of the coefficients that remembers.
+    """The function that a method minimises; it records every evaluation.
 
     Args:
         settings: of the search.
-        history: what was tried before; it grows.
-        report: is told of each evaluation.
+        history: earlier evaluations, to which new ones are added.
+        report: called for each evaluation.
     """
 
     def __init__(self, settings: Settings, history: History, report: Report) -> None:
@@ -92,17 +92,17 @@ class Objective:
         self.report = report
 
     def measure_references(self) -> None:
-        """Evaluate what comes before anything else: the standard convolution, and the published density."""
+        """Evaluate the two references, which come first: the standard convolution and the published density."""
         for point in self.settings.references[len(self.history.evaluations) :]:
             self._evaluate(point)
 
     def __call__(self, coefficients: Sequence[float]) -> float:
-        """Return the mean over the seeds of what is to be best, turned so that less is better.
+        """Return the mean metric over the seeds, with the sign for minimisation.
 
-        A density is rounded, and none is trained twice. One that fails is as bad as the worst so far.
+        The density is rounded, and none is trained twice. A density that fails counts as bad as the worst so far.
 
         Raises:
-            EvaluationsUsedUp: as many densities were tried as may be.
+            EvaluationsUsedUp: the budget of densities is used up.
             RunError: three evaluations in a row have failed; or as `train`.
         """
         point = tuple(round(float(value), DIGITS) for value in coefficients)
@@ -130,7 +130,7 @@ def stop_if_it_keeps_failing(history: History, settings: Settings) -> None:
     """End a search whose last evaluations have all failed.
 
     Raises:
-        RunError: they have.
+        RunError: the last three have failed.
     """
     if history.keeps_failing:
         last = settings.output_dir / history.evaluations[-1].outcomes[-1].run

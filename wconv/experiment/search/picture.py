@@ -1,4 +1,4 @@
-"""The landscape of a search as a picture: a curve, a map, or a line an evaluation, by the number of coefficients."""
+"""Plot the landscape of a search: a curve, a map, or parallel coordinates, depending on the number of coefficients."""
 
 from io import BytesIO
 from pathlib import Path
@@ -22,7 +22,7 @@ _WHITE: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": "black"
 BEST: dict[str, Any] = _WHITE | {"marker": "*", "markersize": 15, "label": "best", "zorder": 5}
 PUBLISHED: dict[str, Any] = _WHITE | {"marker": "D", "markersize": 7, "label": "published"}
 STANDARD: dict[str, Any] = _WHITE | {"marker": "s", "markersize": 7, "label": "standard"}
-HALO = [withStroke(linewidth=3, foreground="white")]  # to be seen on any colour
+HALO = [withStroke(linewidth=3, foreground="white")]  # readable on any colour
 _GREY: dict[str, Any] = {"color": "0.2", "linestyle": "none", "markersize": 6, "path_effects": HALO}
 UNCOUNTED: dict[str, dict[str, Any]] = {
     "failed": _GREY | {"marker": "x", "label": "failed"},
@@ -34,7 +34,7 @@ MANY = 8  # names of coefficients that fit side by side
 
 
 def draw(folder: Path, output: Path) -> None:
-    """Draw what a search has evaluated into a PNG.
+    """Plot the evaluations of a search into a PNG.
 
     Args:
         folder: of the search, with history.csv and search.yaml.
@@ -53,8 +53,8 @@ def draw(folder: Path, output: Path) -> None:
 def landscape(search: Search) -> Figure:
     """Return the figure of a search.
 
-    Evaluations that failed or were pruned are marked where they were tried, without a value. The best one has the best
-    mean of those with the most seeds.
+    Failed and pruned evaluations are marked at their coefficients, without a value. The best evaluation is the one with
+    the best mean among those with the most seeds.
     """
     count = len(search.names)
     width = 6.4 if count < 3 else min(16.0, 5.0 + 0.6 * count)
@@ -70,7 +70,7 @@ def landscape(search: Search) -> Figure:
 
 
 def _curve(search: Search, axes: Axes) -> None:
-    """Draw the mean over one coefficient, with a band from the lowest to the highest seed."""
+    """Plot the mean against one coefficient, with a band from the lowest to the highest seed."""
     [name] = search.names
     colour = COLOURS["weighted"]
     counted = search.counted.sort_values(name)
@@ -132,7 +132,7 @@ def _map(search: Search, axes: Axes) -> None:
 
 
 def _parallel(search: Search, axes: Axes) -> None:
-    """Draw a line an evaluation over all coefficients, the best on top; grey bars are the bounds."""
+    """Draw one line per evaluation across all coefficients, the best on top; grey bars are the bounds."""
     places = range(len(search.names))
     colours = _colours(search)
     for place, name in enumerate(search.names):
@@ -163,14 +163,14 @@ def _with_status(search: Search, status: str) -> pd.DataFrame:
 
 
 def _colours(search: Search) -> ScalarMappable:
-    """Return the colours of values: the best ones are dark."""
+    """Return the colour map of values; the best ones are dark."""
     return ScalarMappable(Normalize(*search.colour_range), "cividis_r" if search.metric.best == "max" else "cividis")
 
 
 def _colour_bar(search: Search, axes: Axes, colours: ScalarMappable) -> None:
     low, high = search.colour_range
     means = search.counted["mean"]
-    if means.nunique() < 2:  # nothing that colours tell apart
+    if means.nunique() < 2:  # all values have the same colour
         return
     cut = {(True, False): "min", (False, True): "max", (True, True): "both"}
     extend = cut.get((bool(means.min() < low), bool(means.max() > high)), "neither")

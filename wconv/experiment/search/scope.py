@@ -1,4 +1,4 @@
-"""Which coefficients a search has: one density for the network, one a stage, or one a layer."""
+"""The search space: coefficients of one density for the network, one per stage, or one per layer."""
 
 import copy
 import warnings
@@ -18,7 +18,7 @@ Bounds = Mapping[str, Sequence[tuple[float, float]]]  # lowest and highest value
 
 @dataclass(frozen=True)
 class Part:
-    """What has one density.
+    """The layers that share one density.
 
     Attributes:
         name: "stage1", or that of a layer; empty for the whole network.
@@ -33,10 +33,10 @@ class Part:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The coefficients of a search, in an order that a point of it keeps.
+    """The coefficients of a search; a point has its values in the same order.
 
     Attributes:
-        parts: what has a density each, in the order of the network.
+        parts: groups of layers with a density each, in the order of the network.
         names: of the coefficients, outermost tap first: "k3[0]"; "stage1.k3[0]"; "features.0.k3[0]".
         bounds: lowest and highest value of each.
     """
@@ -46,10 +46,10 @@ class SearchSpace:
     bounds: tuple[tuple[float, float], ...]
 
     def words(self, values: Sequence[float]) -> list[str]:
-        """Return the words of a command line that choose a point.
+        """Return the command-line overrides that select a point.
 
         Args:
-            values: one a coefficient, in the order of `names`.
+            values: one per coefficient, in the order of `names`.
         """
         numbers = iter(values)
         counts = {part: int(part.size.removeprefix("k")) // 2 for part in self.parts}
@@ -60,22 +60,22 @@ class SearchSpace:
         return [f"conv.layer_density={{{','.join(entries)}}}"]
 
     def point(self, density: Mapping[str, Sequence[float]]) -> list[float]:
-        """Return the values at which every part has the density of its kernel size."""
+        """Return the point at which every part has the given density of its kernel size."""
         return [float(value) for part in self.parts for value in density[part.size]]
 
 
 def search_space(model: nn.Module, scope: str, bounds: Bounds) -> SearchSpace:
-    """Return the coefficients of a network that are searched.
+    """Return the search space of a network.
 
     Args:
-        model: the backbone, before its convolutions are changed.
+        model: the backbone, before conversion.
         scope: "global", "stage" (see `stages`) or "layer".
-        bounds: by kernel size, for each of its coefficients: {"k5": [(0.1, 1.2), (0.5, 1.2)]}; other sizes are left as
-            the configuration has them.
+        bounds: by kernel size, for each of its coefficients: {"k5": [(0.1, 1.2), (0.5, 1.2)]}; other sizes keep the
+            density of the configuration.
 
     Raises:
-        ConfigError: there is no such scope, or the network no such kernels; or a size has another number of
-            coefficients.
+        ConfigError: the scope is unknown, the network has no such kernels, or the number of bounds does not fit a
+            kernel size.
     """
     if scope not in SCOPES:
         raise ConfigError(f"search.scope={scope}: expected one of {', '.join(SCOPES)}")
@@ -103,15 +103,15 @@ def search_space(model: nn.Module, scope: str, bounds: Bounds) -> SearchSpace:
 
 
 def stages(model: nn.Module) -> dict[str, list[str]]:
-    """Return the layers of a network that can be weighted, in stages: "stage1", "stage2", and so on.
+    """Group the layers of a network that can be weighted by stage: "stage1", "stage2", and so on.
 
-    The first convolution, which sees the image, is a stage of its own. After that, a stage goes on as long as the
-    number of output channels and the kernel size stay the same. Of a VGG and a ResNet these are the usual ones (but the
-    last two of VGG, both of 512 channels, are one), of a DnCNN its first convolution, its body and its last, of a
-    NAFNet its levels on the way down, its middle, its levels on the way up, and its last convolution.
+    The first convolution, which sees the image, is a stage of its own. After that, a new stage starts whenever the
+    number of output channels or the kernel size changes. VGG and ResNet get their usual stages (except that the last
+    two of VGG, both of 512 channels, are one); DnCNN gets its first convolution, its body and its last one; NAFNet
+    gets the levels of its encoder, its middle, the levels of its decoder, and its last convolution.
 
     Args:
-        model: the backbone, before its convolutions are changed.
+        model: the backbone, before conversion.
     """
     sizes = weightable_layers(model)
     first = describe(model)["layers"][0]["name"] if sizes else ""
@@ -127,9 +127,9 @@ def stages(model: nn.Module) -> dict[str, list[str]]:
 
 
 def weightable_layers(model: nn.Module) -> dict[str, str]:
-    """Return the kernel size, such as "k3", of each layer that a density by kernel size makes a weighted one."""
+    """Return the kernel size, such as "k3", of each layer that `convert` would make a weighted one."""
     ones = {f"k{size}": [1.0] * (size // 2) for size in sorted(kernel_sizes(model)) if size % 2 and size > 1}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of layers that are left alone: whoever trains is told
+        warnings.simplefilter("ignore")  # about layers left alone; training shows them
         layers = describe(converted(copy.deepcopy(model), ones))["layers"]
     return {layer["name"]: f"k{layer['kernel_size'][0]}" for layer in layers if layer["density"] is not None}

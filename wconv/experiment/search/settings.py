@@ -1,4 +1,4 @@
-"""From the words of a command line to what a search is: the trainings it makes, its coefficients, its folder."""
+"""Parse the command line of a search into its settings: trainings, coefficients, folder."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,11 @@ from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.families import RANGES, published
 
 Point = tuple[float, ...]
-DIGITS = 3  # of a coefficient, behind the point: finer ones are the same training
-FRESH = 5  # seeds to confirm with
-# More evaluations go on where fewer ended, and seeds that confirm change no evaluation.
+DIGITS = 3  # decimals of a coefficient; densities that agree up to these are the same training
+FRESH = 5  # number of seeds for the confirmation
+# Keys that do not identify a search: more evaluations continue it, and confirmation seeds change no evaluation.
 OUTSIDE = ("evaluations", "confirm_seeds")
-PUBLISHED = "v2 2-D"  # what conv=weighted has
+PUBLISHED = "v2 2-D"  # the default of conv=weighted
 QUIET = "trainer.enable_progress_bar=false"
 
 
@@ -36,7 +36,7 @@ class Settings:
     """A search.
 
     Attributes:
-        words: of every training, as behind train.py; without arm and seed.
+        words: arguments of train.py for every training, without arm and seed.
         config: the configuration of its weighted arm.
         search: the group of that name.
         space: its coefficients.
@@ -53,7 +53,7 @@ class Settings:
 
     @property
     def method(self) -> str:
-        """Its name."""
+        """Name of the search method."""
         return str(self.search["name"])
 
     @property
@@ -74,17 +74,17 @@ class Settings:
 
     @property
     def metric_name(self) -> str:
-        """Logged name of what is to be best, such as "val/acc"."""
+        """Logged name of the objective metric, such as "val/acc"."""
         return str(self.search["metric"])
 
     @property
     def metric(self) -> Metric:
-        """What it means."""
+        """The objective metric."""
         return METRICS[self.metric_name.rpartition("/")[2]]
 
     @property
     def sign(self) -> int:
-        """What turns the metric into something of which less is better."""
+        """Factor that turns the metric into a value to minimise."""
         return -1 if self.metric.best == "max" else 1
 
     @property
@@ -96,7 +96,7 @@ class Settings:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What the history of the search follows from, as plain values."""
+        """Everything that determines the history of the search, as plain values."""
         config = OmegaConf.to_container(self.config, resolve=True)
         assert isinstance(config, dict)
         what = identity({str(key): value for key, value in config.items()}, self.data)
@@ -107,22 +107,22 @@ class Settings:
 
     @property
     def name(self) -> str:
-        """What its folder is called."""
+        """Name of its folder."""
         return f"{model_name(self.config.model)}-{self.method}-{run_hash(self.content)[:8]}"
 
     @property
     def folder(self) -> Path:
-        """Where its history lies."""
+        """Folder of its history."""
         return self.output_dir / "searches" / self.name
 
     def training(self, point: Point, seed: int) -> list[str]:
-        """Return the words of the training of a density; ones are the standard convolution."""
+        """Return the arguments of train.py for a density; a density of ones is the standard convolution."""
         if point == self.references[0]:
             return [*(word for word in self.words if not word.startswith("conv.")), "conv=standard", f"seed={seed}"]
         return [*self.words, "conv=weighted", *self.space.words(point), f"seed={seed}"]
 
     def describe(self, point: Point) -> str:
-        """Return what people call a density."""
+        """Return a readable name of a density."""
         known = dict(zip(self.references, ("the standard convolution", "the published density"), strict=True))
         return known.get(point) or " ".join(
             f"{name}={value:g}" for name, value in zip(self.space.names, point, strict=True)
@@ -130,13 +130,13 @@ class Settings:
 
 
 def load_settings(words: Sequence[str]) -> Settings:
-    """Read the words of a search.
+    """Read the command line of a search.
 
     Args:
         words: overrides of train.py, search=METHOD and search.KEY=VALUE; relative folders start at the current one.
 
     Raises:
-        ConfigError: one of them is wrong, or they do not go together.
+        ConfigError: an override is wrong, or some contradict each other.
     """
     own = [word for word in words if word.lstrip("+~").partition("=")[0].split(".")[0] == "search"]
     others = [word for word in words if word not in own]
@@ -167,7 +167,7 @@ def load_settings(words: Sequence[str]) -> Settings:
 
 
 def _read_search(words: Sequence[str]) -> dict[str, Any]:
-    """Return the group of a method with what was typed put in."""
+    """Return the config group of a method, with the typed values."""
     methods = sorted(path.stem for path in (CONFIGS / "search").glob("*.yaml"))
     chosen = [word.partition("=")[2] for word in words if word.startswith("search=")]
     if len(chosen) != 1 or chosen[0] not in methods:
@@ -190,7 +190,7 @@ def _read_search(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _check_training_word(word: str) -> None:
-    """Refuse what the search decides, or what does not go with it."""
+    """Refuse overrides that the search sets itself, or that it does not support."""
     key, _, value = word.lstrip("+").partition("=")
     if key == "seed":
         raise ConfigError(f"{word}: the seeds of a search are search.seeds=[{value}]")
@@ -203,7 +203,7 @@ def _check_training_word(word: str) -> None:
 
 
 def _check_metric(name: Any, task: str) -> str:
-    """Return what is to be best: of the validation set, never of the test set."""
+    """Return the objective metric, which must be of the validation set, never of the test set."""
     known = [f"val/{metric}" for metric in TASKS[task].validated]
     if name is None:
         return TASKS[task].monitor
@@ -215,7 +215,7 @@ def _check_metric(name: Any, task: str) -> str:
 
 
 def _space(config: DictConfig, search: Mapping[str, Any]) -> SearchSpace:
-    """Return the coefficients: of every size of the network that has bounds and is not left standard."""
+    """Return the search space: all kernel sizes of the network that have bounds and are not left standard."""
     arguments: dict[str, Any] = {"num_classes": 2, "in_channels": 3}
     if config.task.name == "denoising":
         arguments = {"channels": config.datamodule.channels}
@@ -242,7 +242,7 @@ def _space(config: DictConfig, search: Mapping[str, Any]) -> SearchSpace:
 
 
 def _check_bounds(size: str, given: Any) -> list[tuple[float, float]]:
-    """Return bounds as whole steps of the last digit."""
+    """Check bounds, and return them rounded to the last digit of a coefficient."""
     count, key = int(size.removeprefix("k")) // 2, f"search.bounds.{size}={given}"
     example = [list(ends) for ends in RANGES[int(size.removeprefix("k"))]]
     pairs = given if isinstance(given, list) else []

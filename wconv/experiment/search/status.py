@@ -1,4 +1,4 @@
-"""How a search stands: the best densities, what is left, how long that takes, and how far luck reaches."""
+"""Status of a search: the best densities, the remaining evaluations and time, and the noise between seeds."""
 
 import math
 import time
@@ -34,7 +34,7 @@ def format_difference(settings: Settings, value: float) -> str:
 
 
 def noise_sentence(settings: Settings, history: History) -> str:
-    """Say how much a seed changes."""
+    """Return a sentence on the variation between seeds."""
     if math.isnan(history.noise):
         return "the noise of a seed is not known: that takes two seeds (search.seeds) or more"
     spread = format_difference(settings, history.noise)
@@ -42,7 +42,7 @@ def noise_sentence(settings: Settings, history: History) -> str:
 
 
 def gain_sentence(settings: Settings, history: History) -> str:
-    """Say what the best density gained on the published one, and whether that is more than a seed changes."""
+    """Compare the gain of the best density over the published one with the variation between seeds."""
     best, published = history.ranked(settings.sign)[0], history.find(settings.references[1])
     said = f"best: {settings.describe(best.point)}, {format_value(settings, best.mean)}"
     if published is None or published.status != COMPLETED or best.number == published.number:
@@ -55,7 +55,7 @@ def gain_sentence(settings: Settings, history: History) -> str:
 
 
 def seconds_left(settings: Settings, history: History, workers: int = 1) -> float:
-    """Estimate how long the rest takes, from the trainings so far; NaN where nothing is known, or no end is set."""
+    """Estimate the remaining time from the trainings so far; NaN if nothing is known or no end is set."""
     left = settings.evaluations - len(history.tried)
     times = [time for one in history.evaluations for time in _seconds(settings, one)]
     if not times or math.isinf(left):
@@ -74,7 +74,7 @@ def _seconds(settings: Settings, one: Evaluation) -> list[float]:
 
 
 def progress_line(settings: Settings, history: History, one: Evaluation) -> str:
-    """Return a line on an evaluation that has just ended."""
+    """Return a progress line for an evaluation that has just ended."""
     most = "" if math.isinf(settings.evaluations) else f"/{settings.evaluations:.0f}"
     place = f"[{len(history.tried)}{most}]"
     if one.status == COMPLETED:
@@ -90,13 +90,13 @@ def progress_line(settings: Settings, history: History, one: Evaluation) -> str:
 
 
 def workers_at_work(settings: Settings) -> int:
-    """Return how many processes are at work on the search."""
+    """Return the number of processes that work on the search."""
     folders = [settings.folder, *(settings.folder / "trials").glob("*")]
     return sum(owner_is_alive(read_owner(folder)) for folder in folders)
 
 
 def render(settings: Settings, history: History) -> RenderableType:
-    """Return the table of the best densities, and a line on each of the rest."""
+    """Return the table of the best densities, with a line on the progress and one on the noise."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("density", "evaluation", settings.metric_name, "seeds"):
         table.add_column(heading, no_wrap=True, justify="left" if heading == "density" else "right")
@@ -115,7 +115,7 @@ def render(settings: Settings, history: History) -> RenderableType:
 
 
 def watch(settings: Settings, load: Callable[[], History]) -> None:
-    """Show how a search stands until nobody is at work on it; on what is no terminal, print it once."""
+    """Show the status of a search until no worker is left; if the output is not a terminal, print it once."""
     console = Console()
     if not console.is_terminal:
         Console(width=WIDE).print(render(settings, load()))

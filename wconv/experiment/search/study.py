@@ -1,8 +1,8 @@
-"""Search with Optuna: TPE, with the study in a journal that any number of workers on any number of nodes share.
+"""Search with Optuna's TPE; the study is a journal file that any number of workers on any number of nodes share.
 
-Each worker is the same program. It takes up what a killed worker has left, else asks for a new trial; the folder of
-the trial is locked meanwhile, as that of a run is, so that nothing is lost and nothing is done twice. The sampler is
-seeded by the number of the trial: what a single worker draws does not depend on where it was stopped.
+All workers run the same program. A worker first continues the trial of a killed worker, if there is one, and otherwise
+asks for a new trial. It locks the folder of the trial, as for a run, so that nothing is lost or done twice. The sampler
+is seeded by the number of the trial, so the draws of a single worker do not depend on where it was stopped.
 """
 
 from collections.abc import Iterator
@@ -27,17 +27,17 @@ from wconv.experiment.search.optuna_private import draw_jointly, resumed_trial
 from wconv.experiment.search.settings import DIGITS, Point, Settings
 
 JOURNAL, TRIALS = "journal.log", "trials"
-OUTCOMES = "outcomes"  # attribute of a trial that was evaluated; one without is a density that there was before
+OUTCOMES = "outcomes"  # attribute of an evaluated trial; a trial without it repeated an earlier density
 STATES = {COMPLETED: TrialState.COMPLETE, FAILED: TrialState.FAIL, PRUNED: TrialState.PRUNED}
-REPEATS = 20  # of densities that were tried before, and one a new one: then nothing is left within the bounds
+REPEATS = 20  # the bounds count as exhausted after 20 repeated densities, plus one per new density
 
 
 class Study:
-    """A search that is shared between workers, as one of them sees it.
+    """A search shared between workers, as seen by one of them.
 
     Args:
         settings: of the search.
-        report: is told of each evaluation of this worker.
+        report: called for each evaluation of this worker.
 
     Raises:
         RunError: the journal cannot be read.
@@ -63,18 +63,18 @@ class Study:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to do, here or elsewhere."""
+        """Whether the search is finished, including the trials of other workers."""
         at_work = any(not trial.state.is_finished() for trial in self._kept())
         return not at_work and self._is_used_up and len(self.study.user_attrs) == REFERENCES
 
     @property
     def _is_used_up(self) -> bool:
-        """Whether no new trial is to be had."""
+        """Whether no new trial can be started."""
         kept, trials = len(self._kept()), len(self.study.get_trials(deepcopy=False))
         return kept >= self.settings.evaluations or trials - kept >= REPEATS + kept
 
     def work(self) -> None:
-        """Evaluate one density after the other, until nothing is left that no other worker is at.
+        """Evaluate one density after the other, until all remaining trials are taken by other workers.
 
         Raises:
             RunError: three evaluations in a row have failed; or as `objective.train`.
@@ -89,7 +89,7 @@ class Study:
             pass
 
     def _work_on_left_trial(self) -> bool:
-        """Go on with a trial whose worker has ended; return whether there was one."""
+        """Continue a trial whose worker has ended; return whether there was one."""
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             with _claim(self._folder(trial.number)) as is_mine:
                 if is_mine and self.study.get_trials(deepcopy=False)[trial.number].state == TrialState.RUNNING:
@@ -98,28 +98,28 @@ class Study:
         return False
 
     def _work_on_new_trial(self) -> bool:
-        """Ask for a trial and evaluate it; return whether one was still to be had."""
+        """Ask for a new trial and evaluate it; return whether there was one."""
         if self._is_used_up:
             return False
         trial = self.study.ask()
         with _claim(self._folder(trial.number)) as is_mine:
-            if is_mine:  # else another worker has taken it up already
+            if is_mine:  # else another worker has claimed it already
                 self._evaluate(trial)
         return True
 
     def _evaluate(self, trial: optuna.Trial) -> None:
-        """Train the density of a trial with one seed after the other, and stop where it is hopeless.
+        """Train the density of a trial with one seed after the other, and prune it if it is not promising.
 
-        Hopeless is decided between the seeds: the mean over those so far is compared with that of the other trials
-        over the same ones, which start from the same weights. Between epochs it would be a guess from networks in
-        the middle of their schedule, and would leave runs that are neither done nor failed.
+        Pruning is decided between seeds: the mean so far is compared with those of other trials over the same seeds,
+        which start from the same weights. Pruning between epochs would judge networks in the middle of their schedule,
+        and leave runs that are neither done nor failed.
         """
         point = self._draw(trial)
         before = [self._point(other) for other in self._kept() if other.number < trial.number]
         if point in (*self.settings.references, *before) or len(before) >= self.settings.evaluations:
             self.study.tell(trial, state=TrialState.FAIL)
             return
-        # By a worker that was killed; Optuna warns of what is reported twice.
+        # Reported by a killed worker; Optuna warns about values that are reported twice.
         reported = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
         outcomes: list[Outcome] = []
         status = COMPLETED
@@ -138,7 +138,7 @@ class Study:
         self._tell(REFERENCES + len(before))
 
     def _draw(self, trial: optuna.Trial) -> Point:
-        """Return the density of a trial: what it has already, and else what the sampler draws."""
+        """Return the density of a trial: the coefficients that it already has, and else what the sampler draws."""
         space, seed = self.settings.space, int(self.settings.search["sampler_seed"])
 
         def seeded(place: int) -> optuna.samplers.TPESampler:
@@ -154,7 +154,7 @@ class Study:
         return tuple(drawn)
 
     def _kept(self) -> list[FrozenTrial]:
-        """Return the trials that are evaluations; the others were densities that there had been before."""
+        """Return the trials that are evaluations; the others repeated earlier densities."""
         trials = self.study.get_trials(deepcopy=False)
         return [trial for trial in trials if trial.state != TrialState.FAIL or OUTCOMES in trial.user_attrs]
 
@@ -172,7 +172,7 @@ class Study:
             stop_if_it_keeps_failing(history, self.settings)
 
     def write_history(self) -> History:
-        """Write history.csv as the journal tells it, and return it."""
+        """Write history.csv from the journal, and return the history."""
         history = History(self.settings.folder / "history.csv", self.settings.space.names)
         with _alone(self.settings.folder / ".history.lock"):
             for number, point in enumerate(self.settings.references):
@@ -194,7 +194,7 @@ def _mean(outcomes: list[Outcome]) -> float:
 
 @contextmanager
 def _claim(folder: Path) -> Iterator[bool]:
-    """Hold a folder, if no living process does; yields whether it is held now."""
+    """Lock a folder unless a living process holds it; yields whether it is locked now."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
@@ -207,7 +207,7 @@ def _claim(folder: Path) -> Iterator[bool]:
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """Let one worker at a time write; on a file system without flock the next one to write puts it right."""
+    """Let one worker at a time write; without flock, the next writer corrects an outdated file."""
     with ExitStack() as stack:
         with suppress(NotImplementedError):
             stack.enter_context(FileLock(lock))
@@ -215,7 +215,7 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _cut_off_half_a_line(journal: Path) -> None:
-    """Take away what a full disk has left of a line: the next one would be appended to it."""
+    """Remove an incomplete last line (from a full disk), since the next entry would be appended to it."""
     if not journal.exists():
         return
     lock = JournalFileSymlinkLock(str(journal))

@@ -1,4 +1,4 @@
-"""Workers of a search: processes of this machine beside each other, or the tasks of a SLURM array."""
+"""Workers of a search: parallel processes on this machine, or the tasks of a SLURM array."""
 
 import os
 import shlex
@@ -25,9 +25,9 @@ PROGRAM = "scripts/search.py"
 
 
 def run_workers(words: Sequence[str], count: int) -> None:
-    """Start workers beside each other, and wait for their end; a signal that means stop is passed on.
+    """Start parallel workers and wait for them; stop signals are passed on.
 
-    One that is killed takes nothing with it: the others, or this process when they have ended, go on with its trial.
+    Nothing is lost if one is killed: another worker, or this process at the end, continues its trial.
 
     Raises:
         Interrupted: a signal asked to stop.
@@ -36,7 +36,7 @@ def run_workers(words: Sequence[str], count: int) -> None:
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, available_cores() // count)))
     command = [sys.executable, str(ROOT / PROGRAM), *words, "--worker"]
     environments = [os.environ | {"OMP_NUM_THREADS": threads} | _gpu(number) for number in range(count)]
-    # In sessions of their own, so that Ctrl-C reaches them once, through this process.
+    # In their own sessions, so that Ctrl-C reaches them only once, through this process.
     workers = [
         subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
         for environment in environments
@@ -64,8 +64,8 @@ def _tell(workers: Sequence["subprocess.Popen[bytes]"]) -> None:
 
 
 def _gpu(number: int) -> dict[str, str]:
-    """Return which GPU a worker sees, where there are several."""
-    import torch  # here, because --help shall not wait for it
+    """Return the environment that selects the GPU of a worker, if there are several."""
+    import torch  # here, so that --help does not wait for it
 
     if not (count := torch.cuda.device_count()):
         return {}
@@ -74,15 +74,15 @@ def _gpu(number: int) -> dict[str, str]:
 
 
 def submit_workers(settings: Settings, words: Sequence[str], count: int) -> Launch:
-    """Submit an array of so many workers, by what submits a sweep.
+    """Submit workers as an array, with the code that submits sweeps.
 
     Args:
         settings: of the search.
-        words: of its command line, paths absolute.
-        count: of workers.
+        words: its command line, with absolute paths.
+        count: number of workers.
 
     Raises:
-        ValueError: SLURM refuses them, and which setting it means.
+        ValueError: SLURM refuses them; the message names the setting.
     """
     config = settings.config
     values = {name: OmegaConf.select(config, name) for name in SHARED_KEYS}

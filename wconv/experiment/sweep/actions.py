@@ -1,4 +1,4 @@
-"""What the options of scripts/sweep.py do."""
+"""The actions behind the options of scripts/sweep.py."""
 
 import shutil
 import sys
@@ -25,7 +25,7 @@ WHERE = {"local", "submit", "dry_run"}  # may go with retry
 
 
 def run_action(options: Namespace, root: Path) -> int:
-    """Do what the options ask for and return the exit code; what is wrong is said in one sentence."""
+    """Run the requested action and return the exit code; errors are printed as one sentence."""
     chosen = {name for name in ACTIONS if getattr(options, name) is not None and getattr(options, name) is not False}
     try:
         if len(chosen) != 1 and not (len(chosen) == 2 and "retry" in chosen and chosen & WHERE):
