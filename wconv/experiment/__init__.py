@@ -1,6 +1,6 @@
-"""What an experiment needs around Lightning: configuration, tasks, run folders, results.
+"""The experiment framework around Lightning: configuration, tasks, run folders, results.
 
-From Python, a run is one function: `from wconv.experiment import run`.
+To run an experiment from Python, call one function: `from wconv.experiment import run`.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 
 def run(words: Sequence[str]) -> "Result":
-    """Train and test what a command line of train.py describes, or read the result if that is done already.
+    """Train and test the run that arguments of train.py describe, or read its result if it is finished.
 
     Args:
-        words: as behind `python train.py`, e.g. ["model=vgg", "conv=weighted", "seed=1"]; no options, no grid.
+        words: arguments of `train.py`, e.g. ["model=vgg", "conv=weighted", "seed=1"]; no options, no grid.
 
     Returns:
-        The folder of the run, what results.json says, and the curves.
+        The folder of the run, the content of results.json, and the curves.
 
     Raises:
-        ConfigError: the words, or the data on the disk, are wrong.
-        Interrupted: the run was stopped, or another process holds it; the same words resume it.
+        ConfigError: the arguments, or the data on the disk, are wrong.
+        Interrupted: the run was stopped, or another process holds it; the same call resumes it.
         RunError: it failed.
     """
-    # Here, because PyTorch and Lightning take seconds to import, and the exceptions shall not.
+    # Imported here, so that importing the exceptions does not load PyTorch and Lightning, which takes seconds.
     from wconv.experiment.command_line.arguments import parse_command_line
     from wconv.experiment.common.checkout import CONFIGS
     from wconv.experiment.common.exceptions import ConfigError

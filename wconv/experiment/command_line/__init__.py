@@ -1,1 +1,1 @@
-"""From words to one checked configuration."""
+"""The command line: parse and check overrides, and compose one configuration."""

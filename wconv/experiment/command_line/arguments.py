@@ -1,4 +1,4 @@
-"""What the arguments of train.py ask for: one checked configuration, or something that Hydra shows or runs."""
+"""Parse the arguments of train.py into one checked configuration, or something for Hydra to show or run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from wconv.experiment.common.value_rules import check_values
 
 @dataclass(frozen=True)
 class CommandLine:
-    """A command line that makes sense.
+    """A parsed and checked command line.
 
     Attributes:
-        arguments: options first, and paths absolute: on a command line they mean the current folder.
-        overrides: those of the arguments that are no options.
-        config: the composed configuration of the one run; None where something is shown or a grid is run.
-        shown: the text that is asked for in place of a run; empty where Hydra shows something else.
+        arguments: options first, then overrides with absolute paths.
+        overrides: the arguments that are not options.
+        config: the composed configuration of a single run; None if something is shown or a grid is run.
+        shown: the text to print instead of a run; empty if Hydra shows something else.
     """
 
     arguments: list[str]
@@ -44,7 +44,7 @@ def parse_command_line(arguments: Sequence[str], configs: Path) -> CommandLine:
         configs: folder of the configuration.
 
     Raises:
-        ConfigError: an unknown group, key or choice, a value of another type or that no run can have, or a line that
+        ConfigError: an unknown group, key or choice, a value of the wrong type or out of range, or an argument that
             cannot be parsed.
     """
     parsed, options = parse_options(list(arguments))
@@ -59,8 +59,8 @@ def parse_command_line(arguments: Sequence[str], configs: Path) -> CommandLine:
                 usage_error(f"--package {parsed.package}: the configuration has no such part")
         except ConfigError:
             raise
-        except Exception as error:  # Hydra, OmegaConf and the parser raise many types on lines that make no sense
-            if isinstance(error.__cause__, ConfigError):  # of an interpolation
+        except Exception as error:  # Hydra, OmegaConf and the parser raise many types on malformed arguments
+            if isinstance(error.__cause__, ConfigError):  # raised in an interpolation
                 raise error.__cause__ from None
             text = " ".join(str(error).split()).split(" See https")[0] or type(error).__name__
             raise ConfigError(f"{text} (special characters need quotes: \"KEY='VALUE'\")") from error
@@ -71,7 +71,7 @@ def parse_command_line(arguments: Sequence[str], configs: Path) -> CommandLine:
 
 
 def _cluster_of_launcher(overrides: list[str], configs: Path) -> list[str]:
-    """Return cluster=NAME for hydra/launcher=NAME, unless a cluster is named: Hydra lets no launcher bring it along."""
+    """Return cluster=NAME for hydra/launcher=NAME unless a cluster is given; in Hydra, a launcher cannot set it."""
     chosen = dict(override.split("=", 1) for override in overrides if "=" in override)
     name = chosen.get(LAUNCHER)
     is_ours = name is not None and (configs / "cluster" / f"{name}.yaml").exists()

@@ -1,4 +1,4 @@
-"""From the command line to exit codes; Hydra shows the configuration, and runs grids."""
+"""Run the command line of train.py and return an exit code; Hydra shows the configuration and runs grids."""
 
 import logging
 import os
@@ -28,13 +28,13 @@ Train = Callable[[DictConfig, Sequence[str]], None]
 def run_command_line(
     arguments: Sequence[str], train: Train, before_grid: Callable[[list[str], Path], str], configs: Path
 ) -> int:
-    """Run what the command line asks for: one configuration, or with -m a grid, one after the other.
+    """Run one configuration, or with -m the configurations of a grid, one after the other.
 
     Args:
         arguments: the command line without the program.
-        train: trains one configuration and shows its result, given the overrides that it was composed with; raises
-            `RunError` where it cannot.
-        before_grid: looks at a grid that a launcher takes elsewhere, and returns what there is to say to the user.
+        train: trains one configuration and prints its result, given the overrides that it was composed with; raises
+            `RunError` if it fails.
+        before_grid: checks a grid that a launcher runs elsewhere, and returns a message for the user.
         configs: folder of the configuration.
 
     Returns:
@@ -66,14 +66,14 @@ def _hydra(arguments: list[str], train: Train, configs: Path) -> int:
 
     def job(config: DictConfig) -> None:
         typed = list(HydraConfig.get().overrides.task)
-        if os.getpid() != here:  # a launcher of Hydra runs it elsewhere, and tells this process how it ended
+        if os.getpid() != here:  # run elsewhere by a Hydra launcher, which reports the outcome to this process
             format_warnings_as_one_line()
             try:
                 with deferred_signals():
                     check_values(config)
                     train(config, typed)
             except RunError as error:
-                raise CompactHydraException(f"train.py: {error}") from error  # of which Hydra prints the sentence alone
+                raise CompactHydraException(f"train.py: {error}") from error  # Hydra prints only its message
             return
         try:
             _check_signals()
@@ -82,9 +82,9 @@ def _hydra(arguments: list[str], train: Train, configs: Path) -> int:
         except Exception as error:
             codes.append(print_error(error))
             if stop_signal() or isinstance(error.__cause__, KeyboardInterrupt | SystemExit):
-                raise SystemExit(codes[-1]) from error  # the rest of a grid is stopped, too
+                raise SystemExit(codes[-1]) from error  # also stops the rest of a grid
 
-    # Hydra reads its command line there, and insists on writing multirun.yaml somewhere.
+    # Hydra reads sys.argv, and always writes multirun.yaml somewhere.
     with tempfile.TemporaryDirectory() as scratch:
         sys.argv[1:] = [*arguments, f"hydra.sweep.dir={scratch}"]
         try:
@@ -102,7 +102,7 @@ def _check_signals() -> None:
 
 
 def print_error(error: Exception) -> int:
-    """Print why a run ended, with HYDRA_FULL_ERROR=1 also where, and return the exit code."""
+    """Print why a run ended (with HYDRA_FULL_ERROR=1, also the traceback) and return the exit code."""
     ended = error if isinstance(error, RunError) else save_traceback(error)
     if os.environ.get("HYDRA_FULL_ERROR"):
         logging.getLogger(__name__).error("", exc_info=error)

@@ -1,4 +1,4 @@
-"""The options of train.py: those of Hydra that show something, and -m."""
+"""Parse the options of train.py: Hydra's options that show something, and -m."""
 
 from argparse import ArgumentParser, Namespace
 from typing import NoReturn
@@ -7,26 +7,26 @@ from wconv.experiment.common.exceptions import ConfigError
 
 FLAGS = ("help", "hydra_help", "multirun", "resolve")
 WITH_VALUE = ("cfg", "info", "package")
-SHOWN = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")  # by --info
-LONGEST = 4000  # characters of an argument; Hydra's parser is slow on what nobody types
+SHOWN = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")  # values of --info
+LONGEST = 4000  # characters of an argument; Hydra's parser is slow on absurdly long ones
 
 
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Refuse a line in our words."""
+        """Refuse a command line with a message of our own."""
         usage_error(
             f"{message} (train.py has -m and some options of Hydra; its configuration is the one beside train.py)"
         )
 
 
 def parse_options(arguments: list[str]) -> tuple[Namespace, list[str]]:
-    """Tell options from overrides.
+    """Separate options from overrides.
 
     Returns:
-        What the parser makes of them, and the options, written so that none takes an override for its value.
+        The parsed options, and the options as arguments, written so that none takes an override as its value.
 
     Raises:
-        ConfigError: an option is unknown, or goes only with another.
+        ConfigError: an option is unknown, or requires another one.
     """
     if longest := next((argument for argument in arguments if len(argument) > LONGEST), ""):
         raise ConfigError(f"{longest[:40]!r}...: an argument of {len(longest)} characters; {LONGEST} are the most")
@@ -40,12 +40,12 @@ def parse_options(arguments: list[str]) -> tuple[Namespace, list[str]]:
 
 
 def usage_error(message: str) -> NoReturn:
-    """Refuse the options of a line."""
+    """Raise `ConfigError` for wrong options."""
     raise ConfigError(f"{message}; python train.py --help shows what there is")
 
 
 def _parser() -> ArgumentParser:
-    """Return a parser of the options that Hydra has under these names and train.py too."""
+    """Return a parser of the options of Hydra that train.py supports."""
     parser = _Parser(prog="train.py", add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--help", "-h", action="store_true")

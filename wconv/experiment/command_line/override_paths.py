@@ -1,4 +1,4 @@
-"""Paths on the command line: they mean what they would mean to the shell, wherever the configuration lies."""
+"""Paths on the command line: relative ones start at the current folder, as in the shell."""
 
 import os
 import re
@@ -8,16 +8,16 @@ from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.path_keys import is_path_key
 
 QUOTES = "'\""
-# An entry of a list: a comma within quotes, or behind a backslash, belongs to it.
+# An entry of a list; a comma within quotes, or after a backslash, is part of the entry.
 LISTED = re.compile(r"""\s*('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?:\\.|[^,\\])+)""")
-ESCAPED = re.compile(r"\\([\\()\[\]{}:=, \t])")  # what Hydra lets a backslash stand before, outside quotes
+ESCAPED = re.compile(r"\\([\\()\[\]{}:=, \t])")  # characters that Hydra lets a backslash escape outside quotes
 
 
 def absolute_override(line: str, multirun: bool) -> str:
     """Quote the value of a path and make it absolute; in a grid, each of its values.
 
     Raises:
-        ConfigError: a comma separates two folders that would be one, or the reverse, and how to write it.
+        ConfigError: a comma splits the name of an existing folder; the message says how to quote it.
     """
     key, _, value = line.partition("=")
     if not is_path_key(key) or value in ("", "null", "auto") or "${" in value:
@@ -34,7 +34,7 @@ def absolute_override(line: str, multirun: bool) -> str:
 
 
 def _check_commas(line: str, key: str, entries: list[str], form: str) -> None:
-    """Refuse a folder with a comma in its name that was cut in two: it is there, and what it was cut into is not."""
+    """Refuse to split at a comma that is part of a name: the whole folder exists, and the parts do not."""
     for first, last in combinations(range(len(entries)), 2):
         parts = entries[first : last + 1]
         whole = ",".join(parts)
@@ -49,7 +49,7 @@ def _absolute(entries: list[str]) -> str:
 
 
 def _path(entry: str) -> str:
-    """Return the path that Hydra would read, with the quotes and backslashes taken off that stand for it."""
+    """Return the path that Hydra would read, without quotes and escaping backslashes."""
     text = entry.strip()
     if len(text) > 1 and text[0] in QUOTES and text[-1] == text[0]:
         return os.path.expanduser(text[1:-1].replace(f"\\{text[0]}", text[0]))
@@ -57,10 +57,10 @@ def _path(entry: str) -> str:
 
 
 def _quoted(path: str) -> str:
-    """Quote a path: of backslashes, Hydra halves those before a quote."""
+    """Quote a path, doubling the backslashes that Hydra halves: those before a quote."""
     return "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", path)) + "'"
 
 
 def absolute_overrides(lines: list[str]) -> list[str]:
-    """Return overrides with the paths among them made absolute and quoted; relative ones start where one is."""
+    """Make the paths in overrides absolute, starting at the current folder, and quote them."""
     return [absolute_override(line, multirun=False) for line in lines]

@@ -1,7 +1,7 @@
-"""Check what stands on the command line against the configuration, before Hydra composes it.
+"""Check overrides against the configuration before Hydra composes it.
 
-Hydra answers a wrong name with exit code 1 and the advice to put a + in front; here a wrong name is refused, also with
-a +, and the nearest right one is named.
+Hydra answers an unknown name with exit code 1 and the advice to add a +; here an unknown name is refused, even with a
++, and the most similar known one is suggested.
 """
 
 import difflib
@@ -24,29 +24,29 @@ from wconv.experiment.common.checkout import CONFIG_NAME
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.value_rules import check_value
 
-# What a choice brings and nobody sets by hand.
+# Keys that follow from a choice and cannot be set.
 READ_ONLY_KEYS = ("name", "library", "_target_", "_partial_")
 DERIVED_KEYS = {"datamodule.seed": "seed", "task.seed": "seed"}
-# Groups that need no choice.
+# Groups without a default choice.
 OPTIONAL = ("experiment", "debug")
-LAUNCHER = "hydra/launcher"  # the one thing of Hydra's own that may be chosen: where the runs of a grid go
-LAYER_DENSITY = "conv.layer_density"  # its keys are names of layers, which have dots
+LAUNCHER = "hydra/launcher"  # the only group of Hydra itself that may be chosen: where the runs of a grid go
+LAYER_DENSITY = "conv.layer_density"  # its keys are layer names, which contain dots
 MISSING = object()
 MOST_RUNS = 10_000  # of a grid
 
 
 def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
-    """Check overrides against the configuration that they are meant for, while Hydra is initialised.
+    """Check overrides against the configuration; Hydra must be initialised.
 
     Args:
-        overrides: as Hydra parses them.
-        multirun: whether they may name several values.
+        overrides: as parsed by Hydra.
+        multirun: whether an override may have several values.
 
     Returns:
-        The composed configuration of the one run; of a grid, that of its last combination of choices.
+        The composed configuration of a single run; for a grid, that of its last combination of choices.
 
     Raises:
-        ConfigError: the first override that is wrong, and the nearest that is right.
+        ConfigError: an override is wrong; the message has the first one and suggests the most similar.
     """
     loader = GlobalHydra.instance().config_loader()
     groups = _groups(loader)
@@ -76,7 +76,7 @@ def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
         raise ConfigError(f"{LAYER_DENSITY} stands there twice; name all layers in one, as in {{a:[0.5],b:[0.7]}}")
     for override in choices:
         _check_choice(override, sorted(_options(loader, override.key_or_group)))
-    for picked in product(*map(_values, choices)):  # of a grid, every combination that changes which keys there are
+    for picked in product(*map(_values, choices)):  # for a grid, every combination of choices, which determine the keys
         lines = [f"{override.key_or_group}={_typed(value)}" for override, value in zip(choices, picked, strict=True)]
         base = compose(CONFIG_NAME, overrides=lines)
         names = [*_settable(base), *groups]
@@ -92,7 +92,7 @@ def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
                 raise ConfigError(f"{override.input_line!r}: {override.key_or_group} is there already, drop the +")
         for override in values:
             _check_type(override, base)
-            # Each of them, also one that a later one replaces; of a grid, before the first runs are done.
+            # Check every value, even one that a later override replaces; for a grid, before its first run.
             for value in _values(override):
                 if "${" not in str(value):
                     check_value(override.key_or_group, value)
@@ -125,7 +125,7 @@ def _check_key(override: Override, base: DictConfig, names: list[str], cell: lis
 
 
 def _is_read_only(key: str, base: DictConfig) -> bool:
-    """Tell whether a key follows from a choice; of a model of a library, the name is free."""
+    """Tell whether a key follows from a choice; the name of a library's model can be set."""
     group, _, last = key.rpartition(".")
     is_free = last == "name" and OmegaConf.select(base, f"{group}.library") is not None
     return last in READ_ONLY_KEYS and not is_free
@@ -143,19 +143,19 @@ def _check_type(override: Override, base: DictConfig) -> None:
     for value in values:
         if _holds_keys(value) and key != LAYER_DENSITY:
             raise ConfigError(f"{key}={_typed(value)}: keys are set one by one, as GROUP.KEY=VALUE")
-    # Most of the trainer's keys take several types, and Lightning checks them; a null default says nothing.
+    # Most keys of the trainer accept several types, which Lightning checks; a null default has no type.
     if default is None or (key.startswith("trainer.") and not isinstance(default, bool)):
         return
     for value in values:
         if "${" in str(value):
             continue
-        if key == LAYER_DENSITY:  # Hydra puts keys into a mapping that is there, and takes none out
+        if key == LAYER_DENSITY:  # Hydra only adds keys to an existing mapping
             if value is None:
                 continue
             raise ConfigError(f"{key} is set by your choices, and can only be taken back: {key}=null")
         if isinstance(default, DictConfig):
             raise ConfigError(f"{key}={_typed(value)} puts a value where there is a group of keys, or the reverse")
-        # The layers say what they expect of a density, and null leaves a size standard; a noise level may be a range.
+        # Densities are checked by the layers, and null leaves a size standard; a noise level may be a range.
         if key.startswith("conv.density.") or key == "task.sigma":
             continue
         if isinstance(default, ListConfig) != isinstance(value, list):
@@ -170,7 +170,7 @@ def _holds_keys(value: Any) -> bool:
 
 
 def _same_kind(default: Any, value: Any) -> bool:
-    if value is None:  # a number or text may be left open, and is then checked where it is used
+    if value is None:  # null may replace a number or text, and is checked where it is used
         return not isinstance(default, bool)
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
@@ -189,10 +189,10 @@ def _kind(default: Any) -> str:
 
 
 def _values(override: Override) -> list[Any]:
-    """Return the values an override stands for: one, or those of its sweep."""
+    """Return the values of an override: one, or those of its sweep."""
     if override.is_sweep_override():
         sweep = override.value()
-        # A range is refused before it is counted out.
+        # A huge range is refused before it is expanded.
         if isinstance(sweep, RangeSweep) and not _length(sweep) <= MOST_RUNS:
             raise ConfigError(f"{override.input_line!r}: a grid has at most {MOST_RUNS} runs; name fewer values")
         return [_plain(value) for value in islice(override.sweep_iterator(), MOST_RUNS + 1)]
@@ -213,7 +213,7 @@ def _plain(value: Any) -> Any:
 
 
 def _typed(value: Any) -> str:
-    """Write a value as one types it."""
+    """Format a value as typed on a command line."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -223,7 +223,7 @@ def _groups(loader: ConfigLoader) -> list[str]:
 
 
 def _options(loader: ConfigLoader, group: str) -> list[str]:
-    """Return the choices of a group, those in folders below it by folder/choice."""
+    """Return the choices of a group; those in subfolders as folder/choice."""
     folders = loader.get_group_options(group, results_filter=ObjectType.GROUP)
     below = [f"{folder}/{name}" for folder in folders for name in loader.get_group_options(f"{group}/{folder}")]
     return [*loader.get_group_options(group), *below]
@@ -238,7 +238,7 @@ def _flatten(config: DictConfig, prefix: str = "") -> Iterator[str]:
 
 
 def _nearest(name: str, names: list[str]) -> str:
-    """Name the most similar candidate; a key typed without its group is most similar to its last part."""
+    """Suggest the most similar name; a key typed without its group is compared with the last part."""
     last_parts = {candidate.rsplit(".", 1)[-1]: candidate for candidate in names}
     match = difflib.get_close_matches(name, names, 1, cutoff=0.7) or [
         last_parts[part] for part in difflib.get_close_matches(name.rsplit(".", 1)[-1], last_parts, 1)
@@ -251,9 +251,9 @@ def parse_values(lines: list[str], base: DictConfig, choices: list[str]) -> dict
     """Check plain overrides as `check_overrides` does, and return the value of each key.
 
     Args:
-        lines: KEY=VALUE, no choices of a group.
+        lines: KEY=VALUE, without group choices.
         base: the composed configuration.
-        choices: the GROUP=CHOICE it was composed with, for messages.
+        choices: the GROUP=CHOICE that it was composed with, for messages.
 
     Raises:
         ConfigError: as `check_overrides`.

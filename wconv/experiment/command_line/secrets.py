@@ -1,6 +1,6 @@
-"""Values of the environment in a configuration: paths yes, secrets never.
+"""Environment variables in a configuration: paths are allowed, secrets are refused.
 
-Whatever an interpolation such as ${oc.env:SCRATCH} stands for ends in config.yaml, and from there in W&B and in tables.
+The value of an interpolation such as ${oc.env:SCRATCH} is written to config.yaml, and from there to W&B and tables.
 """
 
 import re
@@ -15,7 +15,7 @@ SECRET = re.compile(r"key|token|secret|passw|passphrase|credential|auth|cookie|p
 
 
 def forbid_secret_interpolation() -> None:
-    """Let ${oc.env:NAME} stand for no variable whose name says that it is a secret."""
+    """Make ${oc.env:NAME} refuse variables whose name suggests a secret."""
     OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
 
 
@@ -23,7 +23,7 @@ def _environment(name: str, *default: Any) -> str | None:
     """Return a variable of the environment, as OmegaConf's own resolver does.
 
     Raises:
-        ConfigError: it is a secret.
+        ConfigError: the variable is a secret.
     """
     if SECRET.search(str(name)):
         raise ConfigError(

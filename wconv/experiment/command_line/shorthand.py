@@ -1,4 +1,4 @@
-"""`fast=true`, a word for several: what a run is, and is called by, are the settings that it stands for."""
+"""Expand the shorthand `fast=true`; the identity of a run depends only on the settings that it stands for."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ FAST = ("trainer.precision=bf16-mixed", "channels_last=true")
 
 
 def expand_fast(overrides: Iterable[str]) -> list[str]:
-    """Replace `fast=true` by its settings; one that is there already, typed out, wins."""
+    """Replace `fast=true` by its settings; those that were typed explicitly win."""
     lines = list(overrides)
     others = [line for line in lines if not _is_fast(line)]
     if others == lines:

@@ -1,6 +1,6 @@
-"""What train.py shows in place of a run: its help, and the configuration.
+"""The output of train.py --help and --cfg job.
 
-Hydra's own help takes seconds for so many groups, because it reads every one of them twice.
+Hydra's own help would take seconds here, because it reads each of the many groups twice.
 """
 
 from argparse import Namespace
@@ -37,7 +37,7 @@ More options: -m (a grid), --cfg job (the configuration alone), --hydra-help (th
 
 
 def text_to_show(options: Namespace, config: DictConfig, configs: Path) -> str:
-    """Return the text that --help or --cfg job asks for; nothing where neither does.
+    """Return the text for --help or --cfg job; empty if neither was given.
 
     Args:
         options: of train.py.

@@ -1,1 +1,1 @@
-"""What all rooms need and imports nothing heavy: exceptions, text, files, signals."""
+"""Helpers for all rooms, without heavy imports: exceptions, text, files, signals."""

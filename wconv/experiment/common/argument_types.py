@@ -5,7 +5,7 @@ def positive(text: str) -> int:
     """Return a whole number from 1 up.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is anything else.
     """
     number = int(text)
     if number < 1:

@@ -1,4 +1,4 @@
-"""Where the checkout is that this package is a part of."""
+"""The folder of the checkout that this package belongs to, and paths relative to it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ CONFIG_NAME = "train"  # of configs/train.yaml
 
 
 def resolve_paths(config: "DictConfig") -> "DictConfig":
-    """Return a copy of a configuration whose paths start at the checkout where they are relative."""
+    """Return a copy of a configuration in which relative paths are resolved against the checkout."""
     absolute = config.copy()
     for key, value in config.paths.items():
         absolute.paths[key] = str(ROOT / str(value))
@@ -23,7 +23,7 @@ def resolve_paths(config: "DictConfig") -> "DictConfig":
 
 
 def relative_paths(config: "DictConfig") -> "DictConfig":
-    """Return a copy of a configuration whose paths are relative where they lie below the checkout, wherever that is."""
+    """Return a copy of a configuration in which paths below the checkout are relative to it."""
     relative = config.copy()
     for key, value in config.paths.items():
         if Path(str(value)).is_relative_to(ROOT):
@@ -32,5 +32,5 @@ def relative_paths(config: "DictConfig") -> "DictConfig":
 
 
 def relative_overrides(lines: Sequence[str]) -> list[str]:
-    """Return overrides for a command that is typed in the checkout: paths below it are relative."""
+    """Return overrides for a command to be run in the checkout: paths below it are made relative."""
     return [line.replace(f"{ROOT}/", "") if is_path_key(line.partition("=")[0]) else line for line in lines]

@@ -1,8 +1,8 @@
-"""What can end a run before it is done, and the exit code of each."""
+"""Exceptions that end a run early, each with its exit code."""
 
 
 class RunError(Exception):
-    """A run ends; the message is one sentence for the user."""
+    """A run ended without a result; the message is one sentence for the user."""
 
     exit_code = 1
 
@@ -23,7 +23,7 @@ class Interrupted(RunError):
     exit_code = 75
 
 
-SEVERITY = (0, Interrupted.exit_code, ConfigError.exit_code, RunError.exit_code)  # from harmless to bad
+SEVERITY = (0, Interrupted.exit_code, ConfigError.exit_code, RunError.exit_code)  # in increasing order
 
 
 def worst_exit_code(exit_codes: list[int]) -> int:

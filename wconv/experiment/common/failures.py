@@ -1,4 +1,4 @@
-"""Exceptions of Python and of libraries, turned into ours; what is nobody's fault but the code's stays a bug."""
+"""Turn exceptions of Python and libraries into ours if the user can fix the cause; bugs stay as they are."""
 
 import errno
 import tempfile
@@ -11,17 +11,17 @@ from wconv.experiment.common.exceptions import ConfigError, Interrupted, RunErro
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.text import escape_control_characters, one_line
 
-# What says that a value or a file is wrong, by name: to look at them must not import the libraries they come from.
+# Exceptions for a wrong value or file, by name, because checking them must not import their libraries.
 OF_USERS = (ValueError, OSError)
 OF_LIBRARIES = ("OmegaConfBaseException", "HydraException", "MisconfigurationException")
 
 
 @contextmanager
 def configuration_errors() -> Iterator[None]:
-    """Turn what the user typed or has on the disk, and is wrong, into a `ConfigError` with the words of its cause.
+    """Turn errors in what the user typed or has on the disk into a `ConfigError` with the same message.
 
-    That is `ValueError`, which models and data sets raise for values and files that they cannot take, `OSError`, and
-    what Hydra, OmegaConf and Lightning raise for wrong values. All else is a bug, and is not touched.
+    These are `ValueError`, which models and data sets raise for values and files that they cannot use, `OSError`, and
+    what Hydra, OmegaConf and Lightning raise for wrong values. Any other exception is a bug, and passes unchanged.
     """
     try:
         yield
@@ -39,10 +39,10 @@ def configuration_errors() -> Iterator[None]:
 
 @contextmanager
 def advise(advice: str) -> Iterator[None]:
-    """Replace the advice of an error, what stands behind its last semicolon, by what helps here.
+    """Replace the advice of an error, the text after its last semicolon, by advice that fits here.
 
     Raises:
-        ConfigError: what was wrong, and the advice.
+        ConfigError: with the message of the error, and the advice.
     """
     try:
         yield
@@ -53,15 +53,15 @@ def advise(advice: str) -> Iterator[None]:
 
 @contextmanager
 def log_failure(folder: Path, name: str = "error.log") -> Iterator[None]:
-    """Tell a run that was stopped from one that failed, and write the traceback of the latter to a file.
+    """Distinguish a stopped run from a failed one, and write the traceback of a failure to a file.
 
     Args:
-        folder: of the run; it is made where it is missing.
+        folder: of the run; created if missing.
         name: of the file.
 
     Raises:
-        Interrupted: it was stopped from outside.
-        RunError: it failed, and where the traceback is.
+        Interrupted: the run was stopped from outside.
+        RunError: the run failed; the message names the file.
     """
     try:
         yield
@@ -71,21 +71,21 @@ def log_failure(folder: Path, name: str = "error.log") -> Iterator[None]:
         raise Interrupted(f"stopped; the same command resumes from {folder}") from error
     except Exception as error:
         log = folder / name
-        with suppress(OSError):  # no room for it
+        with suppress(OSError):  # the disk may be full
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(log, "".join(traceback.format_exception(error)).encode())
         raise RunError(_message_of_all(error, log)) from error
 
 
 def save_traceback(error: BaseException) -> RunError:
-    """Return what is said of an exception that comes before there is a run folder; its traceback goes to a file."""
+    """Return the error for an exception raised before there is a run folder; its traceback goes to a file."""
     with tempfile.NamedTemporaryFile("w", prefix="wconv-error-", suffix=".log", delete=False) as log:
         log.write("".join(traceback.format_exception(error)))
     return RunError(failure_message(error, Path(log.name)))
 
 
 def _message_of_all(error: Exception, log: Path) -> str:
-    """Return why a run failed; where another process failed before, why that did: here only its absence is felt."""
+    """Return why a run failed; if another process failed first, its reason, since this one only lost contact."""
     for other in sorted(log.parent.glob("error.rank*.log")):
         if other != log:
             with suppress(OSError, IndexError):

@@ -1,4 +1,4 @@
-"""Files that are either as they were or as they should be, never in between."""
+"""Atomic file writes: a file has either its old or its new content, never a part."""
 
 import os
 from pathlib import Path
@@ -19,9 +19,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove what killed processes left of the files that they were writing; no other process may be writing there."""
+    """Remove temporary files that killed processes left; no other process may be writing in the folder."""
     for part in folder.glob(".*.part"):
-        if not part.name.endswith(f".{_own_part()}"):  # a thread of this process may be writing
+        if not part.name.endswith(f".{_own_part()}"):  # another thread of this process may be writing it
             part.unlink(missing_ok=True)
 
 
@@ -30,7 +30,7 @@ def _own_part() -> str:
 
 
 def fsync_directory(folder: Path) -> None:
-    """Flush the names in a folder to the disk, so that a rename outlives a loss of power."""
+    """Flush the names in a folder to the disk, so that a rename survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What libraries tell everybody and nobody here needs."""
+"""Suppress messages of libraries that do not apply here."""
 
 import logging
 import warnings
@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 NEEDLESS = (
-    ".*does not have many workers",  # the loaders cut batches out of one tensor: there is no work for processes
+    ".*does not have many workers",  # the loaders slice batches from one tensor, so worker processes would not help
     ".*Checkpoint directory .* exists and is not empty",
     ".*smaller than the logging interval",
-    ".*sync_dist=True",  # torchmetrics has summed over the processes
-    ".*`srun` command is available",  # on a login node, to every run
-    ".*your dataloader is not resumable",  # its data module is
-    ".*LeafSpec",  # PyTorch's word to Lightning
+    ".*sync_dist=True",  # torchmetrics has already reduced over the processes
+    ".*`srun` command is available",  # shown for every run on a login node
+    ".*your dataloader is not resumable",  # its datamodule is
+    ".*LeafSpec",  # a deprecation in PyTorch that concerns Lightning
 )
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Leave out what Lightning tells everybody."""
+    """Suppress the usual hints of Lightning."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():

@@ -1,7 +1,7 @@
-"""Which metrics there are: what each means, which of its values is best, and how it is written.
+"""Registry of the metrics: definition, direction (max or min), units and formatting of each.
 
 The logged name of a metric is "split/metric" or, for one of several test sets, "test/set/metric". Nothing heavy is
-imported here, so that a command line that only prints a name starts at once.
+imported here, so that commands that only print names start fast.
 """
 
 import math
@@ -18,13 +18,13 @@ class Metric:
         label: its name in figures, e.g. "accuracy".
         heading: its name in tables, e.g. "acc".
         best: "max" or "min".
-        definition: how it is computed, with its unit; empty where the task says it.
-        unit: in which it is shown; empty for a plain number.
+        definition: how it is computed, with its unit; empty if the task defines it.
+        unit: for display; empty for a plain number.
         factor: from the logged value to the shown one.
         decimals: of the shown value.
-        margin: the smallest difference of shown values that matters, if nobody says otherwise.
-        of_model: whether it measures the model; else the data, and it says nothing about the run.
-        may_be_infinite: whether infinity is a value as good as any, and no sign that a run has diverged.
+        margin: default for the smallest difference of shown values that matters.
+        of_model: whether it measures the model; otherwise it measures the data and says nothing about the run.
+        may_be_infinite: whether infinity is a valid value, and not a sign that a run has diverged.
     """
 
     label: str
@@ -58,7 +58,7 @@ class Metric:
         return self.with_unit(self.label)
 
     def format(self, value: float) -> str:
-        """Write a logged value as it is shown, without the unit."""
+        """Format a logged value for display, without the unit."""
         return f"{self.factor * value:.{self.decimals}f}"
 
 
@@ -113,12 +113,12 @@ METRICS: Mapping[str, Metric] = {
 
 @dataclass(frozen=True)
 class TaskMetrics:
-    """What a task measures.
+    """The metrics of a task.
 
     Attributes:
-        metrics: names of the metrics, besides the loss; the first one on the validation set chooses the epoch to test.
-        loss: what its logged loss is.
-        validated: names of the metrics that are measured on the validation set, too.
+        metrics: names of the metrics, besides the loss; the first one, on the validation set, selects the epoch to test.
+        loss: definition of its logged loss.
+        validated: names of the metrics that are also measured on the validation set.
     """
 
     metrics: tuple[str, ...]
@@ -127,7 +127,7 @@ class TaskMetrics:
 
     @property
     def monitor(self) -> str:
-        """Logged name of the metric that chooses the epoch to test."""
+        """Logged name of the metric that selects the epoch to test."""
         return f"val/{self.metrics[0]}"
 
     @property
@@ -137,7 +137,7 @@ class TaskMetrics:
 
     @property
     def definitions(self) -> dict[str, str]:
-        """What each metric means, for results.json."""
+        """Definition of each metric, for results.json."""
         return {name: METRICS[name].definition for name in self.metrics} | {
             "loss": self.loss,
             "selection": f"test/* are of the epoch with the best {self.monitor} on held-out training images",
@@ -154,40 +154,40 @@ TASKS: Mapping[str, TaskMetrics] = {
         ("psnr", "ssim", "noisy_psnr"), "mean training loss over the patches of an epoch", validated=("psnr",)
     ),
 }
-PRIMARY = tuple(task.metrics[0] for task in TASKS.values())  # one a task, drawn beside the loss
+PRIMARY = tuple(task.metrics[0] for task in TASKS.values())  # one per task, plotted next to the loss
 # The columns of a table for readers, in this order.
 TABLE = ("test/acc", "test/acc_top5", "val/acc", "test/noisy_psnr", "test/psnr", "test/ssim")
-TILED = "test/tiled"  # no metric: the number of test images that were denoised in approximate tiles
+TILED = "test/tiled"  # not a metric: number of test images denoised in approximate tiles
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def metric(name: str) -> Metric | None:
-    """Return the metric of a logged name, and None where there is none, such as for the learning rate."""
+    """Return the metric of a logged name, or None for other logged values such as the learning rate."""
     return METRICS.get(name.rpartition("/")[2])
 
 
 def best_mode(name: str) -> str | None:
-    """Return "max" or "min", whichever is best for a logged name, and None where neither is."""
+    """Return the best direction of a logged name, "max" or "min", or None if neither is better."""
     known = metric(name)
     return known.best if known else None
 
 
 def not_finite(metrics: Mapping[str, float]) -> list[str]:
-    """Return those of the final metrics of a run that are not finite numbers; where there are some, it has diverged.
+    """Return the final metrics of a run that are not finite; if there are any, the run has diverged.
 
-    An infinite PSNR does not count: images that are equal have it. That of the noisy images does not count at all.
+    An infinite PSNR is allowed, since identical images have it; that of the noisy images is ignored.
     """
     return [name for name, value in metrics.items() if not is_score(name, value) and _is_of_model(name)]
 
 
 def is_score(name: str, value: float) -> bool:
-    """Whether a value is one that the metric of a logged name can have."""
+    """Whether a value is valid for the metric of a logged name."""
     known = metric(name)
     return math.isfinite(value) or (value == math.inf and known is not None and known.may_be_infinite)
 
 
 def to_json(value: float) -> float | str | None:
-    """Return a number as JSON can hold it: infinity as the text "inf", which `float` reads, and NaN as null."""
+    """Convert a number for JSON: infinity becomes the text "inf", which `float` reads, and NaN becomes null."""
     return value if math.isfinite(value) else None if math.isnan(value) else str(value)
 
 
@@ -206,12 +206,12 @@ def heading(name: str) -> str:
     split, *test_set, last = name.split("/")
     known = METRICS[last]
     measured_on = test_set[0] if test_set else split
-    # The noisy images are those of the test: nobody is told more by saying so.
+    # The noisy images are always test images, so the split is left out.
     return known.with_unit(known.heading if not (test_set or known.of_model) else f"{measured_on} {known.heading}")
 
 
 def title(name: str) -> str:
-    """Return the title of a panel that shows logged values as they are: "validation accuracy (a fraction)"."""
+    """Return the title of a panel that shows unscaled logged values: "validation accuracy (a fraction)"."""
     split, _, last = name.partition("/")
     known = METRICS[last]
     unit = "a fraction" if known.unit == "%" else known.unit
@@ -219,7 +219,7 @@ def title(name: str) -> str:
 
 
 def round_to_float32(value: float) -> float:
-    """Return the number with the fewest digits that is the same float32: 0.999, not 0.9990000128746033."""
+    """Return the shortest decimal that rounds to the same float32: 0.999, not 0.9990000128746033."""
     import numpy as np
 
     return float(str(np.float32(value)))

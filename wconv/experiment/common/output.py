@@ -1,4 +1,4 @@
-"""Standard output and standard error that may be closed: nobody reads them any more, and the work goes on."""
+"""Keep a program running when its standard output or standard error is closed."""
 
 import errno
 import io
@@ -9,20 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-# What a pipe without a reader, a terminal that was closed, and a connection that is gone answer.
+# Errors of a pipe without a reader, a closed terminal, and a lost connection.
 NO_READER = (errno.EPIPE, errno.EIO, errno.ENXIO, errno.EBADF, errno.ECONNRESET, errno.ENOTCONN)
 
 
 @contextmanager
 def tolerate_closed_output(*, drop_lines: bool = False) -> Iterator[None]:
-    """Let what is printed go nowhere once nobody reads it; as a context, or as a decorator of a command.
+    """Discard output once nobody reads it; use as a context manager or as a decorator of a command.
 
-    The file descriptor itself is led to the null device. So libraries, child processes and the end of the interpreter
-    find nothing closed either.
+    The file descriptor itself is redirected to the null device, so that libraries, child processes and the shutdown of
+    the interpreter do not find it closed either.
 
     Args:
-        drop_lines: go on without a line that cannot be written for another reason, such as a full disk. That is for
-            programs that print how far they are. Those whose result is what they print end with one sentence.
+        drop_lines: also drop lines that cannot be written for another reason, such as a full disk. This is for
+            programs that print progress; a program whose output is its result should end with an error instead.
     """
     _open_missing_descriptors()
     before = sys.stdout, sys.stderr
@@ -37,7 +37,7 @@ def tolerate_closed_output(*, drop_lines: bool = False) -> Iterator[None]:
 
 
 class _Output:
-    """A text stream that survives the end of its reader; in all else it is the stream itself."""
+    """A wrapper of a text stream that survives the loss of its reader."""
 
     def __init__(self, stream: TextIO, drop_lines: bool) -> None:
         self._stream = stream
@@ -47,7 +47,7 @@ class _Output:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write a text; characters that the stream has no code for are written out."""
+        """Write a text; characters that the stream cannot encode are escaped."""
         try:
             self._attempt(lambda: self._stream.write(text))
         except UnicodeEncodeError:
@@ -62,11 +62,11 @@ class _Output:
             self.write(line)
 
     def flush(self) -> None:
-        """Hand over what was written so far."""
+        """Flush the stream."""
         self._attempt(self._stream.flush)
 
     def finish(self) -> None:
-        """Hand over the rest, so that the end of the interpreter has nothing to fail on."""
+        """Flush the rest, so that the shutdown of the interpreter cannot fail on it."""
         try:
             self._stream.flush()
         except OSError as error:
@@ -82,29 +82,29 @@ class _Output:
             self._check(error)
 
     def _check(self, error: OSError) -> None:
-        """End a program whose result is lost, in one sentence."""
+        """End a program whose output is lost, with a message of one sentence."""
         if error.errno not in NO_READER and not self._drop_lines:
             name = Path(sys.argv[0]).stem
             raise SystemExit(f"{name}: the output cannot be written ({error.strerror}); send it elsewhere") from error
 
     def _disconnect(self) -> None:
-        """Lead the stream to the null device."""
+        """Redirect the stream to the null device."""
         null = os.open(os.devnull, os.O_WRONLY)
         try:
             os.dup2(null, self._stream.fileno())
-        except io.UnsupportedOperation:  # a stream in memory, of a test or a notebook
+        except io.UnsupportedOperation:  # an in-memory stream of a test or a notebook
             self._stream = open(os.devnull, "w")  # noqa: SIM115
         finally:
             os.close(null)
 
 
 def _streams() -> tuple[tuple[int, TextIO | None], ...]:
-    # Either is None where its descriptor was closed when the interpreter started.
+    # A stream is None if its descriptor was closed when the interpreter started.
     return (1, sys.stdout), (2, sys.stderr)
 
 
 def _open_missing_descriptors() -> None:
-    """See that 0, 1 and 2 are open: else a file gets such a number, and what is meant for a terminal."""
+    """Open 0, 1 and 2 if they are closed; otherwise a file could get one of them, and terminal output with it."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)

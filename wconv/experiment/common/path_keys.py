@@ -1,4 +1,4 @@
-"""Which keys of the configuration are folders, those that end in `_dir` or `_dirs`, and which one is a file."""
+"""Keys of the configuration that are paths: folders, whose keys end in `_dir` or `_dirs`, and one file."""
 
 CHECKPOINT = "model.checkpoint"
 

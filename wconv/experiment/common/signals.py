@@ -1,8 +1,8 @@
-"""The signals that mean stop: they set a flag, and the training leaves where nothing is lost.
+"""Stop signals only set a flag; the training ends at the next point where nothing is lost.
 
-SIGHUP is one of them: the terminal was closed. Where it is ignored, as by nohup, it stays so.
+SIGHUP (the terminal was closed) is one of them. If it is ignored, as under nohup, it stays ignored.
 
-A handler that does more is a trap: it runs between any two instructions, and in one process of several only.
+A handler must not do more: it runs between any two instructions, and in only one of several processes.
 """
 
 import os
@@ -19,10 +19,9 @@ _received: list[int] = []
 
 @contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Keep the signals that mean stop until somebody asks for them; a second SIGINT ends the process at once.
+    """Record stop signals, for `stop_signal` to return; a second SIGINT ends the process at once.
 
-    Within another such context, and in a thread that is not the main one (where Python takes no handlers), it changes
-    nothing.
+    This has no effect within another such context, or outside the main thread, where Python accepts no handlers.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGTERM) is _keep:
@@ -38,19 +37,19 @@ def deferred_signals() -> Iterator[None]:
 
 
 def install_handlers() -> None:
-    """Set our handlers again where a library has put its own in their place, within `deferred_signals`."""
+    """Restore our handlers if a library has replaced them within `deferred_signals`."""
     if threading.current_thread() is threading.main_thread():
         for number in _heeded():
             signal.signal(number, _keep)
 
 
 def stop_signal() -> str:
-    """Return the name of the signal that asked to stop; nothing where none did."""
+    """Return the name of the stop signal received; empty if there was none."""
     return signal.Signals(_received[0]).name if _received else ""
 
 
 def _heeded() -> list[signal.Signals]:
-    """Return the signals that mean stop to this process."""
+    """Return the signals that stop this process."""
     ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     return [number for number in STOP_SIGNALS if not (ignored and number == signal.SIGHUP)]
 

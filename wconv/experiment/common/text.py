@@ -1,42 +1,42 @@
-"""Text from files, made safe to show: on a terminal, in Markdown, in a spreadsheet."""
+"""Make text from files safe to show on a terminal, in Markdown or in a spreadsheet."""
 
 import math
 import re
 from typing import Any
 
-LINE = 160  # characters
+LINE = 160  # maximum characters
 
 
 def escape_control_characters(text: object) -> str:
-    """Write out what a terminal would obey and nobody would see: line breaks, escape sequences, reversed writing."""
+    """Escape characters that a terminal would interpret: line breaks, escape sequences, right-to-left marks."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
 
 
 def escape_markdown(text: object) -> str:
-    """Return a text that stays a text, and within its cell, when Markdown is rendered."""
+    """Escape a text so that Markdown renders it literally, and within its table cell."""
     escaped = escape_control_characters(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"[|`]|\](?=[(\[])", r"\\\g<0>", escaped)
 
 
 def escape_spreadsheet_formula(value: Any) -> Any:
-    """Return a value that no spreadsheet takes for a formula; numbers stay as they are."""
+    """Escape a text that a spreadsheet would take for a formula; numbers stay unchanged."""
     if isinstance(value, str) and len(value) > 1 and value[0] in "=+-@\t\r":
         return f"'{value}"
     return value
 
 
 def escape_mathtext(text: object) -> str:
-    """Return a text that Matplotlib draws as it is, `$` not as the start of a formula; at most a line of it."""
+    """Escape `$`, which starts a formula in Matplotlib, and truncate the text to one line."""
     return escape_control_characters(text)[:LINE].replace("$", r"\$")
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message of an error as one line, or its kind where it has none."""
+    """Return the message of an error as one line, or its type if it has no message."""
     return escape_control_characters(" ".join(str(error).split())) or type(error).__name__
 
 
 def format_duration(seconds: float) -> str:
-    """Write a duration as people say it; nothing if it is not known, or nothing is left."""
+    """Format a duration for reading; empty if it is unknown or zero."""
     if math.isnan(seconds) or seconds <= 0:
         return ""
     if seconds < 90:

@@ -1,4 +1,4 @@
-"""Calls that may hang."""
+"""Run calls that may hang with a timeout."""
 
 import threading
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def with_timeout(action: Callable[[], Any], seconds: float) -> Any:
-    """Return what an action returns, or raise what it raises; it is left alone where it takes too long.
+    """Run an action in a thread, and return its result or raise its exception.
 
     Raises:
-        TimeoutError: it did. Its thread goes on, and does not keep the program from ending.
+        TimeoutError: it took too long. Its thread continues, but does not keep the program from ending.
     """
     returned: list[Any] = []
     raised: list[BaseException] = []

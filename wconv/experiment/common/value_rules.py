@@ -1,4 +1,4 @@
-"""Values that no run can have, refused before anything is built."""
+"""Rules for the values of the configuration, checked before anything is built."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ def _whole(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    """Whether it is a number, and no whole one that a float cannot hold."""
+    """Whether it is a number, and not an integer too large for a float."""
     return isinstance(value, float) or (_whole(value) and abs(value) < 1e300)
 
 
@@ -23,7 +23,7 @@ def _pair(value: Any) -> bool:
     return OmegaConf.is_list(value) and len(value) == 2 and all(map(_number, value)) and value[1] < float("inf")
 
 
-# A slip of the finger, or somebody else's config.yaml, shall not ask for more than any machine has.
+# A typo, or somebody else's config.yaml, must not request more than any machine has.
 MOST = 10**12
 POSITIVE_INTEGER: Rule = (lambda value: _whole(value) and 1 <= value <= MOST, "a whole number from 1")
 SEED: Rule = (lambda value: _whole(value) and 0 <= value < 2**32, "a whole number from 0 to 4294967295")
@@ -32,12 +32,12 @@ OPTIONAL_COUNT: Rule = (
     "a whole number from 1, or null",
 )
 CLIP: Rule = (lambda value: value is None or NOT_NEGATIVE[0](value), "a number from 0, or null")
-# Lightning takes a time too, and checks it.
+# Lightning also accepts a duration, and checks it.
 INTERVAL: Rule = (
     lambda value: value is None or isinstance(value, str) or POSITIVE[0](value),
     "a part of an epoch, a number of batches, or DD:HH:MM:SS",
 )
-# The form is Lightning's to check; no time at all would train nothing.
+# Lightning checks the format; a duration of zero would train nothing.
 DURATION: Rule = (
     lambda value: value is None or (isinstance(value, str) and value.strip("0: ") != ""),
     "a time above 0 as DD:HH:MM:SS, or null",
@@ -87,7 +87,7 @@ LAYER_DENSITY: Rule = (
 )
 FILE: Rule = (lambda value: value is None or NAME[0](value), "a file, or null")
 PATH: Rule = (lambda value: value is not None, "a folder")
-# What train.py and sweep.py have not replaced by now comes from a file of the configuration, or from a grid.
+# train.py and sweep.py have expanded it already, unless it comes from a configuration file or a grid.
 SHORTHAND: Rule = (
     lambda value: value is False,
     "true or false on the command line of a run or in a sweep; elsewhere write trainer.precision=bf16-mixed",
