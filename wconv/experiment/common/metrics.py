@@ -116,7 +116,7 @@ class TaskMetrics:
     """The metrics of a task.
 
     Attributes:
-        metrics: names of the metrics, besides the loss; the first one, on the validation set, selects the epoch to test.
+        metrics: names of the metrics, besides the loss; the first, on the validation set, selects the epoch to test.
         loss: definition of its logged loss.
         validated: names of the metrics that are also measured on the validation set.
     """

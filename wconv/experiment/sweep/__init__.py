@@ -1,1 +1,1 @@
-"""Many runs as one: listed, run here or on a cluster, watched, and started again."""
+"""Sweeps: many runs that are listed, run here or on a cluster, monitored and retried together."""

@@ -21,7 +21,7 @@ from wconv.experiment.sweep.state import State, format_counts, run_states
 
 ACTIONS = ("list", "status", "check", "cancel", "local", "submit", "retry", "dry_run")
 STARTING_SECONDS = 120
-WHERE = {"local", "submit", "dry_run"}  # may go with retry
+WHERE = {"local", "submit", "dry_run"}  # can be combined with --retry
 
 
 def run_action(options: Namespace, root: Path) -> int:
@@ -76,7 +76,7 @@ def _start(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> in
     if "dry_run" in chosen:
         return _preview(sweep, _to_do(run_states(sweep), retry=options.retry is not None), root)
     with ExitStack() as at_work:
-        with _alone(sweep):  # two that start at the same time would start the same runs
+        with _alone(sweep):  # two concurrent commands would start the same runs
             found = run_states(sweep)
             rows = _to_do(found, retry=options.retry is not None)
             if not rows:
@@ -98,7 +98,7 @@ def _start(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> in
 
 @contextmanager
 def _alone(sweep: Sweep) -> Iterator[None]:
-    """Keep others from starting runs of the sweep meanwhile."""
+    """Lock the sweep, so that no other command starts runs of it."""
     sweep.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
@@ -112,19 +112,19 @@ def _alone(sweep: Sweep) -> Iterator[None]:
 
 
 def _to_do(found: list[State], *, retry: bool) -> list[Row]:
-    """Choose what to start: never what is done or at work already."""
+    """Choose the runs to start: never those that are done, queued or running."""
     kinds = {"failed", "stopped"} if retry else {"pending", "stopped"}
     return [state.row for state in found if state.kind in kinds and not state.queued]
 
 
 def _ran_here(sweep: Sweep) -> bool:
-    """Whether the last launch was on this machine and not a job."""
+    """Whether the last launch was on this machine, not on SLURM."""
     found = launches(sweep.folder)
     return found[-1].is_local if found else shutil.which("sbatch") is None
 
 
 def _preview(sweep: Sweep, rows: list[Row], root: Path) -> int:
-    """Print the batch file and the rows it would run."""
+    """Print the batch file and the rows that it would run."""
     if rows:
         text = fill_template(sweep, sweep.folder / "launches" / "NEXT", len(rows), root)
         print(text)

@@ -1,4 +1,4 @@
-"""Everything that can be tried before a sweep costs budget."""
+"""Checks before a sweep is submitted, at no cost: data, environment, SLURM, estimated time."""
 
 import shlex
 import shutil
@@ -25,12 +25,12 @@ WAIT_SECONDS = 900
 
 
 def check(sweep: Sweep, root: Path, *, probe: bool) -> int:
-    """Try data, environment, account and time of a sweep; print a line on each.
+    """Check data, environment, account and time of a sweep; print a line on each.
 
     Args:
         sweep: what to check.
         root: folder of train.py.
-        probe: also send a job of two minutes that tries the environment on a compute node.
+        probe: also submit a job of two minutes that tests the environment on a compute node.
 
     Returns:
         0 if all is well, else 2.
@@ -65,7 +65,7 @@ def _data(sweep: Sweep, root: Path) -> Iterator[str]:
 
 
 def _environment(sweep: Sweep, root: Path) -> Iterator[str]:
-    """Import what a run imports, with the interpreter and the modules of the jobs."""
+    """Import everything that a run needs, with the interpreter and the modules of the jobs."""
     python = str(sweep.settings.cluster["python"] or sys.executable)
     modules = shlex.join(sweep.settings.cluster["modules"])
     load = f"if command -v module >/dev/null; then module load {modules} || exit 1; fi; " if modules else ""
@@ -81,7 +81,7 @@ def _environment(sweep: Sweep, root: Path) -> Iterator[str]:
 
 
 def _slurm(sweep: Sweep, root: Path) -> Iterator[str]:
-    """Let SLURM judge the batch file without submitting it."""
+    """Let SLURM validate the batch file without submitting it (`--test-only`)."""
     if sweep.settings.cluster["name"] == "local" and shutil.which("sbatch") is None:
         yield "there is none here; --local N runs the sweep without"
         return
@@ -91,7 +91,7 @@ def _slurm(sweep: Sweep, root: Path) -> Iterator[str]:
 
 
 def _cost(sweep: Sweep, root: Path) -> Iterator[str]:
-    """Estimate core-hours, and compare the walltime."""
+    """Estimate core-hours, and compare the longest job with the walltime."""
     rows = [state.row for state in run_states(sweep) if state.kind != "done"]
     if not rows:
         yield "nothing is left to run"
@@ -108,7 +108,7 @@ def _cost(sweep: Sweep, root: Path) -> Iterator[str]:
 
 
 def _probe(sweep: Sweep, root: Path) -> Iterator[str]:
-    """Try the environment on a compute node, in a job of the shape of the sweep's."""
+    """Test the environment on a compute node, in a job with the resources of the sweep."""
     cluster = sweep.settings.cluster | {"qos": sweep.settings.cluster["probe_qos"] or sweep.settings.cluster["qos"]}
     resources = sweep.settings.resources | {"walltime": PROBE_WALLTIME}
     python = str(cluster["python"] or sys.executable)

@@ -1,4 +1,4 @@
-"""What a sweep will cost, as far as finished runs tell it."""
+"""Estimate the cost of a sweep from finished runs."""
 
 import json
 import math
@@ -14,9 +14,9 @@ from wconv.experiment.runs.run_files import read_config, read_results
 from wconv.experiment.sweep.manifest import Row, Sweep
 from wconv.experiment.sweep.slurm.commands import parse_time_limit
 
-# What the time of an epoch follows from, beside the device; the kind of convolution adds little to it.
+# Keys that determine the time of an epoch, besides the device; the kind of convolution has little effect.
 OF_TRAINER = ("devices", "num_nodes", "precision", "limit_train_batches", "limit_val_batches")
-SAMPLE = 30  # finished runs of a model that are looked at, the latest first: their configurations take time to read
+SAMPLE = 30  # finished runs read per model, latest first, since reading configurations takes time
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Estimate:
 
     Attributes:
         model: name of their backbone.
-        runs: how many are left.
-        hours: of one run; NaN where no finished run tells it.
-        core_hours: of all of them together.
-        devices: of the finished runs that it follows from, one for each of these.
+        runs: number of remaining runs.
+        hours: of one run; NaN if no finished run is comparable.
+        core_hours: of all remaining runs together.
+        devices: of the finished runs that the estimate is based on, one entry per run.
     """
 
     model: str
@@ -51,32 +51,32 @@ class Estimate:
 
 
 def workload(config: Mapping[str, Any]) -> str:
-    """Return what the time of an epoch follows from: network, data and arithmetic, as text."""
-    # Of the folders, only that of the training images says how long an epoch is.
+    """Return the settings that determine the time of an epoch (network, data, arithmetic), as text."""
+    # Of all folders, only that of the training images determines the length of an epoch.
     data = {
         key: value
         for key, value in config["datamodule"].items()
         if key != "seed" and (key == "train_dir" or not is_directory_key(key))
     }
     trainer = {key: config["trainer"][key] for key in OF_TRAINER}
-    execution = {key: bool(config.get(key)) for key in ("channels_last", "compile")}  # earlier runs have neither
+    execution = {key: bool(config.get(key)) for key in ("channels_last", "compile")}  # older runs lack both keys
     return json.dumps([dict(config["model"]), data, trainer, execution], sort_keys=True)
 
 
 def cores(sweep: Sweep) -> float:
-    """Return what a run is billed, in cores; runs that share a GPU share what it costs."""
+    """Return the cores that a run is billed for; runs that share a GPU share its cost."""
     cluster, resources = sweep.settings.cluster, sweep.settings.resources
     each = max(int(resources["cpus"]), int(resources["gpus"]) * int(cluster["cores_per_gpu"]))
     return each * sweep.settings.processes * sweep.settings.nodes / sweep.settings.runs_per_gpu
 
 
 def estimates(sweep: Sweep, work: list[tuple[str, list[Row]]], output_dirs: list[Path]) -> list[Estimate]:
-    """Estimate the cost of rows from the finished runs in some folders, by the time that an epoch took.
+    """Estimate the cost of rows from the epoch times of finished runs in some folders.
 
     Args:
-        sweep: they belong to.
+        sweep: that the rows belong to.
         work: rows by their workload.
-        output_dirs: where finished runs may lie. Only those of the same workload on the same kind of device count.
+        output_dirs: folders of finished runs. Only those of the same workload on the same kind of device count.
     """
     times: dict[str, list[tuple[str, float]]] = {}
     for load, device, epoch in _finished(sweep, {row.model for _, rows in work for row in rows}, output_dirs):
@@ -92,7 +92,7 @@ def estimates(sweep: Sweep, work: list[tuple[str, list[Row]]], output_dirs: list
 
 
 def _finished(sweep: Sweep, models: set[str], output_dirs: list[Path]) -> Iterator[tuple[str, str, float]]:
-    """Yield workload, device and hours an epoch of finished runs on the kind of device that the sweep asks for."""
+    """Yield workload, device and hours per epoch of finished runs on the kind of device that the sweep needs."""
     on_gpu = bool(int(sweep.settings.resources["gpus"]))
     files = {path.resolve(): path.stat().st_mtime for folder in output_dirs for path in folder.glob("*/*/results.json")}
     seen = dict.fromkeys(models, 0)
@@ -110,7 +110,7 @@ def _finished(sweep: Sweep, models: set[str], output_dirs: list[Path]) -> Iterat
 
 
 def compare_with_walltime(sweep: Sweep, found: list[Estimate], rows_per_job: float) -> str:
-    """Say how the longest job compares with resources.walltime."""
+    """Return a sentence that compares the longest job with resources.walltime."""
     longest = max((one.hours for one in found if not math.isnan(one.hours)), default=math.nan) * rows_per_job
     walltime = sweep.settings.resources["walltime"]
     limit = (parse_time_limit(str(walltime)) or 0) / 3600

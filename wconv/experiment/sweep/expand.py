@@ -1,4 +1,4 @@
-"""From the overrides of every run to its folder, without composing every configuration anew."""
+"""Expand a sweep: determine the folder of each run from its overrides, without a Hydra composition per run."""
 
 import json
 import shlex
@@ -27,20 +27,20 @@ from wconv.experiment.tasks.network import check_library_model
 
 
 def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) -> tuple[list[Row], Settings]:
-    """Find out what each run of a sweep is.
+    """Expand the overrides of each run of a sweep to its row.
 
-    Hydra composes once for every combination of group choices (some 150 ms); plain values are then put into a copy.
+    Hydra composes once per combination of group choices (about 150 ms); plain values are then set in a copy.
 
     Args:
-        lines: overrides of each run, paths absolute.
+        lines: overrides of each run, with absolute paths.
         root: folder of train.py.
-        without_data: go on where data is not there; the folders of its runs, which follow from it, are then not known.
+        without_data: accept missing data; the folders of its runs, which depend on the data, are then unknown.
 
     Returns:
-        The runs, each folder once, and what they share.
+        The runs, each folder once, and their common settings.
 
     Raises:
-        ConfigError: as for train.py, or the runs share no cluster or resources.
+        ConfigError: as for train.py, or the runs differ in cluster or resources.
     """
     configs = root / "configs"
     found: list[tuple[Path, Row] | None] = [None] * len(lines)
@@ -60,12 +60,12 @@ def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) ->
                 if new:
                     by_key = parse_values(new, base, list(choices))
                     parsed |= {line: by_key[line.partition("=")[0]] for line in new}
-                # What an earlier run has set, and this one does not, must not stay.
+                # Reset keys that an earlier run has set and this one does not.
                 if keys != touched:
                     config, touched = base.copy(), keys
                 for line in values:
                     OmegaConf.update(config, line.partition("=")[0], parsed[line], merge=False)
-                if new or not values:  # a rule looks at one key: values that were seen before are right
+                if new or not values:  # rules check single keys, so values seen before are valid
                     check_values(config)
                     settings = _settings(config)
                     shared.setdefault(json.dumps(settings.values, sort_keys=True), settings)
@@ -101,7 +101,7 @@ def _composed(choices: list[str], configs: Path) -> DictConfig:
     try:
         return compose(CONFIG_NAME, overrides=choices)
     except HydraException:
-        GlobalHydra.instance().clear()  # for `read`, which starts Hydra itself and says it in our words
+        GlobalHydra.instance().clear()  # for `read`, which initialises Hydra itself and raises our errors
         parse_command_line(choices, configs)
         raise
 
@@ -117,7 +117,7 @@ def _settings(config: DictConfig) -> Settings:
 
 
 def _data(config: DictConfig, root: Path, known: dict[str, dict[str, Any]], without: bool) -> dict[str, Any]:
-    """Return the fingerprint of the data, taken once for all runs that use the same."""
+    """Return the fingerprint of the data, computed once for all runs that use the same data."""
     content = OmegaConf.to_container(config.datamodule, resolve=True)
     assert isinstance(content, dict)
     key = json.dumps({name: value for name, value in content.items() if name != "seed"}, sort_keys=True)
@@ -132,12 +132,12 @@ def _data(config: DictConfig, root: Path, known: dict[str, dict[str, Any]], with
 
 
 def compose_groups(rows: list[Row], root: Path, groups: tuple[str, ...]) -> Iterator[tuple[DictConfig, list[Row]]]:
-    """Yield the configuration of rows that agree in some groups, and are composed once for that.
+    """Yield configurations, each with the rows that agree with it in some groups; composes once per combination.
 
     Args:
         rows: of a sweep.
         root: folder of train.py.
-        groups: which of the configuration count, beside the choices; other values are as if nobody had set them.
+        groups: config groups whose values count, besides the choices; other values are left at their defaults.
     """
     lines = [row.overrides for row in rows]
     with initialize_config_dir(str(root / "configs"), version_base="1.3"):
@@ -152,7 +152,7 @@ def compose_groups(rows: list[Row], root: Path, groups: tuple[str, ...]) -> Iter
 
 
 def datasets(rows: list[Row], root: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the name and the data module of every data set of a sweep, once."""
+    """Yield the name and the datamodule of every data set of a sweep, once."""
     seen = set[str]()
     for config, _ in compose_groups(rows, root, ("datamodule.", "paths.")):
         absolute = resolve_paths(config).datamodule
@@ -162,7 +162,7 @@ def datasets(rows: list[Row], root: Path) -> Iterator[tuple[str, Any]]:
 
 
 def by_workload(rows: list[Row], root: Path) -> list[tuple[str, list[Row]]]:
-    """Return the rows of a sweep by what an epoch of them takes."""
+    """Group the rows of a sweep by workload, which determines the time of an epoch."""
     found: dict[str, list[Row]] = {}
     for config, members in compose_groups(
         rows, root, ("datamodule.", "model.", "trainer.", "paths.", "channels_last=", "compile=")

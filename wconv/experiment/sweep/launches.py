@@ -1,15 +1,15 @@
-"""What was started of a sweep: for each launch a folder with its rows, its logs and how each row ended.
+"""The launches of a sweep: a folder each, with its rows, its logs and the exit code of each row.
 
 launches/001/
     rows.tsv        task, folder and arguments of each run, one line each
     ended/TASK      "row exit-code" for each row that ended
-    logs/           one file a run
+    logs/           one file per run
     job.sbatch      on a cluster: the batch file as it was submitted
-    jobs            on a cluster: ids of its jobs, the links of a chain one after the other
-    links/          on a cluster: a folder for each link that a task submits for all
-    stopped/        on a cluster: a file for each task that somebody ended, which no link takes up again
-    stop            on a cluster: it was cancelled, and no further job may follow
-    .lock           on this machine: held as long as it works
+    jobs            on a cluster: ids of its jobs, the links of a chain in order
+    links/          on a cluster: a folder for each link, which one task submits for all
+    stopped/        on a cluster: a file for each task that a user has cancelled; no link resumes it
+    stop            on a cluster: the launch was cancelled, and no further job may follow
+    .lock           on this machine: locked as long as the launch runs
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Launch:
 
     @property
     def jobs(self) -> list[str]:
-        """Ids of its jobs; none if it works on this machine."""
+        """Ids of its jobs; empty if it runs on this machine."""
         path = self.folder / "jobs"
         return path.read_text().split() if path.exists() else []
 
@@ -52,7 +52,7 @@ class Launch:
 
     @property
     def is_running_locally(self) -> bool:
-        """Whether a process of this machine works on it."""
+        """Whether a process on this machine is running it."""
         if not self.is_local:
             return False
         try:
@@ -71,16 +71,16 @@ class Launch:
         return codes
 
     def log(self, directory: Path) -> Path:
-        """Return where a run prints to."""
+        """Return the log file of a run."""
         return self.folder / "logs" / f"{directory.name}.log"
 
     def last_error_message(self, directory: Path) -> str:
-        """Return what train.py said at last on why it ended."""
+        """Return the last error message of train.py for a run."""
         lines = _last_lines(self.log(directory))
         return next((line.removeprefix("train.py: ") for line in lines[::-1] if line.startswith("train.py: ")), "")
 
     def last_job_message(self, task: int) -> str:
-        """Return what the batch file of a task printed at last."""
+        """Return the last line that the batch job of a task printed."""
         logs = [path for job in self.jobs for path in self.folder.glob(f"logs/job-{job}*.log")]
         of_task = [path for path in logs if path.stem.endswith(f"_{task}") or "_" not in path.stem]
         return next((line for path in of_task[::-1] for line in _last_lines(path)[::-1] if line.strip()), "")
@@ -96,7 +96,7 @@ def _last_lines(path: Path) -> list[str]:
 
 
 def launches(folder: Path) -> list[Launch]:
-    """Return the launches of a sweep, the first one first; one that was interrupted before it began is none."""
+    """Return the launches of a sweep in order; one that was interrupted before it started does not count."""
     found = [Launch(path) for path in _numbered(folder)]
     return [one for one in found if (one.folder / "rows.tsv").exists() and (one.is_local or one.jobs)]
 
@@ -107,8 +107,8 @@ def _numbered(folder: Path) -> list[Path]:
 
 
 def new_launch(folder: Path, rows: list[Row], per_task: int = 1) -> Launch:
-    """Make the folder of a launch, with so many rows a task."""
-    number = max((int(path.name) for path in _numbered(folder)), default=0) + 1  # of the last one that is there
+    """Make the folder of a launch, with `per_task` rows per task."""
+    number = max((int(path.name) for path in _numbered(folder)), default=0) + 1  # after the last existing one
     while True:
         path = folder / "launches" / f"{number:03}"
         try:

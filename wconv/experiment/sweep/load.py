@@ -1,4 +1,4 @@
-"""A sweep by its name and more overrides: as it was written down, or expanded anew."""
+"""Load a sweep by its name and further overrides: from its manifest, or by expanding it again."""
 
 import os
 import re
@@ -10,24 +10,24 @@ import yaml  # type: ignore[import-untyped]
 from wconv.experiment.sweep.manifest import Sweep, key_of, read_sweep
 from wconv.experiment.sweep.sweep_file import OUTPUT_DIR_KEY, SweepFile, read_sweep_file
 
-# What ends or changes a quoted text in Hydra's grammar, or a line of a table; a folder may have all else in its name.
+# Characters that would end or change a quoted text in Hydra's grammar or a line of a table; others are fine in names.
 UNREADABLE = re.compile(r"['\\\x00-\x1f]|\$\{")
-OTHER = re.compile(r"\$\{(?!oc\.env:)")  # an interpolation of something else than a variable of the environment
+OTHER = re.compile(r"\$\{(?!oc\.env:)")  # any interpolation but of an environment variable
 
 
 def load_sweep(name: str, more: list[str], root: Path, *, refresh: bool, without_data: bool = False) -> Sweep:
-    """Return a sweep; the file system stays as it is.
+    """Return a sweep, without writing any file.
 
     Args:
         name: of a file in configs/sweep, or the path of a file.
         more: overrides that hold for every run; relative paths among them start at the current folder.
         root: folder of train.py.
         without_data: see `expand`.
-        refresh: expand it even where a manifest tells what it is; the data may have changed.
+        refresh: expand it even if there is a manifest, since the data may have changed.
 
     Raises:
         ValueError: there is no such sweep, or its file is wrong.
-        ConfigError: one of its runs cannot be.
+        ConfigError: one of its runs is invalid.
     """
     spec = read_sweep_file(name, root / "configs" / "sweep")
     output_dir = _output_dir(spec, more, root)
@@ -36,7 +36,7 @@ def load_sweep(name: str, more: list[str], root: Path, *, refresh: bool, without
     key = key_of(lines, root / "configs")
     if not refresh and (written := read_sweep(spec.name, folder, key)):
         return written
-    # Here, because Lightning takes seconds to import and the status of a sweep needs none of it.
+    # Imported here, because Lightning is slow to import and the status of a sweep does not need it.
     from wconv.experiment.command_line.override_paths import absolute_overrides
     from wconv.experiment.command_line.shorthand import expand_fast
     from wconv.experiment.sweep.expand import expand
@@ -49,16 +49,16 @@ def load_sweep(name: str, more: list[str], root: Path, *, refresh: bool, without
 
 
 def _unquoted(override: str) -> str:
-    """Leave out quotes that neither Hydra nor a shell needs."""
+    """Remove quotes that neither Hydra nor a shell needs."""
     return re.sub(r"='([\w/.-]+)'$", r"=\1", override)
 
 
 def _output_dir(spec: SweepFile, more: list[str], root: Path) -> Path:
-    """Return the folder of all runs; that of an experiment gives way, so that a sweep has one.
+    """Return the folder of all runs; a sweep has one, which overrides that of an experiment.
 
     Raises:
-        ValueError: it follows from what may differ between runs, or Hydra could not read it.
-        ConfigError: it would show a secret.
+        ValueError: it depends on values that may differ between runs, or Hydra could not read it.
+        ConfigError: it would reveal a secret.
     """
     default = yaml.safe_load((root / "configs" / "paths" / "default.yaml").read_text())["output_dir"]
     chosen = root / default
@@ -77,10 +77,10 @@ def _output_dir(spec: SweepFile, more: list[str], root: Path) -> Path:
 
 
 def _resolved(value: str) -> str:
-    """Put in variables of the environment, as train.py would: the manifest has to lie where the runs do."""
+    """Resolve environment variables, as train.py would: the manifest must lie where the runs do."""
     if "${" not in value:
         return value
-    # Here, because Lightning, which some of it imports, takes seconds.
+    # Imported here, because some of it imports Lightning, which takes seconds.
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 

@@ -1,4 +1,4 @@
-"""A sweep on this machine: several processes beside each other."""
+"""Run a sweep on this machine, with several processes in parallel."""
 
 import os
 import signal
@@ -28,12 +28,12 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def local_launch(sweep: Sweep, rows: list[Row]) -> Iterator[Launch]:
-    """Make a launch on this machine, which counts as at work as long as the context lasts.
+    """Make a launch on this machine, which counts as running until the context ends.
 
     Raises:
         ValueError: the sweep asks for a GPU, and there is none.
     """
-    import torch  # in functions, because it takes seconds: --list and --status do without
+    import torch  # in functions, because it is slow, and --list and --status do not need it
 
     if sweep.settings.asks_for_gpu and not torch.cuda.is_available():
         raise ValueError(
@@ -50,15 +50,15 @@ def run_locally(
 ) -> int:
     """Run some rows and return the worst exit code; a run that fails does not stop the others.
 
-    Ctrl-C, SIGTERM and the end of the terminal are passed on: the runs save, and no further one starts.
+    Ctrl-C, SIGTERM and SIGHUP are passed on: the runs save a checkpoint, and no further run starts.
 
     Args:
         name: of the sweep.
         launch: of the rows.
         rows: what to run.
-        at_once: processes at the same time.
+        at_once: number of parallel processes.
         root: folder of train.py.
-        get_states: tells how the sweep stands.
+        get_states: returns the states of all runs.
     """
     with tolerate_closed_output(drop_lines=True):
         return _Workers(launch, rows, at_once, root).work(name, get_states)
@@ -111,12 +111,12 @@ class _Workers:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     env=os.environ | self._environment(lane),
-                    start_new_session=True,  # Ctrl-C reaches it through _stop alone
+                    start_new_session=True,  # so that Ctrl-C reaches it only through _stop
                 )
             self.at_work[lane] = process, number, row
 
     def _environment(self, lane: int) -> dict[str, str]:
-        """Share out cores and GPUs; an OMP_NUM_THREADS that somebody has set stands."""
+        """Assign cores and GPUs; an OMP_NUM_THREADS set by the user is kept."""
         import torch
 
         threads = max(1, available_cores() // len(self.lanes))
@@ -128,7 +128,7 @@ class _Workers:
         return shared
 
     def _collect(self) -> list[str]:
-        """Note which runs are over; return a line on each."""
+        """Record the runs that have ended; return a line on each."""
         lines = []
         for lane, (process, number, row) in list(self.at_work.items()):
             code = process.poll()
@@ -156,7 +156,7 @@ class _Workers:
     def _heeded() -> list[signal.Signals]:
         return [
             number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN
-        ]  # as nohup leaves SIGHUP
+        ]  # nohup leaves SIGHUP ignored
 
     def _stop(self, *_signal: object) -> None:
         self.stopping = True

@@ -1,4 +1,4 @@
-"""The runs of a sweep, written down: one row a run, with its folder and its command line."""
+"""The manifest of a sweep: one row per run, with its folder and its command line."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from typing import Any
 from wconv.experiment.common.files import write_atomically
 
 HEADER = ("directory", "model", "epochs", "command")
-UNKNOWN = "????????"  # in place of the hash of a run whose data is not there
+UNKNOWN = "????????"  # in place of the hash of a run whose data is missing
 SHARED_KEYS = (
     "cluster",
     "resources",
@@ -30,8 +30,8 @@ class Row:
     Attributes:
         directory: its folder.
         model: name of its backbone.
-        epochs: how many it trains.
-        arguments: of train.py, as a shell reads them.
+        epochs: number of epochs to train.
+        arguments: of train.py, quoted for a shell.
     """
 
     directory: Path
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the runs of a sweep share.
+    """The common settings of the runs of a sweep.
 
     Attributes:
         values: the groups cluster and resources, and the accelerator, devices and nodes of the trainer, by name.
@@ -57,12 +57,12 @@ class Settings:
 
     @property
     def cluster(self) -> dict[str, Any]:
-        """What the site is."""
+        """The config group of the cluster."""
         return dict(self.values["cluster"])
 
     @property
     def resources(self) -> dict[str, Any]:
-        """What a process and a job get."""
+        """The config group of the resources of a process and a job."""
         return dict(self.values["resources"])
 
     @property
@@ -77,12 +77,12 @@ class Settings:
 
     @property
     def nodes(self) -> int:
-        """Nodes of a run."""
+        """Number of nodes of a run."""
         return int(self.values["trainer.num_nodes"])
 
     @property
     def processes(self) -> int:
-        """Processes of a run on each node.
+        """Number of processes of a run on each node.
 
         Raises:
             ValueError: trainer.devices is no number.
@@ -101,11 +101,11 @@ class Sweep:
 
     Attributes:
         name: of the sweep.
-        folder: where its manifest and its jobs are kept.
+        folder: of its manifest and its launches.
         rows: its runs.
-        settings: what they share.
-        key: of what it was expanded from.
-        program: what its jobs run, below the folder of train.py.
+        settings: common to all runs.
+        key: hash of the overrides and configuration that it was expanded from.
+        program: that its jobs run, relative to the folder of train.py.
     """
 
     name: str
@@ -129,13 +129,13 @@ class Sweep:
 
 
 def read_sweep(name: str, folder: Path, key: str) -> Sweep | None:
-    """Read a sweep that was written before; None if there is none, or it is damaged or made from something else."""
+    """Read the manifest of a sweep; None if it is missing, damaged, or was made with another key."""
     try:
         content = json.loads((folder / "settings.json").read_text())
         if content["key"] != key:
             return None
         settings = Settings(content["settings"])
-        # What is not there would be missed only later.
+        # Check now for keys that are needed later.
         _ = settings.cluster["name"], settings.resources["name"], settings.asks_for_gpu, settings.nodes
         with (folder / "manifest.csv").open(newline="") as file:
             rows = [
@@ -148,7 +148,7 @@ def read_sweep(name: str, folder: Path, key: str) -> Sweep | None:
 
 
 def key_of(overrides: list[list[str]], configs: Path) -> str:
-    """Return what changes when a sweep could expand to other runs, from its overrides and the configuration files."""
+    """Return a hash of everything that determines the runs of a sweep: its overrides and the configuration files."""
     digest = sha256(json.dumps(overrides).encode())
     for path in sorted(configs.rglob("*.yaml")):
         if path.parent.name != "sweep":

@@ -1,4 +1,4 @@
-"""How every run of a sweep stands, as its folder, its last launch and the queue tell it."""
+"""The state of every run of a sweep, from its folder, its last launch and the queue."""
 
 import math
 import shutil
@@ -15,22 +15,22 @@ from wconv.experiment.sweep.manifest import Row, Sweep
 from wconv.experiment.sweep.slurm import commands as slurm
 
 KINDS = ("running", "failed", "stopped", "pending", "done")
-BROKEN = ("FAILED", "OUT_OF_MEMORY")  # what SLURM calls jobs that would end so again
+BROKEN = ("FAILED", "OUT_OF_MEMORY")  # SLURM states of jobs that would fail again
 WATCHED = tuple(task.monitor for task in TASKS.values())
 
 
 @dataclass
 class State:
-    """How a run stands.
+    """The state of a run.
 
     Attributes:
         row: the run.
         kind: done, running, failed, stopped (it can be resumed) or pending.
         note: why it failed, stopped or waits.
-        queued: whether a job or a process that was started will see to it.
-        epoch: how many epochs are complete.
-        metric: the watched one, e.g. "val/acc 0.5123"; the tested one of a run that is done.
-        epoch_seconds: how long an epoch takes, if that is known.
+        queued: whether a job or process that is already started will run it.
+        epoch: number of completed epochs.
+        metric: the monitored metric, e.g. "val/acc 0.5123"; for a finished run, the test metric.
+        epoch_seconds: duration of an epoch, if known.
     """
 
     row: Row
@@ -44,7 +44,7 @@ class State:
 
 @dataclass
 class _LastLaunch:
-    """Where a run was started last."""
+    """The last launch of a run."""
 
     launch: Launch
     number: int
@@ -56,9 +56,9 @@ class _LastLaunch:
 
 
 def run_states(sweep: Sweep) -> list[State]:
-    """Return how each run stands."""
+    """Return the state of each run."""
     found = launches(sweep.folder)
-    # A folder that was copied to a machine without SLURM can be looked at, too.
+    # A sweep folder copied to a machine without SLURM can still be inspected.
     asked = any(launch.jobs for launch in found) and shutil.which("squeue")
     queue = slurm.queue() if asked else {}
     last_launches = _last_launches(found, queue)
@@ -74,7 +74,7 @@ def _last_launches(found: list[Launch], queue: dict[tuple[str, int], slurm.Queue
     for launch in found:
         jobs, codes, here = launch.jobs, launch.exit_codes(), launch.is_running_locally
         for number, (task, directory) in enumerate(launch.rows):
-            # Of a chain, the link at work, else the last one that SLURM knows of.
+            # Of a chain, the queued or running link, or else the last one that SLURM knows.
             links = [queue[job, task] for job in jobs[::-1] if (job, task) in queue]
             queued = min(links, key=lambda link: link.waits, default=None)
             final_state = next((final_states[job, task] for job in jobs[::-1] if (job, task) in final_states), "")
@@ -113,7 +113,7 @@ def _state(row: Row, last: _LastLaunch | None, jobs: set[str] | None) -> State:
     if status == "running":
         return _progress(State(row, "stopped", f"{ending}; can be resumed"))
     if on_cluster and last is not None:
-        if last.final_state in BROKEN:  # before it began: the batch file failed, or its modules
+        if last.final_state in BROKEN:  # failed before the run: in the batch file or its modules
             words = last.launch.last_job_message(last.task_number)
             return State(row, "failed", f"{ending} before it began" + (f": {words}" if words else ""))
         return State(row, "stopped", f"{ending} before it began")
@@ -121,10 +121,10 @@ def _state(row: Row, last: _LastLaunch | None, jobs: set[str] | None) -> State:
 
 
 def _holder(directory: Path, jobs: set[str] | None) -> str:
-    """Return which process that is none of this sweep's holds a run; nothing where none does."""
+    """Return the process outside this sweep that holds a run; empty if there is none."""
     if not (directory / ".lock.owner").exists():
         return ""
-    from wconv.experiment.runs import lock  # takes seconds, and is needed seldom
+    from wconv.experiment.runs import lock  # slow to import, and rarely needed
 
     owner = lock.read_owner(directory)
     job = owner.get("job")
@@ -148,7 +148,7 @@ def _done(row: Row, results: dict[str, Any]) -> State:
 
 
 def _progress(state: State) -> State:
-    """Add how far the run is."""
+    """Add the progress of the run."""
     if rows := read_rows(state.row.directory / "metrics.csv"):
         state.epoch = int(float(rows[-1].get("epoch") or 0)) + 1
         state.metric = next((f"{name} {float(rows[-1][name]):.4g}" for name in WATCHED if rows[-1].get(name)), "")
@@ -158,13 +158,13 @@ def _progress(state: State) -> State:
 
 
 def format_counts(found: Iterable[State]) -> str:
-    """Write how many runs stand how."""
+    """Format the number of runs in each state."""
     numbers = Counter(state.kind for state in found)
     return ", ".join(f"{numbers[kind]} {kind}" for kind in KINDS[::-1] if numbers[kind])
 
 
 def seconds_left(found: list[State]) -> float:
-    """Estimate how long the rest takes with as many runs at the same time as now; NaN if nothing is known."""
+    """Estimate the remaining time at the current number of parallel runs; NaN if unknown."""
     by_model: dict[str, list[float]] = {}
     for state in found:
         if not math.isnan(state.epoch_seconds):

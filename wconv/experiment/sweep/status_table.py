@@ -1,4 +1,4 @@
-"""How a sweep stands, on a terminal or in a file."""
+"""Print the status of a sweep as a table, on a terminal or to a file."""
 
 import math
 import shlex
@@ -23,18 +23,18 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "left": {"justify": "right", "no_wrap": True},
     "": {"overflow": "fold"},
 }
-NAMED = ("model", "conv", "seed")  # what the name of a run says already
+NAMED = ("model", "conv", "seed")  # already in the name of a run
 WIDE = 200
-SHOWN = 25  # rows of a kind; the rest is counted
+SHOWN = 25  # rows shown per state; the rest is counted
 
 
 def print_states(name: str, found: list[State]) -> None:
-    """Print how a sweep stands."""
+    """Print the status of a sweep."""
     _console().print(render_states(name, found, SHOWN))
 
 
 def watch_states(name: str, get_states: Callable[[], list[State]], every_seconds: float = 5) -> None:
-    """Show how a sweep stands until nothing of it is at work; on what is no terminal, print it once."""
+    """Show the status of a sweep while it runs; if the output is not a terminal, print it once."""
     console = _console()
     found = get_states()
     if not console.is_terminal or not any(state.queued for state in found):
@@ -52,18 +52,18 @@ def watch_states(name: str, get_states: Callable[[], list[State]], every_seconds
             time.sleep(every_seconds)
             try:
                 found, trouble = get_states(), ""
-            except ValueError as error:  # SLURM does not answer: the next look may be luckier
+            except ValueError as error:  # SLURM does not answer: try again at the next refresh
                 trouble = str(error)
 
 
 def _console() -> Console:
-    """Return the terminal, or what it is redirected to, where a line may be long."""
+    """Return the console; if the output is redirected, with long lines."""
     console = Console()
     return console if console.is_terminal else Console(width=WIDE)
 
 
 def render_states(name: str, found: list[State], most: int) -> RenderableType:
-    """Return the table, with so many rows of a kind, and a line that sums up."""
+    """Return the table, with at most `most` rows per state, and a summary line."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, options in COLUMNS.items():
         table.add_column(heading, **options)
@@ -82,7 +82,7 @@ def render_states(name: str, found: list[State], most: int) -> RenderableType:
 
 
 def _differences(found: list[State]) -> Callable[[State], str]:
-    """Return what tells the overrides of a run that not all have."""
+    """Return a function that formats the overrides of a run that not all runs share."""
     shared = set.intersection(*(set(state.row.arguments.split()) for state in found)) if found else set()
 
     def of(state: State) -> str:

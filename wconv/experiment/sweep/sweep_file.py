@@ -1,4 +1,4 @@
-"""A sweep as its file in configs/sweep names it: overrides of train.py for every run."""
+"""Read a sweep file of configs/sweep: overrides of train.py for every run."""
 
 import difflib
 from collections.abc import Iterable
@@ -15,13 +15,13 @@ KEYS = ("overrides", "grid", "runs")
 
 @dataclass(frozen=True)
 class SweepFile:
-    """What a sweep consists of.
+    """The content of a sweep file.
 
     Attributes:
         name: of the sweep.
-        file: where it was read.
+        file: its path.
         overrides: of every run.
-        runs: of single runs, each of which meets every combination of the grid; one empty list where none are named.
+        runs: overrides of named runs, each combined with every cell of the grid; one empty list if none are named.
         grid: values by key.
     """
 
@@ -32,7 +32,7 @@ class SweepFile:
     grid: dict[str, tuple[str, ...]]
 
     def lines(self, more: Iterable[str] = ()) -> list[list[str]]:
-        """Return the overrides of each run, each key once: all named runs of a cell of the grid, then of the next.
+        """Return the overrides of each run, each key once; all named runs of one cell of the grid come together.
 
         Args:
             more: overrides that hold for every run and win.
@@ -54,10 +54,10 @@ def read_sweep_file(name: str, folder: Path) -> SweepFile:
 
     Args:
         name: of a file in the folder, or the path of a file.
-        folder: where the sweeps lie.
+        folder: of the sweep files.
 
     Raises:
-        ValueError: there is no such sweep, or its file is not as it should be.
+        ValueError: there is no such sweep, or its file is invalid.
     """
     file = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     try:
@@ -108,7 +108,7 @@ def _grid(content: dict[str, Any], file: Path) -> dict[str, tuple[str, ...]]:
 
 
 def format_override(value: Any) -> str:
-    """Write a value as Hydra reads it on a command line."""
+    """Format a value for Hydra on a command line."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -1,1 +1,1 @@
-"""A sweep on a cluster: commands of SLURM, batch files, submission."""
+"""Sweeps on a SLURM cluster: commands, batch files, submission."""

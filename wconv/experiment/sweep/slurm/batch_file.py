@@ -1,4 +1,4 @@
-"""Batch files: the templates in slurm/ with the values of cluster, resources and sweep put in."""
+"""Write batch files: fill the templates in slurm/ with the values of cluster, resources and sweep."""
 
 import re
 import shlex
@@ -13,26 +13,26 @@ PLACE = re.compile(r"@([a-z_]+)@")
 
 
 def rows_per_task(sweep: Sweep, count: int) -> int:
-    """Return how many runs a task has: those it does at once, or more where the array would be too long."""
+    """Return the number of runs per task: its parallel runs, or more if the array would be too long."""
     return max(_runs_at_once(sweep, count), -(-count // int(sweep.settings.cluster["max_array_size"])))
 
 
 def _runs_at_once(sweep: Sweep, count: int) -> int:
     most = int(sweep.settings.resources["runs_at_once"]) * sweep.settings.runs_per_gpu
-    return max(1, min(most, count))  # what has no run shall not be paid
+    return max(1, min(most, count))  # do not pay for slots without a run
 
 
 def fill_template(sweep: Sweep, folder: Path, count: int, root: Path) -> str:
     """Return the batch file of a launch.
 
     Args:
-        sweep: it belongs to.
+        sweep: that the launch belongs to.
         folder: of the launch.
-        count: of its runs.
+        count: number of its runs.
         root: folder of train.py.
 
     Raises:
-        ValueError: the settings do not go together.
+        ValueError: settings contradict each other.
     """
     cluster, resources = sweep.settings.cluster, sweep.settings.resources
     processes, nodes, at_once = sweep.settings.processes, sweep.settings.nodes, _runs_at_once(sweep, count)
@@ -82,10 +82,10 @@ def fill_template(sweep: Sweep, folder: Path, count: int, root: Path) -> str:
 
 
 def _check_shared(sweep: Sweep) -> None:
-    """Refuse to let runs share a GPU where a run or a job has several, or none.
+    """Refuse to let runs share a GPU if a run or a job has several GPUs, or none.
 
     Raises:
-        ValueError: which setting does not go with it.
+        ValueError: a setting does not allow it; the message names it.
     """
     resources, trainer = sweep.settings.resources, sweep.settings.values
     wrong = {
@@ -103,7 +103,7 @@ def _check_shared(sweep: Sweep) -> None:
 
 
 def _put_in(text: str, values: dict[str, object]) -> str:
-    """Put values in their places; a line with a place that has none is left out."""
+    """Fill the placeholders; a line with a placeholder that has no value is dropped."""
     lines = []
     for line in text.splitlines():
         names = PLACE.findall(line)

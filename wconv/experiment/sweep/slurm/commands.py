@@ -1,4 +1,4 @@
-"""The commands of SLURM, and what they answer in the words of the configuration."""
+"""Run the commands of SLURM, and translate their answers to keys of the configuration."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# What sbatch says, and the setting that it means.
+# Patterns of sbatch errors, and the setting that each is about.
 REFUSALS = {
     r"[Ii]nvalid account": "cluster.account={account} is none that you may use in this partition; "
     "`sacctmgr show associations user=$USER format=account` lists yours (on Leonardo: `saldo -b`)",
@@ -29,7 +29,7 @@ REFUSALS = {
 
 PATIENCE_SECONDS = 120
 
-# Why a task waits, as squeue says it, in words.
+# Explanations of the reasons that squeue gives for waiting.
 REASONS = {
     "None": "in the queue",
     "Priority": "in the queue behind others",
@@ -42,12 +42,12 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Queued:
-    """A task of a job that is in the queue or runs.
+    """A task of a job that is queued or running.
 
     Attributes:
-        state: as SLURM calls it.
-        reason: why it waits, as SLURM calls it.
-        job: id of its own, which for a task of an array is another than that of the array.
+        state: SLURM's name of the state.
+        reason: SLURM's name of the reason why it waits.
+        job: its own job id, which differs from the id of its array.
     """
 
     state: str
@@ -61,7 +61,7 @@ class Queued:
 
     @property
     def waits(self) -> bool:
-        """Whether it has not begun, or waits to begin again."""
+        """Whether it waits for its start or restart."""
         return self.state in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
 
 
@@ -69,7 +69,7 @@ def run_slurm(*command: str, stdin: str | None = None) -> str:
     """Run a command of SLURM and return what it prints.
 
     Raises:
-        ValueError: there is no such command, or it failed, with what it said.
+        ValueError: the command is missing, or failed; the message has its error.
     """
     if shutil.which(command[0]) is None:
         raise ValueError(f"there is no {command[0]} here: this machine has no SLURM; --local N runs a sweep without")
@@ -90,17 +90,17 @@ def run_slurm(*command: str, stdin: str | None = None) -> str:
 
 
 def environment_outside_job() -> dict[str, str]:
-    """Return the environment without what a job sets, which a job submitted from a job would inherit."""
+    """Return the environment without job variables, which a job submitted from within a job would inherit."""
     inherited = ("SLURM", "SBATCH", "SRUN", "PMI", "PMIX")
     kept = ("SLURM_CONF",)
     return {name: value for name, value in os.environ.items() if name in kept or not name.startswith(inherited)}
 
 
 def submit(script: Path, cluster: dict[str, object], resources: dict[str, object], *options: str) -> str:
-    """Submit a batch file and return the id of the job, or with --test-only what would become of it.
+    """Submit a batch file and return the job id, or with --test-only the answer of sbatch.
 
     Raises:
-        ValueError: SLURM refuses it, and which setting it means.
+        ValueError: SLURM refuses it; the message names the setting.
     """
     try:
         return run_slurm("sbatch", "--parsable", *options, str(script)).strip()
@@ -109,11 +109,11 @@ def submit(script: Path, cluster: dict[str, object], resources: dict[str, object
 
 
 def options(cluster: dict[str, object], resources: dict[str, object], **more: object) -> list[str]:
-    """Return the options of sbatch for a job of one process, or of several.
+    """Return the options of sbatch for a job with one process or several.
 
     Args:
         cluster: account, partition and QOS.
-        resources: cores, memory and GPUs of a process, and the walltime.
+        resources: cores, memory and GPUs per process, and the walltime.
         **more: further options, `ntasks-per-node` among them.
     """
     on_node = int(str(more.get("ntasks-per-node", 1)))
@@ -126,7 +126,7 @@ def options(cluster: dict[str, object], resources: dict[str, object], **more: ob
 
 
 def explain_refusal(message: str, settings: dict[str, object]) -> str:
-    """Say which setting SLURM means."""
+    """Translate an error of SLURM to the setting that it is about."""
     shown = {name: "null" if value is None else value for name, value in settings.items()}
     for pattern, sentence in REFUSALS.items():
         if re.search(pattern, message):
@@ -139,10 +139,10 @@ def _last_sentence(message: str) -> str:
 
 
 def check_time(cluster: dict[str, object], resources: dict[str, object]) -> None:
-    """Compare the walltime with the limits of partition and QOS; some sites let such jobs wait for ever.
+    """Check the walltime against the limits of partition and QOS; at some sites, a job over them waits forever.
 
     Raises:
-        ValueError: it is too long, too short to save in, or not written as SLURM writes a time.
+        ValueError: it is too long, too short to save a checkpoint, or not in the format of SLURM.
     """
     asked = parse_time_limit(str(resources["walltime"]))
     if not asked:
@@ -161,7 +161,7 @@ def check_time(cluster: dict[str, object], resources: dict[str, object]) -> None
             r"\bMaxTime=(\S+)", "scontrol", "show", "partition", f"{partition}"
         )
     if qos := cluster["qos"]:
-        # A QOS may be allowed more than its partition.
+        # A QOS may override the limit of its partition.
         shown = _field(r"^([^|\n]*\|[^|\n]*)", "sacctmgr", "-nP", "show", "qos", f"{qos}", "format=maxwall,flags")
         wall, _, flags = shown.partition("|")
         limits["cluster.qos", qos] = wall
@@ -184,7 +184,7 @@ def _field(pattern: str, *command: str) -> str:
 
 
 def parse_time_limit(text: str) -> int | None:
-    """Return the length of a time as SLURM writes it: days-hours:minutes:seconds and what is shorter."""
+    """Parse a SLURM time, days-hours:minutes:seconds or a shorter form, into seconds."""
     found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text)
     if not found:
         return None
@@ -195,7 +195,7 @@ def parse_time_limit(text: str) -> int | None:
 
 
 def queue() -> dict[tuple[str, int], Queued]:
-    """Return the tasks of this user's jobs that wait or run, by job id and task; a job without an array is task 0."""
+    """Return the queued and running tasks of the user, by job id and task; a job without an array is task 0."""
     lines = run_slurm("squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%r|%A").splitlines()
     found = {}
     for line in lines:
@@ -206,7 +206,7 @@ def queue() -> dict[tuple[str, int], Queued]:
 
 
 def final_states(jobs: list[str]) -> dict[tuple[str, int], str]:
-    """Return how tasks ended, where SLURM keeps accounts; the last word on each counts."""
+    """Return the final state of tasks, if SLURM keeps accounting; the last entry of each task counts."""
     if not jobs:
         return {}
     try:
@@ -221,6 +221,6 @@ def final_states(jobs: list[str]) -> dict[tuple[str, int], str]:
 
 
 def _tasks(text: str) -> Iterator[int]:
-    """Yield the tasks that one line stands for: 7, or where none of them began, [3,5-11%2]."""
+    """Yield the tasks in one line of squeue: 7, or, if none has started yet, [3,5-11%2]."""
     for first, last in re.findall(r"(?<![%\d])(\d+)(?:-(\d+))?", text):
         yield from range(int(first), int(last or first) + 1)

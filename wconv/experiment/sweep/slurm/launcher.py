@@ -1,4 +1,4 @@
-"""The second way to a cluster, Hydra's launcher: SLURM is asked before anything is submitted."""
+"""Hydra's submitit launcher: test a grid with SLURM before it is submitted, and set up its jobs."""
 
 import shlex
 import sys
@@ -17,10 +17,10 @@ from wconv.experiment.sweep.slurm import commands as slurm
 
 
 def job_setup(modules: list[str], environment: dict[str, object]) -> str:
-    """Return the lines with what a batch file does before the runs, as slurm/common.sh does it.
+    """Return the lines that prepare a job in its batch file, like slurm/common.sh.
 
     Args:
-        modules: loaded where there is a command `module`.
+        modules: loaded if there is a `module` command.
         environment: more variables, by name.
     """
     lines = []
@@ -28,25 +28,25 @@ def job_setup(modules: list[str], environment: dict[str, object]) -> str:
         lines.append(f"if command -v module >/dev/null; then module load {shlex.join(modules)} || exit 1; fi")
     if environment:
         lines.append(f"export {shlex.join(f'{name}={value}' for name, value in environment.items())}")
-    lines.append("export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK")  # srun does not take it from the job
+    lines.append("export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK")  # srun does not inherit it from the job
     lines.append('[ -n "$OMP_NUM_THREADS" ] || export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK')
-    # Hydra would take ${ for an interpolation, again; it stands only in quoted values, which may be cut in two.
+    # Hydra would resolve ${ as an interpolation again; it occurs only in quoted values, which may be split.
     return "\n".join(lines).replace("${", "$''{")
 
 
 def check_grid_submission(arguments: list[str], configs: Path) -> str:
-    """Let SLURM judge the jobs of a grid.
+    """Let SLURM validate the jobs of a grid.
 
     Args:
         arguments: of train.py, checked.
         configs: folder of the configuration.
 
     Returns:
-        A sentence on where to look; empty where no launcher of ours was chosen.
+        A sentence on where to look; empty unless one of our launchers was chosen.
 
     Raises:
-        ConfigError: the launcher cannot do what is asked, there is no SLURM, or it would refuse the jobs, and which
-            setting it means.
+        ConfigError: the launcher does not support the request, there is no SLURM, or it would refuse the jobs; the
+            message names the setting.
     """
     OmegaConf.register_new_resolver("job_setup", job_setup, replace=True)
     if [word for word in arguments if word.startswith("-")] != ["--multirun"]:
@@ -83,12 +83,12 @@ def check_grid_submission(arguments: list[str], configs: Path) -> str:
 
 
 def _check_single_process(config: DictConfig) -> None:
-    """Refuse what submitit would do otherwise than asked.
+    """Refuse settings that submitit would not respect.
 
     Raises:
-        ConfigError: the runs are of several processes, share a GPU, or are of another interpreter.
+        ConfigError: the runs have several processes, share a GPU, or need another interpreter.
     """
-    # Each task of submitit sees its own GPU alone, and Lightning counts those that it sees.
+    # Each submitit task sees only its own GPU, and Lightning counts the visible ones.
     if (config.trainer.devices, config.trainer.num_nodes) != (1, 1):
         raise ConfigError(
             f"trainer.devices={config.trainer.devices} on trainer.num_nodes={config.trainer.num_nodes}: Hydra's "

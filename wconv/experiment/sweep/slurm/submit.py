@@ -1,4 +1,4 @@
-"""A sweep on a cluster: submitted as an array of jobs, and cancelled."""
+"""Submit a sweep to SLURM as an array of jobs, and cancel it."""
 
 import shutil
 import time
@@ -12,10 +12,10 @@ from wconv.experiment.sweep.slurm.batch_file import fill_template, rows_per_task
 
 
 def submit(sweep: Sweep, rows: list[Row], root: Path) -> Launch:
-    """Submit runs as one array; the batch file is kept beside them.
+    """Submit runs as one array; the batch file is kept in the folder of the launch.
 
     Raises:
-        ValueError: SLURM refuses it, and which setting it means; nothing was submitted.
+        ValueError: SLURM refuses it (the message names the setting); nothing was submitted.
     """
     ask_slurm(sweep, rows, root)
     launch = new_launch(sweep.folder, rows, rows_per_task(sweep, len(rows)))
@@ -23,19 +23,19 @@ def submit(sweep: Sweep, rows: list[Row], root: Path) -> Launch:
         script = launch.folder / "job.sbatch"
         script.write_text(fill_template(sweep, launch.folder, len(rows), root))
         job = slurm.submit(script, sweep.settings.cluster, sweep.settings.resources)
-        with (launch.folder / "jobs").open("a") as file:  # the job may be quicker, and have added a link of a chain
+        with (launch.folder / "jobs").open("a") as file:  # the job may have added a link of a chain already
             file.write(f"{job.split(';')[0]}\n")
-    except BaseException:  # Ctrl-C, too: what was not submitted leaves nothing
+    except BaseException:  # also Ctrl-C: a failed submission leaves no folder
         shutil.rmtree(launch.folder)
         raise
     return launch
 
 
 def ask_slurm(sweep: Sweep, rows: list[Row], root: Path) -> None:
-    """Ask SLURM whether it would take the runs.
+    """Ask SLURM whether it would accept the runs.
 
     Raises:
-        ValueError: it would not, and which setting it means.
+        ValueError: it would not; the message names the setting.
     """
     slurm.check_time(sweep.settings.cluster, sweep.settings.resources)
     with TemporaryDirectory() as folder:
@@ -45,7 +45,7 @@ def ask_slurm(sweep: Sweep, rows: list[Row], root: Path) -> None:
 
 
 def cancel(sweep: Sweep) -> list[str]:
-    """End all jobs of a sweep: first the chains, so that no link follows, then what waits or runs.
+    """Cancel all jobs of a sweep: first stop the chains, so that no link follows, then queued and running jobs.
 
     Returns:
         The ids of the jobs that were cancelled.
@@ -56,7 +56,7 @@ def cancel(sweep: Sweep) -> list[str]:
     for launch in found:
         (launch.folder / "stop").touch()
     cancelled: list[str] = []
-    for _ in range(5):  # a link that was on its way when its chain was ended shows up a moment later
+    for _ in range(5):  # a link submitted just before its chain was stopped appears a moment later
         at_work = {job for job, _ in slurm.queue()}
         alive = [job for launch in found for job in launch.jobs if job in at_work and job not in cancelled]
         if alive:
