@@ -1,1 +1,1 @@
-"""The run folder: what a run is called, who holds it, what lies in it, and what its metrics mean."""
+"""The run folder: identity, lock, files, checkpoints, and reading runs back."""

@@ -1,7 +1,7 @@
-"""The arms of a comparison: their order, and the colour that each keeps in every figure.
+"""The arms of a comparison: their order in tables, and a fixed colour for each in all figures.
 
-The colours are told apart with any colour vision (the smallest CIEDE2000 difference between two of them, also as seen
-without one of the three cones, is 12; within Okabe & Ito's palette it is 10.9). Blue and vermilion are Okabe & Ito's.
+The colours are distinguishable with any colour vision: the smallest CIEDE2000 difference between two of them, even if
+one of the three cones is missing, is 12 (10.9 in Okabe & Ito's palette). Blue and vermilion are Okabe & Ito's.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,9 +14,9 @@ class Arm:
     """One way to make and train the convolutions of a network.
 
     Attributes:
-        name: as in `conv=name`, or what `arm_name` makes of a combination of `conv=ablation`.
+        name: as in `conv=name`, or as returned by `arm_name` for a combination of `conv=ablation`.
         colour: as #rrggbb.
-        explanation: what it is, in a line.
+        explanation: a description in one line.
     """
 
     name: str
@@ -38,20 +38,20 @@ ARMS = (  # in the order of tables and legends
     Arm("shape", "#555555", "standard, from W * Phi scaled back to the size of W"),
     Arm("ablation", "#8F7AFF", "any of the start, the step sizes and the weight decay of weighted ones"),
 )
-# What three of the combinations of conv=ablation are called otherwise; they are the same, bit for bit.
+# Three combinations of conv=ablation are bit-identical to other arms, and are shown under their names.
 SAME = {(): "standard", ("start",): "scaled_init", ("start", "step", "decay"): "weighted"}
-# For arms without an entry; an arm that gets one takes its colour from here.
+# For arms without an entry; move a colour from here when an arm gets one.
 SPARE = ("#BCBD22", "#3300EB", "#3D0033")
 
 PARTS = ("start", "step", "decay")  # the keys of conv=ablation
 
-TONES = (0.0, 0.45, -0.4)  # of the variants of an arm: as it is, lighter, darker
+TONES = (0.0, 0.45, -0.4)  # of the variants of an arm: unchanged, lighter, darker
 MARKERS = ("", "o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How the lines of one variant of an arm are drawn; dashes are left to tell training from validation.
+    """The line style of a variant of an arm; dashes are reserved for training against validation.
 
     Attributes:
         colour: a tone of the arm's colour.
@@ -63,10 +63,10 @@ class LineStyle:
 
 
 def arm_name(conv: Mapping[str, Any]) -> str:
-    """Return what tables and figures call an arm: its name, or which parts of the operator it has ("start + decay").
+    """Return the name of an arm in tables and figures; for an ablation, its parts ("start + decay").
 
     Args:
-        conv: the group of that name of a configuration.
+        conv: the config group `conv`.
     """
     if not conv.keys() >= set(PARTS):
         return str(conv["name"])
@@ -76,14 +76,14 @@ def arm_name(conv: Mapping[str, Any]) -> str:
 
 
 def combined_parts(name: str) -> frozenset[str] | None:
-    """Return which of start, step and decay an arm has, by its name; None where it is no combination of them."""
+    """Return which of start, step and decay an arm combines, from its name; None for other arms."""
     others = {same: parts for parts, same in SAME.items()}
     parts = frozenset(others.get(name, name.split(" + ")))
     return parts if parts <= set(PARTS) else None
 
 
 def rank(name: str) -> tuple[int, str]:
-    """Return what arms are sorted by: those with an entry in its order, the others by name behind them."""
+    """Return the sort key of an arm: arms with an entry in its order, then the others by name."""
     names = [arm.name for arm in ARMS]
     return (names.index(name) if name in names else len(names), name)
 
@@ -91,7 +91,7 @@ def rank(name: str) -> tuple[int, str]:
 def colours(names: Iterable[str]) -> dict[str, str]:
     """Return the colour of each arm.
 
-    An arm without an entry gets one of the spare colours, by its place among those in alphabetical order.
+    Arms without an entry get the spare colours, in alphabetical order.
     """
     known = {arm.name: arm.colour for arm in ARMS}
     others = sorted(set(names) - known.keys())

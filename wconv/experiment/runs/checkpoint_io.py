@@ -1,4 +1,4 @@
-"""Checkpoints on the disk: written whole, with a checksum beside them, read as tensors and plain values only."""
+"""Checkpoint files: written atomically with a checksum file, and read as tensors and plain values only."""
 
 import hashlib
 import os
@@ -15,11 +15,11 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """How the trainer writes and reads checkpoints.
+    """Checkpoint IO of the trainer.
 
-    A new file lies complete beside its target before it takes its place, and what was `last.ckpt` until then becomes
-    `previous.ckpt`. The checksum of a file is on record before the file has its name, together with the one it
-    replaces, so that there is no instant at which a sound file does not match.
+    A new file is complete before it is renamed to its target, and the old `last.ckpt` becomes `previous.ckpt`. The
+    checksum of a file is recorded before the file gets its name, together with that of the file it replaces, so that an
+    intact file matches its record at any time.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write a checkpoint.
 
         Raises:
-            OSError: it cannot be written, for lack of room perhaps; the files that were there stay as they are.
+            OSError: it cannot be written (the disk may be full); existing files stay unchanged.
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,20 +45,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             part.unlink(missing_ok=True)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
-        """Return a checkpoint; whatever is asked for, nothing but tensors and plain values is made of it."""
+        """Return a checkpoint; regardless of `weights_only`, only tensors and plain values are loaded."""
         return self._read.pop(Path(path), None) or read_checkpoint(Path(path))
 
     def read(self, path: Path) -> dict[str, Any]:
-        """Read a checkpoint that the trainer is about to load, and keep it until then; raises as `read_checkpoint`."""
+        """Read a checkpoint and cache it for the trainer, which loads it next; raises as `read_checkpoint`."""
         self._read[path] = read_checkpoint(path)
         return self._read[path]
 
     def latest_valid(self, folder: Path, repair: bool) -> tuple[Path, dict[str, Any]] | None:
-        """Return the newest checkpoint to resume from, and what it holds.
+        """Return the newest valid checkpoint to resume from, and its content.
 
         Args:
             folder: of the checkpoints.
-            repair: set damaged ones aside, under a name that ends in `.damaged`, and say so.
+            repair: rename damaged ones to end in `.damaged`, with a warning.
         """
         found = False
         for path in (folder / LAST, folder / PREVIOUS):
@@ -81,7 +81,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU.
 
     Raises:
-        ValueError: it is damaged; in words that go on from its name.
+        ValueError: it is damaged; the message continues a sentence that starts with its name.
         OSError: it cannot be read.
     """
     verify_checksum(path)
@@ -97,10 +97,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def verify_checksum(path: Path) -> None:
-    """Check a file against what is on record for it; without a record there is nothing to check.
+    """Check a file against its recorded checksum; without a record, nothing is checked.
 
     Raises:
-        ValueError: it does not match; in words that go on from its name.
+        ValueError: it does not match; the message continues a sentence that starts with its name.
         OSError: it cannot be read.
     """
     digests = recorded_checksums(path)
@@ -115,7 +115,7 @@ def checksum(path: Path) -> str:
 
 
 def recorded_checksums(path: Path) -> list[str]:
-    """Return the checksums that are on record for a file, the newest first; none where there is no record."""
+    """Return the recorded checksums of a file, newest first; empty without a record."""
     try:
         lines = _checksum_file(path).read_text().splitlines()
     except (OSError, ValueError):
@@ -124,9 +124,9 @@ def recorded_checksums(path: Path) -> list[str]:
 
 
 def _known(path: Path) -> str:
-    """Return the checksum of a file that is there and on record; nothing for any other."""
+    """Return the recorded checksum of an existing file; empty for any other."""
     digests = recorded_checksums(path) if path.exists() else []
-    if len(digests) > 1:  # a process ended between the record and the new name of the file
+    if len(digests) > 1:  # a process ended between recording the checksum and renaming the file
         digests = [digest for digest in digests if digest == checksum(path)]
     return digests[0] if digests else ""
 
@@ -139,7 +139,7 @@ def _write(checkpoint: dict[str, Any], part: Path) -> None:
     with part.open("wb") as file:
         try:
             torch.save(checkpoint, file)
-        except RuntimeError as error:  # what PyTorch makes of an error of the file, such as a full disk
+        except RuntimeError as error:  # how PyTorch reports file errors, such as a full disk
             cause = error.__context__ or error.__cause__
             raise cause if isinstance(cause, OSError) else error from None
         file.flush()
@@ -147,7 +147,7 @@ def _write(checkpoint: dict[str, Any], part: Path) -> None:
 
 
 def _rename(source: Path, target: Path, digest: str) -> None:
-    """Give a file another name, with its checksum on record all the time."""
+    """Rename a file, keeping its checksum on record throughout."""
     write_atomically(_checksum_file(target), _lines(target, [digest, *recorded_checksums(target)[:1]]))
     source.replace(target)
     fsync_directory(target.parent)
@@ -155,5 +155,5 @@ def _rename(source: Path, target: Path, digest: str) -> None:
 
 
 def _lines(target: Path, digests: list[str]) -> bytes:
-    """Write them as `sha256sum` does, which can check the file then."""
+    """Format checksums for `sha256sum --check`."""
     return "".join(f"{digest}  {target.name}\n" for digest in digests).encode()

@@ -1,7 +1,7 @@
-"""What a run is: the choices that can change its result, and the hash of those.
+"""Identity of a run: the settings that can change its result, and their hash.
 
-The hash names the folder of a run, so it has to outlive the code. It holds groups by their names and not by where their
-classes live, and leaves out null, false and zero, so that a key that is added later with such a value is no other run.
+The hash names the folder of a run, so it must survive changes of the code. It covers config groups by name, not by the
+path of their class, and omits null, false and zero, so that adding a key with such a default changes no existing hash.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Any
 from wconv.experiment.common.checkout import ROOT
 from wconv.experiment.common.path_keys import is_directory_key
 
-# Where things lie and how they are shown; none of it changes a result.
+# Groups about paths, output and execution, which do not change a result.
 NEUTRAL_GROUPS = ("paths", "force", "logger", "callbacks", "cluster", "resources", "hydra")
 NEUTRAL_TRAINER = (
     "accelerator",
@@ -31,15 +31,15 @@ NEUTRAL_TRAINER = (
 
 
 def model_name(model: Mapping[str, Any]) -> str:
-    """Return what a model is called in folders and tables: one of a library with that, as in "torchvision_resnet18"."""
+    """Return the name of a model in folders and tables, with its library if it has one: "torchvision_resnet18"."""
     return "_".join(str(model[key]) for key in ("library", "name") if model.get(key))
 
 
 def relevant_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a configuration that can change a result, nested as it is there.
+    """Return the part of a configuration that can change a result, with the same nesting.
 
-    A group that makes an object is told by its `name`, and where it has none by the last part of `_target_` in lower
-    case, wherever that class or function lives.
+    A group that is instantiated is identified by its `name`, or, if it has none, by the last part of its `_target_` in
+    lower case, regardless of the module.
 
     Args:
         config: the whole configuration as plain values, without interpolations.
@@ -47,23 +47,23 @@ def relevant_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     content = {key: _group(value) for key, value in config.items() if key not in NEUTRAL_GROUPS}
     if isinstance(trainer := content.get("trainer"), dict):
         content["trainer"] = {key: value for key, value in trainer.items() if key not in NEUTRAL_TRAINER}
-    if not content.pop("channels_last", True):  # here true is neutral, and false would be left out
+    if not content.pop("channels_last", True):  # here true is the neutral value, and false would be omitted
         content["memory_format"] = "contiguous"
     return content
 
 
 def identity(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the result of a run follows from.
+    """Return everything that determines the result of a run.
 
     Args:
         config: the whole configuration as plain values, without interpolations.
-        data: fingerprint of the data, which stands for the folders it lies in.
+        data: fingerprint of the data, used instead of its folders.
 
     Returns:
-        Plain values; two runs with the same ones give the same result on the same machine.
+        Plain values; two runs with equal values give the same result on the same machine.
 
     Raises:
-        ValueError: the file of weights to start from, of which the content counts, cannot be read.
+        ValueError: the file of initial weights, whose content counts, cannot be read.
     """
     settings = without_neutral(relevant_settings(config))
     if path := settings.get("model", {}).get("checkpoint"):
@@ -72,12 +72,12 @@ def identity(config: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
 
 
 def run_hash(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of an identity; 1 and 1.0 are the same number."""
+    """Return the SHA-256 of an identity; 1 and 1.0 count as equal."""
     return hashlib.sha256(json.dumps(_canonical(content), sort_keys=True).encode()).hexdigest()
 
 
 def without_neutral(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return keys with their values, at any depth, without those that are null, false or zero."""
+    """Remove keys whose value is null, false or zero, at any depth."""
     kept = {
         key: without_neutral(value) if isinstance(value, dict) else value
         for key, value in values.items()
@@ -97,12 +97,12 @@ def _digest(path: str) -> str:
 
 
 def _group(value: Any) -> Any:
-    """Return a group without folders, the seed that it shares with the run, and what tells Hydra how to make it."""
+    """Return a group without folders, the seed of the run, and the keys with which Hydra instantiates it."""
     if not isinstance(value, dict):
         return value
     name = value.get("name") or str(value.get("_target_", "")).rpartition(".")[2].lower()
     kept = {
-        key: entry if key == "layer_density" else _group(entry)  # whatever layers are called
+        key: entry if key == "layer_density" else _group(entry)  # its keys are layer names, which may look like ours
         for key, entry in value.items()
         if key not in ("name", "seed", "_target_", "_partial_") and not is_directory_key(key)
     }

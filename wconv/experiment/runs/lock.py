@@ -1,7 +1,7 @@
-"""One run, one process: who holds the folder of a run, and whether it still lives.
+"""Lock a run folder: one process per run, with a record of the process that holds it.
 
 The lock itself is `flock`, which ends with its process. On a cluster that is not enough: some file systems have no
-flock, others have one that ends at the node. So the owner is written down, too, with a heartbeat.
+flock, others only one within a node. Therefore the owner is recorded as well, with a heartbeat.
 """
 
 import json
@@ -20,17 +20,17 @@ from wconv.experiment.common.exceptions import Interrupted
 from wconv.experiment.common.files import write_atomically
 
 LOCK, OWNER = ".lock", ".lock.owner"
-HEARTBEAT = 60.0  # seconds between two
-NAMED = 3.0  # seconds after which whoever has got the lock has certainly written its name
-STALE = 600.0  # seconds without one, after which a process on another host counts as dead
+HEARTBEAT = 60.0  # seconds between two heartbeats
+NAMED = 3.0  # seconds within which a process that got the lock has recorded its name
+STALE = 600.0  # seconds without a heartbeat after which a process on another host counts as dead
 
 
 @contextmanager
 def acquire_lock(folder: Path) -> Iterator[None]:
-    """Hold a folder.
+    """Lock a folder while the context lasts.
 
     Raises:
-        Interrupted: another process holds it, and which.
+        Interrupted: another process holds it; the message says which.
         OSError: the folder cannot be written.
     """
     with ExitStack() as stack:
@@ -64,17 +64,17 @@ def acquire_lock(folder: Path) -> Iterator[None]:
 
 def _beat(folder: Path, me: Mapping[str, Any], done: threading.Event) -> None:
     while not done.wait(HEARTBEAT):
-        with suppress(OSError):  # a full disk, say: the training finds out by itself
+        with suppress(OSError):  # a full disk, say, which the training itself will report
             _write(folder, me)
 
 
 def _is_stale(owner: Mapping[str, Any], has_flock: bool) -> bool:
-    """Tell whether the process that wrote its name down has ended."""
+    """Tell whether the recorded owner has ended."""
     if owner.get("host") == socket.gethostname():
         return has_flock or not _is_alive(owner.get("pid"))
     job, restart = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_RESTART_COUNT", "0")
     if job and owner.get("job") == job and owner.get("restart") != restart:
-        return True  # requeued: SLURM starts a job again only when what it ran before has ended
+        return True  # requeued: SLURM restarts a job only after its earlier processes have ended
     heartbeat = owner.get("heartbeat")
     return not isinstance(heartbeat, int | float) or time.time() - heartbeat > STALE
 
@@ -84,7 +84,7 @@ def _is_alive(pid: Any) -> bool:
         os.kill(int(pid), 0)
     except (ProcessLookupError, ValueError, TypeError, OverflowError):
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # a process of another user
         return True
     return True
 
@@ -94,7 +94,7 @@ def _write(folder: Path, me: Mapping[str, Any]) -> None:
 
 
 def read_owner(folder: Path) -> dict[str, Any]:
-    """Return what the process that holds a folder, or held it last, wrote down; nothing where there is none."""
+    """Return the record of the process that holds a folder, or held it last; empty if there is none."""
     with suppress(OSError, ValueError):
         content = json.loads((folder / OWNER).read_text())
         if isinstance(content, dict):
@@ -103,7 +103,7 @@ def read_owner(folder: Path) -> dict[str, Any]:
 
 
 def _wait_for_owner(folder: Path) -> dict[str, Any]:
-    """Return who holds the lock; a process that has only just got it has not written its name yet."""
+    """Return the owner of the lock, waiting for a process that has just acquired it to record its name."""
     deadline = time.monotonic() + NAMED
     while not (owner := read_owner(folder)) or _is_stale(owner, has_flock=False):
         if time.monotonic() > deadline:
@@ -117,11 +117,11 @@ def _refusal(folder: Path, owner: Mapping[str, Any]) -> Interrupted:
 
 
 def describe_owner(owner: Mapping[str, Any]) -> str:
-    """Return what people call a process."""
+    """Return a readable description of a process."""
     who = f"process {owner.get('pid')} on {owner.get('host')}" if owner else "an unknown process"
     return who + (f" (SLURM job {owner['job']})" if owner.get("job") else "")
 
 
 def owner_is_alive(owner: Mapping[str, Any]) -> bool:
-    """Tell whether the process that wrote its name down may still be at work; the lock is not touched."""
+    """Tell whether the recorded owner may still be running, without touching the lock."""
     return bool(owner) and not _is_stale(owner, has_flock=False)

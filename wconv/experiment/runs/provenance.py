@@ -1,4 +1,4 @@
-"""With what a result was made: versions, commit, job."""
+"""Provenance of a result: versions, commit, job."""
 
 import os
 import platform
@@ -17,10 +17,10 @@ SLURM_VARIABLES = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", 
 
 @cache
 def provenance() -> dict[str, Any]:
-    """Return versions, the commit of the checkout and the SLURM job, where there is one."""
+    """Return versions, the commit of the checkout and the SLURM job, if there is one."""
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        # results/ is what runs leave, the one beside this one as well, and no part of the code.
+        # results/ is the output of runs, perhaps of a concurrent one, and not part of the code.
         "git": {"commit": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--porcelain", "--", ":!results"))},
         "slurm": {name: os.environ[name] for name in SLURM_VARIABLES if name in os.environ},
     }

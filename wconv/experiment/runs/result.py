@@ -1,4 +1,4 @@
-"""What a run came to."""
+"""The result of a finished run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,8 @@ class Result:
 
     Attributes:
         directory: its folder.
-        results: what results.json says.
-        was_there: whether the run had been completed before.
+        results: the content of results.json.
+        was_there: whether the run had been completed earlier.
     """
 
     directory: Path
@@ -32,5 +32,5 @@ class Result:
 
     @property
     def history(self) -> "pd.DataFrame":
-        """The curves: a row an epoch, and one for the test, a column a metric, as in metrics.csv."""
+        """The curves as in metrics.csv: one row per epoch and one for the test, one column per metric."""
         return read_table(self.directory / "metrics.csv")

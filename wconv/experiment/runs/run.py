@@ -1,4 +1,4 @@
-"""The folder of a run: found by what the run is, held by one process, and telling how the run stands."""
+"""A run and its folder: found by the identity of the run, locked by one process, with the status of the run."""
 
 import os
 import shutil
@@ -34,14 +34,14 @@ class Run:
     def __init__(self, config: DictConfig, data: dict[str, Any], output_dir: Path) -> None:
         self.config = config
         self.data = data
-        self.facts: dict[str, Any] = {}  # of its network, for results.json, whatever becomes of the run
+        self.facts: dict[str, Any] = {}  # about its network, for results.json, even if the run fails
         what = identity(self.resolved_config, data)
         self.hash = run_hash(what)
         self.checkpoint: str | None = what["config"].get("model", {}).get("checkpoint")  # digest of its contents
         name = f"{model_name(config.model)}-{config.conv.name}-s{config.seed}-{self.hash[:8]}"
         self.directory: Path = output_dir / config.task.name / name
         self.checkpoints: Path = self.directory / "checkpoints"
-        if os.path.isdir(self.directory):  # Path.is_dir raises where a folder may not be entered
+        if os.path.isdir(self.directory):  # Path.is_dir raises if access is denied
             check_folder(self.directory)
 
     @property
@@ -53,7 +53,7 @@ class Run:
 
     @property
     def results(self) -> dict[str, Any]:
-        """What results.json says; nothing where there is none, or none that can be read.
+        """The content of results.json; empty if it is missing or unreadable.
 
         Raises:
             ConfigError: the folder belongs to another run.
@@ -78,7 +78,7 @@ class Run:
         return results.get("status") == "completed" and {"metrics", "versions"} <= results.keys()
 
     def write_results(self, status: str, **more: Any) -> None:
-        """Write results.json whole."""
+        """Write the whole results.json."""
         config = self.config
         density = OmegaConf.to_container(config.conv.density) if "density" in config.conv else {}
         by_layer = self.resolved_config["conv"].get("layer_density")
@@ -102,17 +102,17 @@ class Run:
 
     @contextmanager
     def acquire(self) -> Iterator[bool]:
-        """Hold the folder, make it ready, and write down how the run ends if it does not end well.
+        """Lock and prepare the folder, and record the outcome if the run fails or is stopped.
 
         Yields:
-            Whether there is something to do: another process may have finished the run in the meantime.
+            Whether there is anything left to do: another process may have finished the run in the meantime.
 
         Raises:
-            ConfigError: the folder cannot be made or written.
+            ConfigError: the folder cannot be created or written.
             Interrupted: another process holds it, or the run was stopped.
             RunError: the run failed; error.log has the traceback.
         """
-        if (rank := getattr(rank_zero_only, "rank", 0)) > 0:  # the first process holds the folder and reports for all
+        if (rank := getattr(rank_zero_only, "rank", 0)) > 0:  # the first process locks the folder and reports for all
             with log_failure(self.directory, f"error.rank{rank}.log"):
                 yield True
             return
@@ -150,7 +150,7 @@ class Run:
             with log_failure(self.directory):
                 yield
         except RunError as error:
-            with suppress(OSError):  # no room for these either: then the folder still says that the run is not done
+            with suppress(OSError):  # the disk may be full; the folder then still says that the run is unfinished
                 if isinstance(error, Interrupted):
                     self.write_results("interrupted")
                 else:

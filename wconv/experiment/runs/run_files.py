@@ -1,9 +1,9 @@
-"""The files of a run folder, read as if a stranger had made them and a disk had damaged them.
+"""Read the files of a run folder, which may be damaged or come from an untrusted source.
 
-config.yaml and results.json carry a checksum of themselves: a number that was altered by a fault, or by hand, is
-noticed. Files without one, from before, are read as they are.
+config.yaml and results.json contain a checksum of themselves, so that damage and changes by hand are detected. Older
+files without a checksum are read as they are.
 
-YAML and pandas are imported where they are needed: the status of a sweep needs neither.
+YAML and pandas are imported inside functions, because the status of a sweep needs neither.
 """
 
 import csv
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SEAL = "sha256"
-LARGEST = 16 * 2**20  # bytes of results.json
+LARGEST = 16 * 2**20  # bytes of results.json at most
 LARGEST_CONFIG = 2**20
-DEEPEST = 20  # levels of nesting
+DEEPEST = 20  # levels of nesting at most
 CHANGED = "was changed after it was written: its checksum is wrong"
 
 
 def check_folder(run: Path) -> None:
     """Refuse a folder in which a link leads elsewhere, or something is neither a file nor a folder.
 
-    Through a link, reading or writing in the folder would reach what does not belong to the run; a pipe would never
-    come to an end. The folder of the run may itself be a link.
+    Through a link, the run would read or write files that do not belong to it; reading a pipe would never end. The
+    folder of the run may itself be a link.
 
     Raises:
-        ConfigError: there is such an entry: which, and what to do.
+        ConfigError: there is such an entry; the message names it and says what to do.
     """
     root = os.path.realpath(run)
     settings = run / "wandb" / "settings"
@@ -54,21 +54,21 @@ def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
         entries = list(found)
     for entry in entries:
         yield entry
-        # W&B keeps links to its logs elsewhere, and writes through none that it has not made.
+        # W&B keeps links to its logs elsewhere, and writes only through links of its own.
         if entry.is_dir(follow_symlinks=False) and entry.name != "wandb":
             yield from _entries(Path(entry.path))
 
 
 def sealed_config(text: str) -> str:
-    """Put the checksum of a configuration above it."""
+    """Prepend its checksum to a configuration."""
     return f"{_first_line(text)}\n{text}"
 
 
 def read_config(run: Path) -> dict[str, Any]:
-    """Read config.yaml: plain values without interpolations, which train.py has resolved before it wrote them.
+    """Read config.yaml: plain values, because train.py has resolved all interpolations.
 
     Raises:
-        ValueError: it is no such file, or was changed; in words that go on from its name.
+        ValueError: the file is invalid or was changed; the message continues a sentence that starts with its name.
         OSError: it cannot be read.
     """
     import yaml  # type: ignore[import-untyped]
@@ -80,7 +80,7 @@ def read_config(run: Path) -> dict[str, Any]:
     depth = 0
     for event in yaml.parse(text, Loader=_yaml_loader()):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        # Aliases of aliases grow without bound; a tag makes an object.
+        # Nested aliases can expand without bound, and a tag can create an object.
         if isinstance(event, yaml.AliasEvent) or depth > DEEPEST or getattr(event, "tag", None):
             raise ValueError(f"has an alias, a tag or deep nesting in line {event.start_mark.line + 1}")
     content = yaml.load(text, Loader=_yaml_loader())
@@ -93,9 +93,9 @@ def read_config(run: Path) -> dict[str, Any]:
 
 @cache
 def _yaml_loader() -> Any:
-    """Return a loader that takes YAML as OmegaConf does: 1e-3 is a number, a date is a text, a key stands once.
+    """Return a loader that reads YAML as OmegaConf does: 1e-3 is a number, a date is a text, keys are unique.
 
-    It is a tenth as slow, which is felt where a thousand runs are compared: in C where PyYAML was built with it.
+    It uses PyYAML's C loader if available and is ten times as fast, which matters when comparing a thousand runs.
     """
     import yaml
 
@@ -119,7 +119,7 @@ def sealed_results(content: dict[str, Any]) -> str:
     """Return results.json with its checksum in it.
 
     Raises:
-        ValueError: a number is not finite, for which JSON has no word.
+        ValueError: a number is not finite, which JSON cannot represent.
     """
     plain = json.loads(json.dumps(content, allow_nan=False))
     return json.dumps(plain | {SEAL: _digest(plain)}, indent=2) + "\n"
@@ -129,7 +129,7 @@ def read_results(run: Path) -> dict[str, Any]:
     """Read results.json.
 
     Raises:
-        ValueError: it is no such file, or was changed; in words that go on from its name.
+        ValueError: the file is invalid or was changed; the message continues a sentence that starts with its name.
         OSError: it cannot be read.
     """
     content, sound = read_results_unverified(run)
@@ -139,7 +139,7 @@ def read_results(run: Path) -> dict[str, Any]:
 
 
 def read_results_unverified(run: Path) -> tuple[dict[str, Any], bool]:
-    """Read results.json, and say whether its checksum is right; raises as `read_results` otherwise."""
+    """Read results.json, and return whether its checksum is right; otherwise raises as `read_results`."""
     try:
         content = json.loads(_text(run / "results.json", LARGEST))
     except (ValueError, RecursionError) as error:
@@ -151,14 +151,14 @@ def read_results_unverified(run: Path) -> tuple[dict[str, Any], bool]:
 
 
 def read_table(path: Path) -> "pd.DataFrame":
-    """Read metrics.csv or timing.csv, a row an epoch; no rows where there is no file yet."""
+    """Read metrics.csv or timing.csv, one row per epoch; no rows if there is no file yet."""
     import pandas as pd
 
     return pd.read_csv(path) if path.exists() else pd.DataFrame({"epoch": []})
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read metrics.csv or timing.csv as text, without pandas; no rows where it cannot be read."""
+    """Read metrics.csv or timing.csv as text, without pandas; no rows if it cannot be read."""
     try:
         with path.open(newline="") as file:
             return list(csv.DictReader(file))

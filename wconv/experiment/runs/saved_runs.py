@@ -1,4 +1,4 @@
-"""Run folders read back: what a run is and what came out of it, for those who compare."""
+"""Read run folders for comparison: settings, densities, status, metrics and costs of each run."""
 
 import json
 import math
@@ -23,24 +23,24 @@ from wconv.experiment.runs.run_files import check_folder, read_config, read_resu
 
 NULL = json.dumps(None)
 COSTS = ("seconds", "peak_memory_mb", "macs")
-MOST_TAPS = 50  # coefficients an axis
+MOST_TAPS = 50  # coefficients per axis at most
 Taps = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run as its folder tells it.
+    """A run, as read from its folder.
 
     Attributes:
         folder: where it was found.
-        status: of results.json; "unreadable" where it cannot be used.
-        reason: why it cannot be used.
+        status: of results.json; "unreadable" if the run cannot be used.
+        reason: why the run cannot be used.
         seed: seed of the run.
         metrics: final values by name.
-        features: what the run is, apart from its seed: configuration keys, density, number of parameters.
-        costs: what it took: "seconds" of training, "peak_memory_mb", and the "macs" of an image; those that are known.
-        densities: coefficients of each kernel size that has some, e.g. ("k3", ((0.7,), (0.7,))), then of layers that
-            were given their own, e.g. ("features.0 + features.3", ((0.5,), (0.5,))).
+        features: what identifies the run, apart from its seed: configuration keys, density, number of parameters.
+        costs: those known of "seconds" of training, "peak_memory_mb", and the "macs" of an image.
+        densities: coefficients by kernel size, e.g. ("k3", ((0.7,), (0.7,))), then those of layers with a density of
+            their own, e.g. ("features.0 + features.3", ((0.5,), (0.5,))).
     """
 
     folder: Path
@@ -54,14 +54,14 @@ class SavedRun:
 
     @cached_property
     def has_diverged(self) -> bool:
-        """Whether a final metric is not a finite number, or the loss was none and the training ended there."""
+        """Whether a final metric is not finite, or training ended because the loss was not."""
         return bool(not_finite(self.metrics))
 
     @cached_property
     def identity(self) -> frozenset[tuple[str, Any]]:
-        """What tells it from runs that differ in more than the seed, by the rule that run folders get their names by.
+        """What distinguishes it from runs that differ in more than the seed, by the same rule as the run hash.
 
-        A key that was added since the run, with a value that is null, false or zero, makes no difference.
+        A key that was added after the run makes no difference if its value is null, false or zero.
         """
         features = {key: None if value == NULL else value for key, value in self.features.items()}
         return frozenset(without_neutral(features).items())
@@ -71,7 +71,7 @@ def find_runs(paths: Iterable[Path]) -> list[SavedRun]:
     """Read the runs in and below some folders, each once; a folder without any is one of status "empty".
 
     Raises:
-        ValueError: there is no run in any of them, or one is no folder.
+        ValueError: there is no run in any of them, or a path is not a folder.
     """
     runs: dict[Path, SavedRun] = {}
     empty = []
@@ -90,7 +90,7 @@ def find_runs(paths: Iterable[Path]) -> list[SavedRun]:
 
 
 def _run_folders(start: Path) -> Iterator[Path]:
-    """Yield the run folders in and below a folder; links are followed, but not in circles and not out of a run."""
+    """Yield the run folders in and below a folder; links are followed, but not in circles, nor out of a run."""
     seen = set()
     for folder, folders, files in os.walk(start, followlinks=True):
         folders.sort()
@@ -103,7 +103,7 @@ def _run_folders(start: Path) -> Iterator[Path]:
 
 
 def read_run(folder: Path) -> SavedRun:
-    """Read results.json and config.yaml of a run folder; what cannot be used is "unreadable" and says why."""
+    """Read results.json and config.yaml of a run folder; an invalid one is "unreadable", with a reason."""
     try:
         check_folder(folder)
         results = _read("results.json", read_results, folder)
@@ -119,9 +119,9 @@ def read_run(folder: Path) -> SavedRun:
         densities = _densities(results["layers"], by_size or {}, by_layer or {})
         features = {"density": "; ".join(map(format_density, densities)) or "-"}
         features |= _features(config) | {"parameters": int(results["parameters"])}
-        if "data" in results:  # the folders are left out above: they do not say which images lie in them
+        if "data" in results:  # identifies the images; the folders, which do not, are left out above
             features["data"] = sha256(json.dumps(results["data"], sort_keys=True).encode()).hexdigest()[:8]
-        if "checkpoint" in results:  # likewise: its path does not say which weights it holds
+        if "checkpoint" in results:  # likewise: identifies the weights, which the path does not
             features[CHECKPOINT] = str(results["checkpoint"])[:8]
         features["device"] = "cpu" if str(results.get("device", "cpu")).startswith("cpu") else "gpu"
         features |= {key: str(results[key]) for key in ("model", "init")} | {"conv": arm}
@@ -140,13 +140,13 @@ def read_run(folder: Path) -> SavedRun:
 
 
 def _features(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what can change a result but the seed, by dotted key, each group by its name."""
+    """Return all settings except the seed that can change a result, by dotted key; groups by name."""
     settings = relevant_settings(config)
-    settings.pop("seed", None)  # what a group averages over
+    settings.pop("seed", None)  # groups average over seeds
     if isinstance(settings.get("model"), dict):
-        settings["model"].pop("library", None)  # a part of the name of the model
+        settings["model"].pop("library", None)  # already in the name of the model
     if isinstance(settings.get("conv"), dict):
-        for key in ("density", "layer_density", *PARTS):  # shown as that of the layers, and in the name of the arm
+        for key in ("density", "layer_density", *PARTS):  # shown with the layers, and in the name of the arm
             settings["conv"].pop(key, None)
     return {
         key.removesuffix(".name"): value if isinstance(value, str | int | float) else json.dumps(value)
@@ -172,11 +172,11 @@ def _read(name: str, read: Callable[[Path], dict[str, Any]], folder: Path) -> di
 def _densities(layers: Any, by_size: Mapping[str, Any], by_layer: Mapping[str, Any]) -> list[tuple[str, Taps]]:
     """Return the densities that the layers of a network were given.
 
-    Layers that have learnt theirs, or that are plain ones by now, are told by the density of the configuration: what
-    tells runs apart is the choice.
+    For layers that have trained their density, or that are plain now, this is the density of the configuration, since
+    runs are identified by their choices.
     """
     found: set[tuple[str, Taps]] = set()
-    named: dict[Taps, set[str]] = {}  # what layers of their own density are called there, by that density
+    named: dict[Taps, set[str]] = {}  # names in conv.layer_density of layers with their own density, by that density
     for layer in layers:
         sizes, density = layer["kernel_size"], layer["density"]
         if own := own_density(layer, by_layer):
@@ -193,11 +193,11 @@ def _densities(layers: Any, by_size: Mapping[str, Any], by_layer: Mapping[str, A
 
 
 def own_density(layer: Mapping[str, Any], by_layer: Mapping[str, Any]) -> tuple[str, Any] | None:
-    """Return the entry of `conv.layer_density` that is for a layer, if there is one.
+    """Return the entry of `conv.layer_density` that applies to a layer, if any.
 
     Args:
-        layer: as results.json describes it.
-        by_layer: the density of each name, which may have wildcards.
+        layer: its entry in results.json.
+        by_layer: density by name; names may have wildcards.
     """
     for name, taps in by_layer.items():
         if fnmatchcase(layer["name"], name) and _fits(taps, layer["kernel_size"]):
@@ -206,12 +206,12 @@ def own_density(layer: Mapping[str, Any], by_layer: Mapping[str, Any]) -> tuple[
 
 
 def _by_axis(density: Any, sizes: Sequence[int]) -> list[Any]:
-    """Return a list an axis of what may be one list for all."""
+    """Return one list per axis for a density that may have one list for all axes."""
     return list(density) if isinstance(density[0], list) else [density] * len(sizes)
 
 
 def _fits(density: Any, sizes: Sequence[int]) -> bool:
-    """Whether it is for kernels of this size; as `axis_coefficients`, without PyTorch."""
+    """Whether a density fits kernels of this size; like `axis_coefficients`, but without PyTorch."""
     return [2 * len(axis) + 1 for axis in _by_axis(density, sizes)] == list(sizes)
 
 
@@ -223,12 +223,12 @@ def _taps(name: str, density: Iterable[Iterable[Any]]) -> Taps:
 
 
 def _natural(name: str) -> list[tuple[str, int]]:
-    """Sort features.2 before features.10."""
+    """Return a sort key that puts features.2 before features.10."""
     return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name)]
 
 
 def format_density(density: tuple[str, Taps]) -> str:
-    """Write a density like "k3 0.7"; one list for all axes where they share it."""
+    """Format a density like "k3 0.7", with one list if all axes share it."""
     name, axes = density
     lists = [", ".join(f"{value:g}" for value in axis) for axis in dict.fromkeys(axes)]
     return f"{name} " + " x ".join(lists)

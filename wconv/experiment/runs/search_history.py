@@ -1,4 +1,4 @@
-"""A search for a density, read back from its folder: history.csv, a row an evaluation and seed, and search.yaml.
+"""Read a density search from its folder: history.csv, with a row per evaluation and seed, and search.yaml.
 
 The first two evaluations are the references: the standard convolution, a density of ones, and the published density.
 """
@@ -21,26 +21,26 @@ from wconv.experiment.common.metrics import METRICS, SPLITS, Metric
 from wconv.experiment.common.text import one_line
 
 HISTORY, SETTINGS = "history.csv", "search.yaml"
-OTHERS = ("evaluation", "seed", "status", "value", "epochs", "run")  # the columns that are no coefficients
+OTHERS = ("evaluation", "seed", "status", "value", "epochs", "run")  # columns other than coefficients
 REFERENCES = {"standard": 0, "published": 1}  # numbers of their evaluations
-STATUSES = ("failed", "pruned")  # of a seed that has no value to count; an evaluation with one is not counted either
+STATUSES = ("failed", "pruned")  # of a seed without a valid value; its whole evaluation is not counted
 LARGEST = 16 * 2**20  # bytes of a file
 COEFFICIENT = re.compile(r"(.+\.)?k\d+\[\d+\]")  # k3[0], stage1.k3[0], features.0.k3[0]
-MOST_NAMED = 3  # coefficients in a sentence
-TAIL = 3  # the colours span at most so many times what lies between the median and the best evaluation
+MOST_NAMED = 3  # coefficients in a sentence at most
+TAIL = 3  # the colours span at most this many times the distance from the median to the best
 
 
 @dataclass(frozen=True)
 class Search:
-    """What a search has evaluated, with values as they are shown (accuracy in percent).
+    """The evaluations of a search, with values in display units (accuracy in percent).
 
     Attributes:
         folder: where it was found.
-        method: what it was made by, such as "direct_l".
-        metric_name: logged name of what is best, such as "val/acc".
+        method: of the search, such as "direct_l".
+        metric_name: logged name of the objective metric, such as "val/acc".
         names: of the coefficients.
-        rows: a row an evaluation and seed, the last where a seed was tried again.
-        bounds: lowest and highest value of each coefficient that has some.
+        rows: one per evaluation and seed; the last one if a seed was tried again.
+        bounds: lowest and highest value of each coefficient that has bounds.
     """
 
     folder: Path
@@ -52,20 +52,20 @@ class Search:
 
     @property
     def metric(self) -> Metric:
-        """What is best."""
+        """The objective metric."""
         return METRICS[self.metric_name.rpartition("/")[2]]
 
     @property
     def label(self) -> str:
-        """Name of an axis of values."""
+        """Axis label of the values."""
         split = self.metric_name.partition("/")[0]
         return f"{SPLITS.get(split, split)} {self.metric.axis}"
 
     @cached_property
     def evaluations(self) -> pd.DataFrame:
-        """A row an evaluation: coefficients, "n" completed seeds, their "mean", "low" and "high", "status", "epochs".
+        """One row per evaluation: coefficients, "n" completed seeds, their "mean", "low", "high", "status", "epochs".
 
-        It is "completed" if all seeds that were tried are, and else "failed", "pruned" or "unfinished".
+        The status is "completed" if all tried seeds are, and otherwise "failed", "pruned" or "unfinished".
         """
         found = []
         for number, group in self.rows.groupby("evaluation", sort=True):
@@ -84,7 +84,7 @@ class Search:
 
     @cached_property
     def published(self) -> tuple[float, ...] | None:
-        """The published density; None where it was not evaluated yet."""
+        """The published density; None if it has not been evaluated yet."""
         table = self.evaluations[list(self.names)].astype(float)
         found = table[table.index == REFERENCES["published"]].to_numpy().tolist()
         return tuple(found[0]) if found else None
@@ -96,7 +96,7 @@ class Search:
 
     @cached_property
     def best(self) -> "pd.Series[Any] | None":
-        """The best mean of those evaluations that have the most seeds; None where none is completed."""
+        """The evaluation with the best mean among those with the most seeds; None if none is completed."""
         most = self.counted[self.counted["n"] == self.counted["n"].max()]
         if most.empty:
             return None
@@ -106,7 +106,7 @@ class Search:
 
     @cached_property
     def seed_spread(self) -> float:
-        """Standard deviation of one seed, pooled over the evaluations; nan where none has two seeds."""
+        """Standard deviation of one seed, pooled over the evaluations; nan if none has two seeds."""
         rows = self.rows[(self.rows["status"] == "completed") & self.rows["evaluation"].isin(self.counted.index)]
         groups = rows.groupby("evaluation")["value"]
         freedom = int((groups.count() - 1).sum())
@@ -115,7 +115,7 @@ class Search:
 
     @cached_property
     def colour_range(self) -> tuple[float, float]:
-        """The values, lowest and highest, that colours tell apart: a bad evaluation does not take all of them."""
+        """The lowest and highest value of the colour scale, limited so that one bad evaluation does not use it all."""
         means, best = self.counted["mean"], self.best
         if best is None:
             return 0.0, 1.0
@@ -133,16 +133,16 @@ class Search:
         return min(values) - room, max(values) + room
 
     def surface(self, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
-        """Return means between the evaluations of two coefficients, linear on triangles; None where there are none.
+        """Interpolate means over two coefficients, linearly on triangles; None if there are too few evaluations.
 
         Args:
-            steps: how many places along each.
+            steps: grid points along each coefficient.
 
         Returns:
-            The places along the first and the second coefficient (steps,), and the values (steps, steps), a row a place
-            along the second; nan outside the evaluations.
+            The grid points along the first and the second coefficient, (steps,) each, and the values (steps, steps),
+            with rows along the second; nan outside the evaluations.
         """
-        from scipy.interpolate import griddata  # here, because it takes half a second
+        from scipy.interpolate import griddata  # here, because importing it takes half a second
         from scipy.spatial import QhullError
 
         points = self.counted[list(self.names)].to_numpy(float)
@@ -152,13 +152,13 @@ class Search:
         axes = [np.linspace(*ends, steps) for ends in zip(low, high, strict=True)]
         try:
             values = griddata(points, self.counted["mean"].to_numpy(float), tuple(np.meshgrid(*axes)), rescale=True)
-        except QhullError:  # all on one line
+        except QhullError:  # all points on one line
             return None
         return axes[0], axes[1], np.asarray(values)
 
     @property
     def summary(self) -> str:
-        """What it comes to, in words."""
+        """A sentence on the evaluations and the best one."""
         decimals, unit = self.metric.decimals, self.metric.unit
         counts = self.evaluations["status"].value_counts()
         parts = [f"{len(self.evaluations)} evaluation{'s' * (len(self.evaluations) != 1)} by {self.method}"]
@@ -181,7 +181,7 @@ class Search:
 
 
 def find_searches(paths: Iterable[Path]) -> list[Path]:
-    """Return the folders of searches in and below some folders; run folders are not looked into."""
+    """Return the folders of searches in and below some folders; run folders are not searched."""
     found: dict[str, Path] = {}
     for path in paths:
         for folder in _search_folders(path):
