@@ -1,1 +1,1 @@
-"""What is trained: the network and its arm, the task around it, noise, schedules."""
+"""What is trained: the network, its arm and its task, with noise, metrics and schedules."""

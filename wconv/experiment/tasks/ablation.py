@@ -1,4 +1,4 @@
-"""The operator taken apart: its start, its step and its decay, each without the others (docs/operator.md)."""
+"""The ablation arm: start, step and decay of the operator, in any combination (docs/operator.md)."""
 
 import torch
 from torch import nn
@@ -9,29 +9,29 @@ from wconv.experiment.tasks.arms import Densities, LayerDensities, converted, fr
 from wconv.experiment.tasks.tap_decay import set_tap_decay
 from wconv.modules import Weighted
 
-# The kernel V starts from W * Phi^a * c^b, where c is the root mean square of Phi: a kernel of independent taps has c
-# times the expected norm after it is multiplied by Phi.
+# Exponents (a, b): the kernel V starts from W * Phi^a * c^b. c is the root mean square of Phi, the factor by which
+# multiplying by Phi changes the expected norm of a kernel with independent taps.
 STARTS = {"none": (0, 0), "phi": (1, 0), "scale": (0, 1), "shape": (1, -1)}
 
 
 def ablation(
     model: nn.Module, density: Densities, start: str, step: bool, decay: bool, layer_density: LayerDensities = None
 ) -> nn.Module:
-    """Give convolutions some of the three things that tell a weighted one from a plain one.
+    """Give plain convolutions any subset of the three properties in which weighted ones differ.
 
-    All of them are the arm `weighted`, none is `standard`, the start alone is `scaled_init`.
+    All three give the arm `weighted`, none gives `standard`, the start alone gives `scaled_init`.
 
     Args:
         model: the network.
         density: Phi by kernel size.
-        start: what the kernel V that is applied starts from: `none`: W; `phi`: W * Phi; `scale`: W times the number
-            that gives it the expected norm of W * Phi; `shape`: W * Phi, scaled back to the expected norm of W.
-        step: train U with V = U * Phi, so that a step moves each tap of V as it does in a weighted convolution.
-        decay: let the weight decay of each tap stand to its step as it does in a weighted convolution.
+        start: initial value of the applied kernel V: `none`: W; `phi`: W * Phi; `scale`: W scaled to the expected norm
+            of W * Phi; `shape`: W * Phi scaled to the expected norm of W.
+        step: train U with V = U * Phi, so that a step moves each tap of V as in a weighted convolution.
+        decay: give each tap the same ratio of weight decay to step as in a weighted convolution.
         layer_density: Phi by the name of a layer (see `arms.converted`).
 
     Raises:
-        ValueError: there is no such start, a kernel is standardised, or a coefficient is 0 and has to be divided by.
+        ValueError: `start` is unknown, a kernel is standardised, or the combination would divide by a coefficient of 0.
     """
     if start not in STARTS:
         raise ValueError(f"conv.start={start}: expected one of {', '.join(STARTS)}")
@@ -39,8 +39,8 @@ def ablation(
     changed = freely_trained(converted(model, density, layer_density))
     for name, layer in [(name, module) for name, module in changed.named_modules() if isinstance(module, Weighted)]:
         assert layer.coefficients is not None
-        phi = density_function(layer.coefficients)  # in float64, and rounded once
-        power = of_phi - step  # of the trained weights, U with the step and V without it
+        phi = density_function(layer.coefficients)  # in float64, so that it is rounded only once
+        power = of_phi - step  # exponent of Phi in the trained weights: U with `step`, V without
         if (phi == 0).any() and (power < 0 or decay > step):
             key = f"the density of {name}, " if layer_density else f"conv.density.k{layer.kernel_size[0]}="
             raise ValueError(

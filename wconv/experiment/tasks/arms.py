@@ -1,8 +1,8 @@
 """The arms of a comparison: each is a function that changes the convolutions of a network, named in configs/conv.
 
-All start from the same weights W, which are drawn before. A density is given by kernel size, as the configuration
-writes it: `{"k3": [0.7], "k5": None}`, outermost tap first; None leaves a size as it is, and so does a size that the
-network lacks. Layers may have one of their own, by name (see `converted`).
+All start from the same weights W, which are drawn before. Densities are given by kernel size, as in the configuration:
+`{"k3": [0.7], "k5": None}`, outermost tap first; None leaves a size unchanged, and sizes that the network does not have
+are ignored. Layers may have their own density, by name (see `converted`).
 """
 
 import difflib
@@ -22,11 +22,11 @@ LayerDensities = Mapping[str, Sequence[float]] | None
 
 
 class NothingConverted(UserWarning):
-    """An arm leaves every convolution of a network as it is."""
+    """An arm leaves every convolution of a network unchanged."""
 
 
 def standard(model: nn.Module) -> nn.Module:
-    """Leave every convolution as it is."""
+    """Leave every convolution unchanged."""
     return model
 
 
@@ -36,13 +36,13 @@ def weighted(model: nn.Module, density: Densities, layer_density: LayerDensities
 
 
 def trainable(model: nn.Module, density: Densities, share: bool, layer_density: LayerDensities = None) -> nn.Module:
-    """Multiply every kernel by a density that is trained.
+    """Multiply every kernel by a trained density.
 
     Args:
         model: the network.
-        density: where it starts.
-        share: train one density for all layers of a kernel size, or of an entry of `layer_density`, not one a layer.
-        layer_density: where that of the layers that it names starts.
+        density: its initial value.
+        share: train one density for all layers of a kernel size, or of an entry of `layer_density`, not one per layer.
+        layer_density: initial densities of single layers.
     """
     return converted(model, density, layer_density, "shared" if share else True)
 
@@ -57,9 +57,9 @@ def scaled_init(model: nn.Module, density: Densities, layer_density: LayerDensit
 
 
 def freely_trained(model: nn.Module) -> nn.Module:
-    """Return a converted network as it is, if each W * Phi is a kernel that a plain layer of it could train.
+    """Return a converted network unchanged, if a plain layer could train each of its kernels W * Phi.
 
-    A standardised kernel, std(W) * Phi, is none: folded, it would be trained without its standardisation, and compared
+    A standardised kernel, std(W) * Phi, is excluded: folded, it would be trained without standardisation, but compared
     with layers that have it.
 
     Raises:
@@ -86,17 +86,17 @@ def converted(
     layer_density: LayerDensities = None,
     trainable: bool | Literal["shared"] = False,
 ) -> nn.Module:
-    """Give layers their density, fixed or trained: that of their name, or else that of their kernel size.
+    """Convert layers with the density of their name, or else of their kernel size.
 
     Args:
         model: the network.
         density: by kernel size.
-        layer_density: by the name of a layer, as `wconv.summary` has it, with wildcards ("features.1*"). It is for
-            those layers of that name whose kernels it fits.
-        trainable: as of `wconv.convert`.
+        layer_density: by layer name as in `wconv.summary`, with wildcards ("features.1*"); applies to the matching
+            layers whose kernels it fits.
+        trainable: as in `wconv.convert`.
 
     Raises:
-        ValueError: a density fits no kernel; a name is that of no layer, or two are those of one.
+        ValueError: a density fits no kernel, a name matches no layer, or two names match the same layer.
 
     Warns:
         UserWarning: no layer has a density.
@@ -110,7 +110,7 @@ def converted(
             raise ValueError(f"conv.layer_density: {name} names only layers that cannot be weighted")
     by_size = {int(key.removeprefix("k")): taps for key, taps in density.items() if taps is not None}
     for size, taps in by_size.items():
-        axis_coefficients(taps, (size, size))  # a wrong one is refused, though no layer may have that size
+        axis_coefficients(taps, (size, size))  # refuse a wrong density even if no layer has that size
     left = {size for layer in wconv.summary(model) if layer.density is None for size in layer.kernel_size}
     chosen: dict[int | tuple[int, ...], Any] = {size: taps for size, taps in by_size.items() if size in left}
     if chosen or layer_density:
@@ -124,11 +124,11 @@ def converted(
 def _layers_by_name(
     model: nn.Module, layer_density: Mapping[str, Sequence[float]]
 ) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Return for each entry the layers that it is for, with their kernel sizes.
+    """Return for each entry the layers that it matches, with their kernel sizes.
 
     Raises:
-        ValueError: an entry is for no layer, or two are for one: which of them wins should not depend on their order,
-            which a mapping does not have.
+        ValueError: an entry matches no layer, or two entries match the same layer, since a mapping has no order that
+            would decide between them.
     """
     layers = {layer.name: layer.kernel_size for layer in wconv.summary(model)}
     entry_of: dict[str, str] = {}
@@ -159,7 +159,7 @@ def _fits(density: Any, kernel_size: Sequence[int]) -> bool:
 
 
 def _subclasses(model: nn.Module) -> Mapping[type[nn.Module], type[Weighted]]:
-    """Return the weighted classes for the convolutions of timm, where a network has any of its layers."""
+    """Return the weighted classes for the convolutions of timm, if the network has layers of timm."""
     if not any(type(module).__module__.startswith("timm.") for module in model.modules()):
         return {}
     from wconv.timm_layers import SUBCLASSES  # here, because timm need not be installed

@@ -1,4 +1,4 @@
-"""From the configuration to a task: whether its parts belong together, and the task itself."""
+"""Build a task from the configuration, and check that data, task and model fit together."""
 
 import inspect
 from typing import Any
@@ -19,10 +19,10 @@ from wconv.experiment.tasks.task import Task
 
 
 def check_compatibility(config: DictConfig) -> None:
-    """Check that data, task and model belong together.
+    """Check that data, task and model fit together.
 
     Raises:
-        ConfigError: they do not, and what does.
+        ConfigError: they do not; the message says what would fit.
     """
     data: Any = get_class(config.datamodule._target_)
     task, model = config.task.name, config.model.get("library", config.model.name)
@@ -47,10 +47,10 @@ def _data_sets_of(task: str) -> list[str]:
 
 
 def build_task(config: DictConfig, model: nn.Module, **data_arguments: Any) -> Task:
-    """Make the task around a model.
+    """Build the task for a model.
 
     Raises:
-        ConfigError: the optimiser or the schedule refuses its values; both are tried before anything is started.
+        ConfigError: the optimiser or the schedule rejects its values; both are tried before anything is started.
     """
     optimizer, scheduler = instantiate_group(config.optimizer), instantiate_group(config.scheduler)
     group = "optimizer"
@@ -58,7 +58,7 @@ def build_task(config: DictConfig, model: nn.Module, **data_arguments: Any) -> T
         trial = optimizer(model.parameters())
         group = "scheduler"
         scheduler(trial, total_steps=100)
-    except Exception as error:  # whatever PyTorch makes of the values
+    except Exception as error:  # any error that PyTorch raises for the values
         raise ConfigError(f"{group}: {one_line(error)}") from error
     density = None
     if wconv.density_parameters(model):

@@ -1,4 +1,4 @@
-"""The classification task: what is minimised and what is measured."""
+"""The classification task: loss and metrics."""
 
 from collections.abc import Callable, Mapping
 
@@ -20,11 +20,11 @@ class Classification(Task):
 
     Args:
         model: maps images (N, C, H, W) to logits (N, num_classes).
-        optimizer: makes the optimiser of given parameters.
-        scheduler: makes the learning-rate schedule of an optimiser and `total_steps`.
+        optimizer: creates the optimiser for given parameters.
+        scheduler: creates the learning-rate schedule for an optimiser and `total_steps`.
         num_classes: number of classes.
         label_smoothing: of the training loss; measured losses have none.
-        density: how trained densities learn; None where there are none.
+        density: recipe for trained densities; None if there are none.
     """
 
     monitor = TASKS["classification"].monitor
@@ -47,7 +47,7 @@ class Classification(Task):
 
     @property
     def definitions(self) -> Mapping[str, str]:
-        """What the metrics mean."""
+        """Definitions of the metrics."""
         return TASKS["classification"].definitions
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -69,7 +69,7 @@ class Classification(Task):
         self._score(self.final_test_metrics, batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log training and validation together."""
+        """Log training and validation metrics together."""
         if self.trainer.sanity_checking:
             self.val_scores.compute_and_reset("val")
             return

@@ -1,4 +1,4 @@
-"""The denoising task: what is minimised and what is measured."""
+"""The denoising task: noise, losses and metrics."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,25 +25,25 @@ LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": F.l1_loss,
     "l2": F.mse_loss,
     "charbonnier": lambda denoised, clean: ((denoised - clean).square() + 1e-6).sqrt().mean(),
-    # As NAFNet is trained: in dB, for each image, with the sign that makes it a loss.
+    # The loss of NAFNet: the negative PSNR of each image, in dB.
     "psnr": lambda denoised, clean: 10 * ((denoised - clean).square().mean((1, 2, 3)) + 1e-8).log10().mean(),
 }
 
 
 class Denoising(Task):
-    """Train a network to take white Gaussian noise off images.
+    """Train a network to remove white Gaussian noise from images.
 
     Args:
         model: maps noisy images (N, C, H, W) to denoised ones.
-        optimizer: makes the optimiser of given parameters.
-        scheduler: makes the learning-rate schedule of an optimiser and `total_steps`.
-        seed: of the run; the training noise follows from it.
-        sigma: standard deviation of the noise, of 255; or [low, high]: drawn for each image, evaluated at the middle.
-        clip_noisy: whether noisy images are cut off at black and white.
+        optimizer: creates the optimiser for given parameters.
+        scheduler: creates the learning-rate schedule for an optimiser and `total_steps`.
+        seed: of the run; it determines the training noise.
+        sigma: standard deviation of the noise (0-255 scale); or [low, high]: drawn per image, evaluated at midpoint.
+        clip_noisy: whether noisy images are clipped at black and white.
         loss: one of LOSSES.
-        test_seed: of the noise that is evaluated on.
+        test_seed: of the noise in evaluation.
         max_pixels: larger images are denoised in tiles.
-        density: how trained densities learn; None where there are none.
+        density: recipe for trained densities; None if there are none.
 
     Raises:
         ValueError: there is no such loss.
@@ -75,11 +75,11 @@ class Denoising(Task):
         self.max_pixels = max_pixels
         self.train_loss = MeanLoss()
         self.rows: list[dict[str, Any]] = []
-        self.images: pd.DataFrame  # what the last pass over whole images measured, a row each
+        self.images: pd.DataFrame  # results of the last evaluation, one row per image
 
     @property
     def definitions(self) -> Mapping[str, str]:
-        """What the metrics mean."""
+        """Definitions of the metrics."""
         level = f"white Gaussian noise of standard deviation {self.noise.level:g} of 255"
         return TASKS["denoising"].definitions | {
             "noise": f"{level}, {'clipped' if self.noise.clip else 'not clipped'}, from (task.test_seed, position of "
@@ -97,8 +97,8 @@ class Denoising(Task):
         return loss
 
     def on_test_start(self) -> None:
-        """Put densities and batch normalisations into the kernels; no network is trained any more."""
-        self.test_network = (inference_copy(self.model),)  # in a tuple: it is no part of what is saved
+        """Fold densities and batch normalisations into the kernels of a copy, for faster inference."""
+        self.test_network = (inference_copy(self.model),)  # in a tuple: it must not become a submodule
 
     def validation_step(self, frame: Any, batch_idx: int) -> None:
         """Denoise a held-out image."""
@@ -123,7 +123,7 @@ class Denoising(Task):
         return {"noisy": noisy, "denoised": denoised}
 
     def on_validation_epoch_end(self) -> None:
-        """Log training and validation together."""
+        """Log training and validation metrics together."""
         scores = self._scores("val")
         if self.trainer.sanity_checking:
             return
@@ -133,7 +133,7 @@ class Denoising(Task):
         self.log_epoch(scores)
 
     def on_test_epoch_end(self) -> None:
-        """Log the means over the images: of all, and of each set where there are several."""
+        """Log the means over all images, and over each test set if there are several."""
         self.log_dict(self._scores("test"))
 
     def _denoise(self, model: nn.Module, frame: Any) -> tuple[Tensor, Tensor, bool]:
@@ -143,7 +143,7 @@ class Denoising(Task):
 
     def _scores(self, prefix: str) -> dict[str, Tensor]:
         """Gather the images of all processes into `images`, in order, and return their means."""
-        import pandas as pd  # here: a run trains before it needs it
+        import pandas as pd  # here, so that it does not delay the start of training
 
         gathered: list[Any] = [self.rows]
         if self.trainer.world_size > 1:
@@ -152,7 +152,7 @@ class Denoising(Task):
         self.rows = []
         self.images = pd.DataFrame([row for rows in gathered for row in rows]).sort_values(["set", "position"])
         measured = [name for name in TASKS["denoising"].metrics if name in self.images]
-        # An image that came out as NaN must not vanish from the mean.
+        # A NaN image must make the mean NaN, not be skipped.
         scores = {f"{prefix}/{name}": self.images[name].mean(skipna=False) for name in measured}
         by_set = self.images.groupby("set")[measured].mean(skipna=False)
         if len(by_set) > 1:

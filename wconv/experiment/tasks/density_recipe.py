@@ -1,4 +1,4 @@
-"""How trained densities learn beside the weights, and what becomes of them."""
+"""Training of the densities: learning rate and schedule, and their values for the log."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from wconv.experiment.tasks.schedules import warm_restarts
 
 @dataclass(frozen=True)
 class DensityRecipe:
-    """A learning rate, weight decay and schedule for the densities alone.
+    """Learning rate, weight decay and schedule of the densities.
 
     Attributes:
         lr: learning rate at the start of each cycle.
         weight_decay: pulls the coefficients to 0.
         restart_epochs: length of the first cycle.
-        restart_factor: how many times longer each cycle is than the one before.
+        restart_factor: ratio of the length of each cycle to the one before.
     """
 
     lr: float
@@ -29,7 +29,7 @@ class DensityRecipe:
     restart_factor: float
 
     def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        """Return the parameters in two groups; the first has the optimiser's own values."""
+        """Return the parameters in two groups; the first uses the defaults of the optimiser."""
         others, densities = wconv.param_groups(model, 0.0, self.lr, density_weight_decay=self.weight_decay)
         return [{"params": others["params"]}, densities]
 
@@ -39,7 +39,7 @@ class DensityRecipe:
 
 
 def trained_densities(model: nn.Module) -> dict[str, Tensor]:
-    """Return every trained coefficient, named density/<layer>/<number from the outermost tap inwards>."""
+    """Return every trained coefficient, named density/<layer>/<index>, from the outermost tap inwards."""
     return {
         f"density/{layer.name}/{number}": torch.tensor(value)
         for layer in wconv.summary(model)

@@ -1,4 +1,4 @@
-"""Instantiate what a group of the configuration names."""
+"""Instantiate the class or function that a config group names."""
 
 import inspect
 from typing import Any
@@ -11,17 +11,17 @@ from wconv.experiment.common.text import one_line
 
 
 def instantiate_group(group: DictConfig, **more: Any) -> Any:
-    """Instantiate what a group of the configuration names.
+    """Instantiate the class or function that a config group names.
 
-    Its `name`, and the `library` of a model, are for people; a callable that takes a `name` gets it.
+    Its `name`, and the `library` of a model, are labels; a callable with an argument `name` gets it.
 
     Args:
-        group: with `_target_`, perhaps `_partial_`, and the arguments.
-        **more: arguments that are in no configuration.
+        group: has `_target_`, optionally `_partial_`, and the arguments.
+        **more: arguments that are not in the configuration.
 
     Raises:
-        ConfigError: there is nothing of that name, or it takes other arguments.
-        InstantiationException: of Hydra, with what the call raised as its cause.
+        ConfigError: the target does not exist, or does not accept these arguments.
+        InstantiationException: from Hydra, with the exception of the call as its cause.
     """
     arguments = OmegaConf.to_container(group, resolve=True)
     assert isinstance(arguments, dict)
@@ -30,7 +30,7 @@ def instantiate_group(group: DictConfig, **more: Any) -> Any:
     target = arguments["_target_"]
     try:
         signature = inspect.signature(get_object(target))
-    except Exception as error:  # whatever the import of a module raises
+    except Exception as error:  # importing a module may raise anything
         raise ConfigError(f"_target_={target} cannot be imported ({one_line(error)[:300]})") from error
     if "name" in signature.parameters:
         arguments["name"] = name

@@ -1,4 +1,4 @@
-"""From the configuration to a network: the backbone, its first weights, its convolutions."""
+"""Build a network from the configuration: backbone, initial weights, conversion; and copies for inference."""
 
 import copy
 import inspect
@@ -25,17 +25,17 @@ from wconv.experiment.tasks.weights_file import find_weights
 
 
 def build_model(config: DictConfig, **data_arguments: Any) -> nn.Module:
-    """Make the backbone, start its weights, then change its convolutions.
+    """Build the backbone, initialise its weights, then convert its convolutions.
 
-    The weights come from a stream of their own, or from `model.checkpoint`, and are there before the convolutions are
-    changed, so all arms of a comparison start from the same W, and no later draw depends on the model.
+    The weights are drawn from their own random stream, or loaded from `model.checkpoint`, before the convolutions are
+    converted. So all arms of a comparison start from the same W, and no later draw depends on the model.
 
     Args:
         config: the composed configuration.
-        **data_arguments: what the data tells a model, such as the number of channels.
+        **data_arguments: arguments that follow from the data, such as the number of channels.
 
     Raises:
-        ConfigError: `model.checkpoint` cannot be read, or is of another network.
+        ConfigError: `model.checkpoint` cannot be read, or belongs to another network.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -47,16 +47,16 @@ def build_model(config: DictConfig, **data_arguments: Any) -> nn.Module:
 
 
 def check_library_model(config: DictConfig) -> None:
-    """Try, in shapes alone, whether a model of a library is there and the chosen arm changes any of its convolutions.
+    """Check, on the meta device, that a library model exists and that the arm changes any of its convolutions.
 
     Raises:
-        ConfigError: the arm leaves all as they are, and such a run would have the wrong name.
-        InstantiationException: of Hydra, for a name or a value that the library lacks.
+        ConfigError: the arm changes nothing, so the name of the run would be wrong.
+        InstantiationException: from Hydra, for a name or a value that the library does not know.
     """
     with torch.device("meta"):
         model: nn.Module = instantiate_group(config.model, num_classes=2, in_channels=3)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they are for whoever builds the model to train it
+        warnings.simplefilter("ignore")  # shown later, when the model is built for training
         warnings.simplefilter("error", NothingConverted)
         try:
             apply_arm(model, config.conv)
@@ -68,7 +68,7 @@ def check_library_model(config: DictConfig) -> None:
 
 
 def _start_from(path: Path, model: Any) -> None:
-    """Load the weights that a training starts from.
+    """Load the initial weights of a training.
 
     Raises:
         ConfigError: the file cannot be read, or holds the weights of another network; in one sentence.
@@ -87,10 +87,10 @@ def _start_from(path: Path, model: Any) -> None:
 
 
 def apply_arm(model: nn.Module, conv: DictConfig) -> nn.Module:
-    """Change the convolutions of a network as the chosen arm does (see `arms`).
+    """Apply the chosen arm to the convolutions of a network (see `arms`).
 
-    Keys that the arm does not take are left out: how trained densities learn is the optimiser's business, and what an
-    experiment sets for one arm stays where the command line chooses another.
+    Keys that the arm does not accept are ignored: the recipe of trained densities is for the optimiser, and an
+    experiment may set keys of one arm while the command line chooses another.
     """
     arm = get_method(conv._target_)
     settings = OmegaConf.to_container(conv, resolve=True)
@@ -101,14 +101,14 @@ def apply_arm(model: nn.Module, conv: DictConfig) -> nn.Module:
 
 
 def plain_copy(model: nn.Module) -> nn.Module:
-    """Return a copy of a network with plain convolutions that computes the same."""
+    """Return a copy of a network with plain convolutions that computes the same function."""
     return wconv.fold(copy.deepcopy(model))
 
 
 def inference_copy(model: nn.Module) -> nn.Module:
-    """Return a copy of a network that computes the same, up to rounding, in less time, and cannot be trained.
+    """Return a faster copy of a network for inference, equal up to rounding.
 
-    Densities and batch normalisations are in the kernels, which are in channels_last.
+    Densities and batch normalisations are folded into the kernels, which are in channels_last.
     """
     quick = plain_copy(model).eval()
     for module in quick.modules():
@@ -130,10 +130,10 @@ def describe(model: nn.Module) -> dict[str, Any]:
 
 
 def check_output(output: Any) -> None:
-    """Refuse what a loss cannot take.
+    """Refuse an output that the loss cannot use.
 
     Raises:
-        ConfigError: it is not one tensor.
+        ConfigError: it is not a single tensor.
     """
     if not isinstance(output, Tensor):
         kind = type(output).__name__
@@ -147,17 +147,17 @@ def count_macs(model: nn.Module, channels: int, image_size: int, stem: str | Non
         model: the network.
         channels: of the image.
         image_size: its height and width in pixels.
-        stem: `model.stem`, of a model of a library.
+        stem: `model.stem`, for a library model.
 
     Raises:
-        ConfigError: the model cannot take images of this size, or returns more than one tensor.
+        ConfigError: the model does not accept images of this size, or returns more than one tensor.
     """
     training = model.training
     model.eval()
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             output = model(torch.zeros(1, channels, image_size, image_size))
-    except (RuntimeError, AssertionError, ValueError) as error:  # of PyTorch, and of networks for one size
+    except (RuntimeError, AssertionError, ValueError) as error:  # from PyTorch, and from networks for a fixed size
         advice = "; choose model.stem=original, another model or images of another size" if stem == "small" else ""
         raise ConfigError(
             f"the model cannot take images of {image_size}x{image_size} pixels: {one_line(error)[:200]}{advice}"

@@ -1,4 +1,4 @@
-"""White Gaussian noise, from streams that a run can come back to at any step."""
+"""White Gaussian noise, from random streams that can be reproduced for any step."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ class GaussianNoise:
     """Noise of one level, or of a range of levels.
 
     Args:
-        sigma: standard deviation, of 255; or [low, high]: one is drawn for every training image, and evaluation is at
-            the middle.
-        clip: cut noisy images off at black and white.
+        sigma: standard deviation (0-255 scale); or [low, high]: drawn for every training image, while evaluation uses
+            the midpoint.
+        clip: clip noisy images at black and white.
     """
 
     def __init__(self, sigma: float | Sequence[float], clip: bool = False) -> None:
@@ -23,11 +23,11 @@ class GaussianNoise:
 
     @property
     def level(self) -> float:
-        """The level of evaluation."""
+        """The noise level in evaluation."""
         return (self.low + self.high) / 2
 
     def add_training_noise(self, clean: Tensor, *key: object) -> Tensor:
-        """Return clean images (N, C, H, W) in [0, 1] with noise from the stream of a key, drawn where they lie."""
+        """Return clean images (N, C, H, W) in [0, 1] with noise from the stream of a key, drawn on their device."""
         generator = seeded_generator("noise", *key, device=clean.device)
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
         part = torch.rand(len(clean), 1, 1, 1, generator=generator, device=clean.device)
@@ -39,5 +39,5 @@ class GaussianNoise:
         return self._add(clean, noise.mul_(self.level).to(clean.device))
 
     def _add(self, clean: Tensor, noise: Tensor) -> Tensor:
-        noisy = noise.div_(255).add_(clean)  # in place: noise was drawn for this alone
+        noisy = noise.div_(255).add_(clean)  # in place: the noise is used only once
         return noisy.clamp_(0, 1) if self.clip else noisy

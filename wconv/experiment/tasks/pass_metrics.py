@@ -1,7 +1,7 @@
-"""What is summed up over a pass through the images, in few operations a batch, none of which waits for a GPU.
+"""Metrics accumulated over a pass through the images, with few operations per batch and no GPU synchronisation.
 
-torchmetrics' own classes check the values of every batch, which costs as much as a small layer, and on a GPU waits for
-them. What they are good for otherwise stays: sums over all processes, and a state that checkpoints keep.
+The classes of torchmetrics validate every batch, which costs as much as a small layer and synchronises a GPU. Their
+base class is still used for reduction over processes, and for a state that checkpoints save.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 
 class MeanLoss(Metric):
-    """Mean over all images of the mean loss of each batch; NaN once a loss was."""
+    """Mean loss over all images, from the mean loss of each batch; NaN if any loss was NaN."""
 
     full_state_update = False
     loss: Tensor
@@ -24,8 +24,8 @@ class MeanLoss(Metric):
         self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, loss: Tensor, images: int) -> None:
-        """Add a batch of so many images."""
-        # Not in place: a pass may start in inference mode, at the end of a validation, and go on outside.
+        """Add a batch of `images` images with its mean loss."""
+        # Not in place: the state may be created in inference mode, after a validation, and updated outside it.
         self.loss = self.loss + loss.detach().float() * images
         self.images = self.images + images
 
@@ -63,7 +63,7 @@ class ClassificationMetrics(MeanLoss):
         return {**scores, "loss": super().compute()}
 
     def compute_and_reset(self, prefix: str) -> dict[str, Tensor]:
-        """Return the scores of the pass, named `prefix/acc` and so on, and start a new one."""
+        """Return the scores of the pass, named `prefix/acc` and so on, and reset them."""
         scores = self.compute()
         self.reset()
         return {f"{prefix}/{name}": value for name, value in scores.items()}

@@ -1,4 +1,4 @@
-"""Progress as plain lines, for logs; on a terminal Lightning's rich bar shows it."""
+"""Progress display: plain lines for logs, Lightning's rich progress bar on a terminal."""
 
 import math
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
 
-LONG = 2 * 3600  # seconds; of a run that takes longer, it is said what would make it quicker
+LONG = 2 * 3600  # seconds; for longer runs, print which settings would be faster
 
 
 def progress_bar(every_seconds: float) -> ProgressBar:
@@ -17,10 +17,10 @@ def progress_bar(every_seconds: float) -> ProgressBar:
 
 
 class PlainProgress(ProgressBar):
-    """Print a line after every epoch, and one every so often inside long ones; they end with the time left.
+    """Print a line after every epoch, and at intervals within long epochs; each ends with the time left.
 
     Args:
-        every_seconds: least time between two lines inside an epoch.
+        every_seconds: minimum time between lines within an epoch.
     """
 
     def __init__(self, every_seconds: float) -> None:
@@ -32,18 +32,18 @@ class PlainProgress(ProgressBar):
         self.long_run_said = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock that the time left follows from."""
+        """Start the clock for estimating the time left."""
         self.start, self.first_step = time.monotonic(), trainer.global_step
         self.steps = trainer.estimated_stepping_batches
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        """Print how far the epoch is."""
+        """Print the progress of the epoch."""
         if time.monotonic() - self.last_line >= self.every_seconds:
             batch = trainer.fit_loop.epoch_loop.batch_idx + 1
             self._print(trainer, f"batch {batch}/{self.total_train_batches}")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """After the first epoch, say that the run is a long one, and what would make it quicker."""
+        """After the first epoch of a long run, print its duration and what would make it faster."""
         if self.long_run_said or not self.shown:
             return
         self.long_run_said = True
@@ -58,13 +58,13 @@ class PlainProgress(ProgressBar):
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Print how far the test is."""
+        """Print the progress of the test."""
         if self.shown and time.monotonic() - self.last_line >= self.every_seconds:
             self.last_line = time.monotonic()
             print(f"test  batch {batch_idx + 1}/{trainer.num_test_batches[0]}", flush=True)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print what the epoch ended with."""
+        """Print the metrics at the end of the epoch."""
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         shown = [f"{name} {values[name]:.4g}" for name in sorted(values) if name.startswith(("train/", "val/"))]
         self._print(trainer, "  ".join(shown))
@@ -77,14 +77,14 @@ class PlainProgress(ProgressBar):
             print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}{left}", flush=True)
 
     def _seconds_left(self, trainer: pl.Trainer) -> float:
-        """Return how long the training will take from now on, validation included; 0 where nothing tells it."""
+        """Estimate the remaining time of the training, including validation; 0 if unknown."""
         steps = self.steps - trainer.global_step
         if not math.isfinite(steps) or trainer.global_step == self.first_step:
             return 0.0
         return (time.monotonic() - self.start) / (trainer.global_step - self.first_step) * steps
 
     def disable(self) -> None:
-        """Print no more; Lightning calls it on all processes but the first."""
+        """Stop printing; Lightning calls this in all processes but the first."""
         self.shown = False
 
     def enable(self) -> None:
@@ -93,7 +93,7 @@ class PlainProgress(ProgressBar):
 
 
 def _text(seconds: float) -> str:
-    """Write a duration as one says it."""
+    """Format a duration for reading."""
     if seconds < 60:
         return f"{math.ceil(seconds)} s"
     return f"{math.ceil(seconds / 60)} min" if seconds < LONG else f"{seconds / 3600:.1f} h"

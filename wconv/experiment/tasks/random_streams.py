@@ -1,4 +1,4 @@
-"""Random streams by name, so that none depends on how much was drawn from another."""
+"""Named random streams; none depends on how much was drawn from another."""
 
 import hashlib
 
@@ -12,5 +12,5 @@ def derive_seed(*key: object) -> int:
 
 
 def seeded_generator(*key: object, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a generator of its own for a key."""
+    """Return an independent generator for a key."""
     return torch.Generator(device).manual_seed(derive_seed(*key))

@@ -1,6 +1,6 @@
-"""Learning-rate schedules by step, each told how many steps the run has.
+"""Learning-rate schedules by step, created for the total number of steps.
 
-Lengths are parts of the run, so that a short run and a long one see the same shape.
+Lengths are fractions of the run, so that short and long runs have a schedule of the same shape.
 """
 
 import math
@@ -21,9 +21,9 @@ from torch.optim.lr_scheduler import (
 
 
 def one_cycle(optimizer: Optimizer, total_steps: int, warmup: float) -> LRScheduler:
-    """Rise to the optimiser's rate during the warm-up, then fall to almost 0; the momentum stays."""
+    """Rise to the optimiser's rate during the warm-up, then fall to almost 0, with constant momentum."""
     peak = [group["lr"] for group in optimizer.param_groups]
-    if math.isclose(total_steps * warmup, 1):  # PyTorch divides by the length of the climb less one step
+    if math.isclose(total_steps * warmup, 1):  # PyTorch divides by the length of the warm-up minus one step
         warmup *= 1.001
     return OneCycleLR(optimizer, max_lr=peak, total_steps=total_steps, pct_start=warmup, cycle_momentum=False)
 
@@ -45,7 +45,7 @@ def multistep(optimizer: Optimizer, total_steps: int, milestones: list[float], g
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:
-    """Leave the rate as it is."""
+    """Keep the rate constant."""
     return ConstantLR(optimizer, factor=1.0)
 
 
@@ -54,11 +54,11 @@ def per_group(
 ) -> LRScheduler:
     """Give the first parameter group one schedule and the second another, in a single object.
 
-    Lightning's automatic optimisation takes one optimiser with one schedule. The first schedule is played through on a
-    parameter that nobody uses, and its rates are read off, so it is the same as in a run without a second group.
+    Lightning's automatic optimisation takes one optimiser with one schedule. The first schedule is run in advance on a
+    dummy parameter to record its rates, so it is the same as in a run without a second group.
 
     Args:
-        weights: makes the schedule of the first group.
+        weights: creates the schedule of the first group.
         densities: factor of the second group's rate at a step.
         optimizer: with two groups.
         total_steps: of the run.
@@ -80,7 +80,7 @@ def warm_restarts(step: int, first: float, factor: float) -> float:
     Args:
         step: of the run.
         first: steps until the first restart.
-        factor: how many times longer each cycle is than the one before.
+        factor: ratio of the length of each cycle to the one before.
     """
     start, length = 0.0, first
     while step >= start + length:

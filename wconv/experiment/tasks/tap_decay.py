@@ -1,8 +1,8 @@
-"""A weight decay for each tap of a kernel, beside optimisers that know one for a whole parameter.
+"""Weight decay per tap of a kernel, for optimisers that only have one per parameter.
 
-An optimiser decays in one of two ways. Coupled (SGD, Adam): lambda times the weight is added to its gradient, as if the
+Optimisers decay in one of two ways. Coupled (SGD, Adam): lambda times the weight is added to its gradient, as if the
 loss had a penalty. Decoupled (AdamW): the weight is multiplied by 1 - lr * lambda before the step. Both are done here
-tap by tap at the same place, after gradients are accumulated, unscaled and clipped and before the step.
+per tap, at the same place: after gradients are accumulated, unscaled and clipped, and before the step.
 """
 
 from collections.abc import Mapping
@@ -14,27 +14,27 @@ from torch.optim import AdamW, Optimizer
 
 
 def set_tap_decay(layer: nn.Module, scale: Tensor) -> None:
-    """Give the weight of a layer a decay of its own for each tap.
+    """Set a separate weight decay for each tap of a layer.
 
     Args:
         layer: a convolution.
-        scale: of the shape of the kernel: what lambda is multiplied by where it is decoupled, and by the square of it
-            where it is coupled.
+        scale: factors of the shape of the kernel: decoupled decay is multiplied by `scale`, coupled decay by its
+            square.
     """
     layer.tap_decay = scale
 
 
 def param_groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Split the parameters in those that the optimiser decays and, if there are any, those with decays of their own."""
+    """Split the parameters into those that the optimiser decays and, if any, those with a decay per tap."""
     scales = _scales(model)
     groups: list[dict[str, Any]] = [{"params": [one for one in model.parameters() if one not in scales]}]
     return [*groups, {"params": list(scales), "weight_decay": 0.0}] if scales else groups
 
 
 def decay_by_tap(optimizer: Optimizer, model: nn.Module) -> None:
-    """Let an optimiser of the groups above decay each tap at its own rate, times the optimiser's weight decay.
+    """Make an optimiser of these groups decay each tap at its own rate, times the optimiser's weight decay.
 
-    The hook has no state, so a run that resumes needs nothing but the same call.
+    The hook has no state, so resuming a run only needs the same call.
     """
     scales, rate = _scales(model), optimizer.defaults.get("weight_decay", 0.0)
     if not scales or not rate:
@@ -48,7 +48,7 @@ def decay_by_tap(optimizer: Optimizer, model: nn.Module) -> None:
             _decay(optimizer, rates, decoupled)
             return None
 
-        def closure_and_decay() -> Any:  # the gradients come from the closure; Lightning clips them in it
+        def closure_and_decay() -> Any:  # gradients are computed, and clipped by Lightning, in the closure
             loss = closure()
             _decay(optimizer, rates, decoupled)
             return loss

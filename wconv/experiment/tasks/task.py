@@ -1,4 +1,4 @@
-"""What the tasks share: optimiser, schedule and what a run needs to know of a task."""
+"""Base of the tasks: optimiser, schedule, logging, and the definitions of the metrics."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -17,16 +17,16 @@ from wconv.experiment.tasks.tap_decay import decay_by_tap, param_groups
 
 
 class Task(pl.LightningModule):
-    """A network and how it is trained.
+    """A network and its training.
 
     Args:
         model: the network.
-        optimizer: makes the optimiser of given parameters.
-        scheduler: makes the learning-rate schedule of an optimiser and `total_steps`.
-        density: how trained densities learn; None where there are none.
+        optimizer: creates the optimiser for given parameters.
+        scheduler: creates the learning-rate schedule for an optimiser and `total_steps`.
+        density: recipe for trained densities; None if there are none.
 
     Attributes:
-        monitor: metric that chooses the epoch to test.
+        monitor: metric that selects the epoch to test.
         mode: "max" or "min", of that metric.
     """
 
@@ -49,7 +49,7 @@ class Task(pl.LightningModule):
     @property
     @abstractmethod
     def definitions(self) -> Mapping[str, str]:
-        """What each metric means, for results.json."""
+        """Definition of each metric, for results.json."""
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser and its schedule by step."""
@@ -65,12 +65,12 @@ class Task(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Note the learning rate of the step."""
-        # What this step takes: at the end of an epoch the schedule is a step ahead, at the end of a run beyond its end.
+        """Record the learning rate of the step."""
+        # Read here, because after the last batch the schedule is already one step ahead, or past its end.
         self.rate: float = self.trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what the metrics of an unfinished epoch have summed up so far, in every process."""
+        """Save the partial sums of the metrics of an unfinished epoch, from every process."""
         sums = {name: metric.metric_state for name, metric in self._metrics().items()}
         gathered: list[Any] = [sums]
         if self.trainer.world_size > 1:
@@ -79,7 +79,7 @@ class Task(pl.LightningModule):
         checkpoint["metrics"] = gathered
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Resume with the sums of this process."""
+        """Restore the partial sums of this process."""
         if not self.trainer.training:
             return
         sums = checkpoint["metrics"][self.trainer.global_rank]
@@ -91,6 +91,6 @@ class Task(pl.LightningModule):
         return {name: module for name, module in self.named_modules() if isinstance(module, Metric)}
 
     def log_epoch(self, scores: Mapping[str, Tensor | float]) -> None:
-        """Log training and validation together: one row an epoch, written before the checkpoint is."""
+        """Log training and validation together: one row per epoch, written before the checkpoint."""
         for name, value in ({"lr": self.rate} | dict(scores) | trained_densities(self.model)).items():
             self.log(name, value, prog_bar=name == self.monitor)

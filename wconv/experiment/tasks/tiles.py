@@ -1,4 +1,4 @@
-"""Images that are too large to denoise at once."""
+"""Denoise images that are too large to process at once, in overlapping tiles."""
 
 import math
 from collections.abc import Callable
@@ -6,25 +6,25 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-OVERLAP = 32  # pixels, for models that look at the whole image: the least that hides the seams
+OVERLAP = 32  # pixels, for models with global context: the least that hides the seams
 
 
 def denoise_tiled(
     model: nn.Module, noisy: Tensor, max_pixels: int, step: Callable[[int, int], None] | None = None
 ) -> tuple[Tensor, bool]:
-    """Denoise an image, in tiles where it is large.
+    """Denoise an image, in tiles if it is large.
 
-    Tiles overlap by as many pixels as the model looks beyond the one it computes (`model.context`), so they give what
-    the whole image would. A model with global pooling has no such number; its tiles are an approximation.
+    Tiles overlap by the receptive radius of the model (`model.context`), so the result equals that of the whole image.
+    A model with global pooling has no such radius; its tiles are an approximation.
 
     Args:
         model: maps (1, C, H, W) to the same shape.
         noisy: the image, (1, C, H, W).
-        max_pixels: most pixels at a time; more where a tile would else be nearly all overlap.
-        step: told of every tile that is done, and of how many there are.
+        max_pixels: pixels per tile at most; more if a tile would otherwise be nearly all overlap.
+        step: called after every tile with the number of tiles done and of all.
 
     Returns:
-        The denoised image and whether it is such an approximation.
+        The denoised image, and whether it is an approximation.
     """
     height, width = noisy.shape[-2:]
     if height * width <= max_pixels:

@@ -1,4 +1,4 @@
-"""Files of weights, wherever they come from: tensors and plain values, of no more memory than the file has."""
+"""Read weight files of any origin safely: only tensors and plain values, no larger in memory than the file."""
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
@@ -15,9 +15,9 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from wconv.checkpoints import located
 from wconv.experiment.common.text import one_line
 
-DENSITY = "density_coefficients"  # what a trained density is called in a state_dict
-# Plain values that training scripts save beside the weights, and PyTorch does not read by itself: the arguments of the
-# command line, and numbers of NumPy (of version 1, and of 2).
+DENSITY = "density_coefficients"  # name of a trained density in a state_dict
+# Plain values that training scripts save with the weights, and that PyTorch refuses by default: command-line arguments
+# and numbers of NumPy (versions 1 and 2).
 _SCALAR: Any = np.float64().__reduce__()[0]
 PLAIN: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     argparse.Namespace,
@@ -29,14 +29,14 @@ PLAIN: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 
 def find_weights(path: Path) -> tuple[str, Mapping[str, Any]]:
-    """Read a file that somebody has made.
+    """Read a weight file of any origin.
 
     Returns:
-        Where the weights stand in it, such as "state_dict", or "" for the file itself; and the weights by their names.
+        The path of the weights in the file, such as "state_dict", or "" for the file itself; and the weights by name.
 
     Raises:
-        ValueError: it is no file of weights, or they mean something only together with a density; in words that go on
-            from the name of the file.
+        ValueError: it is not a weight file, or the weights are incomplete without a density; the message continues a
+            sentence that starts with the name of the file.
     """
     try:
         content = _read_any(path)
@@ -46,7 +46,7 @@ def find_weights(path: Path) -> tuple[str, Mapping[str, Any]]:
         raise ValueError(f"it cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise ValueError(f"it cannot be read as a file of weights ({one_line(error)[:200]})") from error
-    except Exception as error:  # whatever the libraries make of a file that is something else
+    except Exception as error:  # any error that the libraries raise for other files
         raise ValueError(f"it cannot be read as a file of weights; {_advice(path)}") from error
     if not isinstance(content, Mapping):
         raise ValueError(f"it holds a {type(content).__name__}, and not the weights by their names")
@@ -55,21 +55,21 @@ def find_weights(path: Path) -> tuple[str, Mapping[str, Any]]:
 
 
 def _read_any(path: Path) -> Any:
-    """Read what PyTorch or safetensors wrote, whatever the file is called; raises as they do."""
+    """Read a file of PyTorch or safetensors, whatever its name; raises as they do."""
     if path.exists() and not path.is_file():
         raise ValueError("it is a folder" if path.is_dir() else "it is no file")
     with path.open("rb") as file:
         start = file.read(9)
-    if start[8:] == b"{" and not start.startswith(b"PK"):  # behind the length of its header
-        from safetensors.torch import load_file  # of the extra ecosystem
+    if start[8:] == b"{" and not start.startswith(b"PK"):  # a safetensors header, after its length
+        from safetensors.torch import load_file  # in the extra "ecosystem"
 
         return load_file(path)
     return read_weights(path)
 
 
 def _advice(path: Path) -> str:
-    """Say what to save in place of the objects of Python that a file holds, or of whatever it is."""
-    with suppress(Exception):  # it may be anything
+    """Say what to save instead of the Python objects that a file holds, or of any other content."""
+    with suppress(Exception):  # the file may be anything
         if found := sorted(get_unsafe_globals_in_checkpoint(path)):
             own = [name for name in found if not name.startswith("torch.")] or found
             return f"it holds objects of Python ({', '.join(own)[:100]}), and none are made: save model.state_dict()"
@@ -77,17 +77,17 @@ def _advice(path: Path) -> str:
 
 
 def read_weights(path: Path) -> Any:
-    """Read a file that PyTorch wrote.
+    """Read a file written by PyTorch.
 
     Raises:
-        Exception: whatever PyTorch makes of a file that is something else.
+        Exception: any error that PyTorch raises for other files.
     """
     if is_zipfile(path):
         with ZipFile(path) as archive:
-            # PyTorch compresses nothing; what is compressed may be a thousand times as large as its file.
+            # PyTorch never compresses; a compressed entry could expand to a thousand times the size of its file.
             if any(entry.compress_type != ZIP_STORED for entry in archive.infolist()):
                 raise ValueError("it is compressed, as PyTorch writes none")
-    with safe_globals(PLAIN), path.open("rb") as file:  # PyTorch goes by the end of a name, too
+    with safe_globals(PLAIN), path.open("rb") as file:  # of a path, PyTorch would interpret the suffix
         content = torch.load(file, map_location="cpu", weights_only=True)
     for name, tensor in _tensors(content):
         _check_filled(name, tensor)
@@ -95,10 +95,10 @@ def read_weights(path: Path) -> Any:
 
 
 def _check_plain(content: Mapping[Any, Any]) -> None:
-    """Refuse weights that mean something only together with a density.
+    """Refuse weights that are incomplete without a density.
 
     Raises:
-        ValueError: they are; in words that go on from the name of the file.
+        ValueError: they are; the message continues a sentence that starts with the name of the file.
     """
     if "metrics" in content and "pytorch-lightning_version" in content:
         raise ValueError(
@@ -111,7 +111,7 @@ def _check_plain(content: Mapping[Any, Any]) -> None:
 
 
 def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
-    """Yield every tensor with its name, at any depth; a pickle may hold what contains itself."""
+    """Yield every tensor with its name, at any depth; containers in a pickle may contain themselves."""
     seen: set[int] = set()
     left: list[tuple[str, Any]] = [("", content)]
     while left:
@@ -125,10 +125,10 @@ def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _check_filled(name: str, tensor: Tensor) -> None:
-    """Refuse a tensor that repeats a few values along large dimensions, or has none.
+    """Refuse a tensor whose storage has fewer values than its shape (expanded dimensions), or none.
 
     Raises:
-        ValueError: it does; in words that name it.
+        ValueError: it does; the message names the tensor.
     """
     if tensor.layout != torch.strided or tensor.device.type != "cpu":
         raise ValueError(f"{name} is no tensor of plain numbers, but of {tensor.layout} on {tensor.device}")

@@ -1,1 +1,1 @@
-"""How it is trained: the trainer, checkpoints, the files of a run, and how it ends."""
+"""Training: the trainer, its callbacks, checkpoints, preflight checks, and results."""

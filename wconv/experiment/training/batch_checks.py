@@ -1,4 +1,4 @@
-"""What is known of the batches before a run starts: enough for every process, some of each part, and for batch norm."""
+"""Check before a run that there are enough batches for every process, every limit, and batch norm."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ NO_VARIANCE = "more than 1 value per channel"  # PyTorch's words
 
 
 def check(config: DictConfig, data: Any, world_size: int) -> None:
-    """See that training, validation and test have batches that the run can use.
+    """Check that training, validation and test have batches that the run can use.
 
     Args:
         config: the composed configuration.
@@ -22,7 +22,7 @@ def check(config: DictConfig, data: Any, world_size: int) -> None:
         world_size: number of processes.
 
     Raises:
-        ConfigError: they do not: what is missing, and what to do.
+        ConfigError: they do not; the message says what is missing and what to do.
     """
     training, held_out, test = data.train_dataloader(), data.val_dataloader(), data.test_dataloader()
     _check_shares(world_size, training.sampler.batch_size, len(held_out.dataset), len(test.dataset))
@@ -32,7 +32,7 @@ def check(config: DictConfig, data: Any, world_size: int) -> None:
 
 
 def _check_shares(world_size: int, batch: int, held_out: int, test: int) -> None:
-    """See that every process gets an image of each set; one without any would leave the others waiting."""
+    """Check that every process gets an image of each set; otherwise the others would wait forever."""
     parts = {"a training batch": batch, "the validation set": held_out, "the test set": test}
     for part, images in parts.items():
         if images < world_size:
@@ -43,17 +43,17 @@ def _check_shares(world_size: int, batch: int, held_out: int, test: int) -> None
 
 
 def _fewest_batches(whole: Any, world_size: int) -> int:
-    """Return how many batches of a loader the process with the fewest gets."""
-    batch = getattr(whole.sampler, "batch_size", world_size)  # whole images to denoise come one at a time
+    """Return the smallest number of batches that any process gets from a loader."""
+    batch = getattr(whole.sampler, "batch_size", world_size)  # whole images for denoising come one at a time
     return -(-(len(whole.dataset) // world_size) // max(1, batch // world_size))
 
 
 def _check_limits(trainer: DictConfig, batches: dict[str, int], world_size: int) -> None:
-    """See that no limit leaves a part of a batch, and that a validation is not due behind the end of the epoch.
+    """Check that no limit is less than a batch, and that no validation interval is longer than an epoch.
 
     Args:
         trainer: its configuration.
-        batches: of each part, in the process that has the fewest.
+        batches: number for each part, in the process with the fewest.
         world_size: number of processes.
     """
     for part, count in batches.items():
@@ -74,14 +74,14 @@ def _check_limits(trainer: DictConfig, batches: dict[str, int], world_size: int)
 
 
 def _check_batch_norm(config: DictConfig, data: Any, images: int) -> None:
-    """Try a training step in shapes alone: batch norm has no variance of a single value a channel."""
+    """Try a training step on the meta device: batch norm needs more than one value per channel."""
     size = getattr(data, "patch_size", data.image_size)
     with torch.device("meta"):
         model: nn.Module = instantiate_group(config.model, **data.model_arguments)
         batch = torch.empty(images, data.channels, size, size)
     try:
         output = model.train()(batch)
-    except Exception as error:  # all else is told by the first real step
+    except Exception as error:  # any other error will come from the first real step
         if NO_VARIANCE in str(error):
             raise ConfigError(
                 f"a training batch of {images} image{'s' * (images > 1)} of {size}x{size} pixels leaves batch norm one "

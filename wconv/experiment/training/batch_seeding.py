@@ -1,4 +1,4 @@
-"""What is drawn from PyTorch's global stream while training, such as dropout."""
+"""Seed PyTorch's global random stream, used by dropout, at every training batch."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from wconv.experiment.tasks.random_streams import derive_seed
 
 
 class BatchSeeding(pl.Callback):
-    """Seed the global random stream anew at every batch, so that a resumed run draws what an undisturbed one does.
+    """Reseed the global random stream at every batch, so that a resumed run draws the same as an uninterrupted one.
 
     Args:
         seed: of the run.
@@ -24,8 +24,8 @@ class BatchSeeding(pl.Callback):
         """Seed for the batch; each process draws for its own images."""
         seed = derive_seed(self.seed, "dropout", trainer.current_epoch, batch_idx, trainer.global_rank)
         if pl_module.device.type == "cpu":
-            # torch.manual_seed turns to every kind of device, and where CUDA is built in but not in use, it writes
-            # down the call stack for it: half a millisecond.
+            # torch.manual_seed seeds every kind of device; if CUDA is compiled in but unused, it records the call
+            # stack, which takes half a millisecond.
             torch.default_generator.manual_seed(seed)
         else:
             torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""What is decided after every batch: continue, save, stop because a signal asks for it, or fail."""
+"""Decide after every batch whether to continue, save a checkpoint, stop on a signal, or fail."""
 
 import math
 import time
@@ -12,49 +12,49 @@ from wconv.experiment.common.exceptions import Diverged, Interrupted
 from wconv.experiment.common.signals import install_handlers, stop_signal
 from wconv.experiment.runs.checkpoint_io import LAST
 
-GPU_STEPS = 20  # of a GPU between two looks at its losses; several processes decide no more often
-CONTINUE, SAVE, STOP, FAIL = range(4)  # the worst one of all processes counts
+GPU_STEPS = 20  # between two reads of the losses on a GPU, and between two decisions of several processes
+CONTINUE, SAVE, STOP, FAIL = range(4)  # the highest decision of all processes counts
 
 
 class Guard(pl.Callback):
-    """Save inside long epochs, stop with a checkpoint on a signal, and end a run whose loss is NaN or infinite.
+    """Save within long epochs, stop with a checkpoint on a signal, and end a run whose loss is NaN or infinite.
 
-    On a GPU a loss is looked at some steps later, but before any checkpoint; the step that is named is the same.
+    On a GPU, losses are read some steps later, but before any checkpoint; the reported step is still the right one.
 
     Args:
         checkpoints: folder of the checkpoints.
-        every_seconds: most seconds of training between two checkpoints.
+        every_seconds: maximum seconds of training between two checkpoints.
     """
 
     def __init__(self, checkpoints: Path, every_seconds: float) -> None:
         self.path = checkpoints / LAST
         self.every_seconds = every_seconds
-        self.losses: list[tuple[int, torch.Tensor]] = []  # not looked at yet, and the step of each
+        self.losses: list[tuple[int, torch.Tensor]] = []  # not read yet, with the step of each
         self.saved_step = -1
 
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals back from Lightning.
+        """Restore our signal handlers.
 
-        It wraps the handler of SIGTERM before each of these three hooks, with one that broadcasts in the middle of
-        whatever goes on; with several processes that hangs.
+        Before each of these three hooks, Lightning wraps the handler of SIGTERM in one that broadcasts at any point of
+        the program, which hangs with several processes.
         """
         install_handlers()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock, and take the signals back."""
+        """Start the clock, and restore our signal handlers."""
         install_handlers()
         self.saved = time.monotonic()
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals back."""
+        """Restore our signal handlers."""
         install_handlers()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Decide together with the other processes."""
+        """Decide jointly with the other processes."""
         self.losses.append((trainer.global_step, outputs["loss"].detach()))
-        # To read a number off a GPU is to wait until it has done all that it was asked for, the newest step included.
+        # Reading a number from a GPU waits for all queued work, including the newest step.
         reads = trainer.strategy.root_device.type == "cpu" or (batch_idx + 1) % GPU_STEPS == 0
         if not reads and trainer.world_size > 1:
             return
@@ -69,7 +69,7 @@ class Guard(pl.Callback):
                 self._stop(trainer)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Any) -> None:
-        """Let no weights into a checkpoint that a diverged step has made."""
+        """Fail rather than save weights of a diverged step."""
         if _most_severe(trainer, FAIL if self._diverged(keep=0) else CONTINUE) == FAIL:
             self._fail(trainer)
         self.saved_step = trainer.global_step
@@ -81,13 +81,13 @@ class Guard(pl.Callback):
         self.saved = time.monotonic()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save what a run ends with that ends without a validation."""
+        """Save the final state of a run that ends without a validation."""
         if self.saved_step != trainer.global_step:
             trainer.save_checkpoint(self.path)
 
     def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        """Stop; the test is made again."""
-        # Several processes have different numbers of batches and cannot decide here: they complete the test.
+        """Stop on a signal; a resumed run repeats the test."""
+        # Several processes may have different numbers of batches, so they cannot decide jointly: they finish the test.
         if trainer.world_size == 1 and stop_signal():
             self._stop(trainer)
 
@@ -97,7 +97,7 @@ class Guard(pl.Callback):
         return SAVE if time.monotonic() - self.saved >= self.every_seconds else CONTINUE
 
     def _diverged(self, keep: int) -> bool:
-        """Look at all losses but the newest few; what is left when one of them is not finite starts with it."""
+        """Check all losses but the newest `keep`; if one is not finite, `losses` starts with it."""
         looked_at = self.losses[: len(self.losses) - keep]
         if not looked_at:
             return False
@@ -122,12 +122,12 @@ class Guard(pl.Callback):
 
 
 def _can_resume_here(trainer: pl.Trainer, batches: int) -> bool:
-    """Tell whether a run that resumes from a checkpoint made after so many batches of an epoch misses nothing."""
-    if trainer.is_last_batch or trainer.global_step == trainer.max_steps:  # Lightning would leave out what follows
+    """Tell whether a run can resume exactly from a checkpoint after this many batches of an epoch."""
+    if trainer.is_last_batch or trainer.global_step == trainer.max_steps:  # Lightning would skip what follows
         return False
-    if batches % trainer.accumulate_grad_batches:  # the gradients gathered so far are in no checkpoint
+    if batches % trainer.accumulate_grad_batches:  # accumulated gradients are not in the checkpoint
         return False
-    # Where a validation is due Lightning would leave that out; its end saves anyway.
+    # Lightning would skip a validation that is due here; its end saves a checkpoint anyway.
     due = trainer.val_check_batch
     return (
         not due

@@ -1,4 +1,4 @@
-"""images.csv and panels of what a denoiser did to test images."""
+"""Results of a denoiser on single test images: images.csv and panels."""
 
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -15,11 +15,11 @@ from wconv.experiment.tasks.denoising import Denoising
 from wconv.experiment.tasks.image_quality import psnr
 
 PANELS = 8
-NAME_BYTES = 200  # of a panel's file; file systems take 255, some of which go to the temporary file
+NAME_BYTES = 200  # of the file name of a panel; file systems allow 255, and the temporary file needs some
 
 
 class ImageResults(pl.Callback):
-    """Write PSNR and SSIM of every test image, and draw some of them; does nothing in other tasks.
+    """Write PSNR and SSIM of every test image, and draw panels of some; does nothing in other tasks.
 
     Args:
         directory: folder of the run.
@@ -31,7 +31,7 @@ class ImageResults(pl.Callback):
         self.files: dict[tuple[str, int], str] = {}  # by set and position
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Name the panels of all images, those of other processes too, so that none is written over another."""
+        """Choose distinct file names for the panels of all images, including those of other processes."""
         if isinstance(pl_module, Denoising):
             assert trainer.test_dataloaders is not None
             dataset = trainer.test_dataloaders.dataset
@@ -48,7 +48,7 @@ class ImageResults(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the image if it is one of those spread over the test sets."""
+        """Draw the panel of the image if it is in the sample spread over the test sets."""
         count = int(trainer.num_test_batches[0])
         wanted = np.linspace(0, count - 1, max(1, PANELS // trainer.world_size)).round()
         if isinstance(pl_module, Denoising) and batch_idx in wanted:
@@ -66,7 +66,7 @@ class ImageResults(pl.Callback):
             self.panels.setdefault(batch.set_name, {})[batch.name] = panel
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write images.csv; loggers that show images and tables get those of a set together."""
+        """Write images.csv; loggers that accept images and tables get those of a test set together."""
         if isinstance(pl_module, Denoising) and trainer.is_global_zero:
             write_atomically(
                 self.directory / "images.csv", pl_module.images.to_csv(index=False).encode(errors="backslashreplace")
@@ -80,18 +80,18 @@ class ImageResults(pl.Callback):
 
 
 def panel_names(images: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the name of each image's panel, without its ending: SET-IMAGE, numbered where another has it.
+    """Return the name of each image's panel, without extension: SET-IMAGE, with a number if it is taken.
 
     Args:
-        images: set and name of each; a name may have folders.
+        images: set and name of each; a name may contain folders.
     """
     taken, names = set[str](), []
     for set_name, image in images:
         text = f"{set_name}-{PurePosixPath(image).with_suffix('')}".replace("/", "-")
-        # Whatever the file system of the images takes, that of the run may not: undecodable bytes, long names.
+        # The file system of the run may not accept every name of the images: undecodable bytes, long names.
         stem = name = escape_control_characters(text).encode()[:NAME_BYTES].decode(errors="ignore")
         number = 1
-        while name.casefold() in taken:  # some file systems do not tell capitals apart
+        while name.casefold() in taken:  # some file systems ignore case
             number += 1
             name = f"{stem}-{number}"
         taken.add(name.casefold())

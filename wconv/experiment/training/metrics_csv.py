@@ -1,4 +1,4 @@
-"""metrics.csv: one row an epoch, everything in it deterministic."""
+"""Logger for metrics.csv: one row per epoch, with deterministic values only."""
 
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from wconv.experiment.runs.run_files import read_table
 
 
 class MetricsCSV(Logger):
-    """Write what is logged to a CSV file, one row a step.
+    """Write logged values to a CSV file, one row per step.
 
-    Lightning's CSVLogger removes an existing file when it starts, writes a row for every call and hyper-parameters
-    beside it; here a resumed run keeps the rows up to its checkpoint and goes on behind them.
+    Lightning's CSVLogger removes an existing file when it starts, and writes a row for every call, and a file of
+    hyper-parameters; here a resumed run keeps the rows up to its checkpoint and appends to them.
 
     Args:
         path: the file.
@@ -33,7 +33,7 @@ class MetricsCSV(Logger):
 
     @property
     def version(self) -> str:
-        """There is one."""
+        """Empty, since there is only one version."""
         return ""
 
     @property
@@ -43,7 +43,7 @@ class MetricsCSV(Logger):
         return self
 
     def restore_rows(self, step: int) -> None:
-        """Take over the rows that an earlier process wrote up to a step."""
+        """Keep the rows that an earlier process wrote, up to a step."""
         import pandas as pd  # here: a run trains before it needs it
 
         if self.path.exists():
@@ -60,11 +60,11 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: config.yaml has them."""
+        """Do nothing: config.yaml has them."""
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the file whole, so that no reader sees half a row."""
+        """Write the whole file atomically, so that no reader sees half a row."""
         import pandas as pd
 
         if self.rows:

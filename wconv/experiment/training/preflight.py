@@ -1,4 +1,4 @@
-"""What is checked before a run starts, so that it does not fail hours later for what was known at once."""
+"""Checks before a run starts, so that foreseeable failures do not happen hours later: device, memory, disk."""
 
 import os
 import shutil
@@ -16,23 +16,23 @@ from wconv.experiment.runs.run import Run
 from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.training.image_results import PANELS
 
-BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # as PyTorch calls it on x86 and on ARM
-CHECKPOINTS = 4  # the best, the last, the one before it, and the one that is being written
+BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # names of the CPU feature in PyTorch, on x86 and ARM
+CHECKPOINTS = 4  # best, last, previous, and the one being written
 TABLES = 2**20  # bytes of metrics, results and curves
-SMALL_IMAGES = 64  # pixels a side
-BYTES_PER_PIXEL = 3 * 4  # of the panel of a test image: clean, noisy, denoised and their difference, in colour
+SMALL_IMAGES = 64  # pixels per side
+BYTES_PER_PIXEL = 3 * 4  # of the panel of a test image: four colour images (clean, noisy, denoised, difference)
 
 
 def check(config: DictConfig, run: Run, data: Any) -> None:
-    """See that the device is there, and room in memory and on the disk for what the run makes.
+    """Check that the device exists, and that memory and disk have room for the run.
 
     Args:
         config: the composed configuration.
-        run: of it.
+        run: of this configuration.
         data: its loaded data.
 
     Raises:
-        ConfigError: something is missing: what, and what to do.
+        ConfigError: something is missing; the message says what, and what to do.
     """
     device = _check_device(config.trainer)
     if config.model.get("stem") == "small" and data.image_size > SMALL_IMAGES:
@@ -41,7 +41,7 @@ def check(config: DictConfig, run: Run, data: Any) -> None:
             "the network has such a stem, it takes many times the memory and time of model.stem=original",
             stacklevel=2,
         )
-    with torch.device("meta"):  # counts without taking memory
+    with torch.device("meta"):  # counts parameters without allocating them
         model: nn.Module = instantiate_group(config.model, **data.model_arguments)
     weights = _size([*model.parameters(), *model.buffers()])
     state = _optimizer_state(config, model)
@@ -82,7 +82,7 @@ def _check_device(trainer: DictConfig) -> str:
 
 
 def has_bfloat16_instructions() -> bool:
-    """Tell whether the CPU multiplies bfloat16 by itself; without, oneDNN takes several instructions for it."""
+    """Tell whether the CPU has bfloat16 instructions; otherwise oneDNN emulates them with several others."""
     known = torch.cpu.get_capabilities()
     return any(known.get(name) for name in BFLOAT16)
 
@@ -96,13 +96,13 @@ def _check_devices(wanted: Any, there: int) -> None:
 
 
 def _optimizer_state(config: DictConfig, model: nn.Module) -> int:
-    """Return the bytes of what the optimiser remembers: found by a step that computes nothing."""
+    """Return the bytes of the optimiser state, from a step on the meta device."""
     try:
         optimizer = instantiate_group(config.optimizer)(model.parameters())
         for parameter in model.parameters():
             parameter.grad = torch.empty_like(parameter)
         optimizer.step()
-    except Exception:  # `build_task` tells what is wrong with its values
+    except Exception:  # `build_task` reports invalid values
         return 0
     return _size(value for entry in optimizer.state.values() for value in entry.values() if isinstance(value, Tensor))
 
@@ -120,7 +120,7 @@ def _check_memory(device: str, needed: int) -> None:
 
 
 def _check_folder(run: Run, needed: int) -> None:
-    """See that the folder of the run can be written and that its file system has room."""
+    """Check that the folder of the run is writable and that its file system has room."""
     folder = run.directory
     while not os.path.lexists(folder):
         folder = folder.parent
@@ -131,7 +131,7 @@ def _check_folder(run: Run, needed: int) -> None:
         raise ConfigError(
             f"the run folder {run.directory} cannot be written ({error.strerror}); set paths.output_dir"
         ) from error
-    # A run that resumes has some of it on the disk.
+    # A resumed run already has some of these files.
     kept = [path for path in run.directory.rglob("*") if path.is_file()] if folder == run.directory else []
     needed -= sum(path.stat().st_size for path in kept)
     if free < needed:

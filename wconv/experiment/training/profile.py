@@ -1,4 +1,4 @@
-"""Where the time of a step goes: `trainer.profile=true` writes trace.json and profile.md into the folder of the run."""
+"""Profile training steps: `trainer.profile=true` writes trace.json and profile.md to the folder of the run."""
 
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ from torch.profiler import profile, schedule
 
 from wconv.experiment.common.files import write_atomically
 
-WAIT, WARM_UP, STEPS = 5, 2, 5  # batches: passed over, profiled and thrown away, profiled
+WAIT, WARM_UP, STEPS = 5, 2, 5  # batches: skipped, profiled but discarded, profiled
 ROWS = 15
 
 
 class Profile(pl.Callback):
-    """Profile a few training steps after the first ones, which are slower than those that follow.
+    """Profile a few training steps, after the first ones, which are slower.
 
     Lightning's own profiler covers validation and test as well, and its table has a line for each of its hooks.
 
@@ -36,15 +36,15 @@ class Profile(pl.Callback):
         self.profiler.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        """Go on to the next batch."""
+        """Advance the profiler to the next batch."""
         self.profiler.step()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what there is of a run that is shorter."""
+        """Write the profile of a run that ends earlier."""
         self.profiler.stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Let the next run of this process have a profiler of its own."""
+        """Stop the profiler, so that the next run of this process can start its own."""
         if trainer.training:
             self.profiler.stop()
 

@@ -1,4 +1,4 @@
-"""What a run ends with: results.json, its curves, and what is printed."""
+"""The end of a run: write results.json, draw its curves, and print the results."""
 
 import pytorch_lightning as pl
 import torch
@@ -20,7 +20,7 @@ from wconv.experiment.training.timing import peak_memory_mb
 def write_completed_results(run: Run, trainer: pl.Trainer, task: Task) -> None:
     """Write results.json."""
     history = read_table(run.directory / "metrics.csv")
-    chosen = history.iloc[:0]  # a run that was cut short, say by trainer.max_steps, may have no validation
+    chosen = history.iloc[:0]  # a run that ended early, say by trainer.max_steps, may have no validation
     if task.monitor in history:
         chosen = history.sort_values(task.monitor, ascending=task.mode == "min", kind="stable").iloc[:1]
     timing = read_table(run.directory / "timing.csv")
@@ -44,8 +44,8 @@ def write_completed_results(run: Run, trainer: pl.Trainer, task: Task) -> None:
 
 @rank_zero_only
 def draw_curves(run: Run) -> None:
-    """Draw the curves of a finished run where there is no figure of them yet."""
-    from wconv.experiment.reports.curves import draw_run  # here: a run that trains draws last of all
+    """Draw the curves of a finished run, unless there is a figure already."""
+    from wconv.experiment.reports.curves import draw_run  # here, because drawing comes last
 
     figure = run.directory / "images" / "curves.png"
     if not (run.directory / "metrics.csv").exists():  # neither validated nor tested
@@ -56,7 +56,7 @@ def draw_curves(run: Run) -> None:
 
 @rank_zero_only
 def print_result(result: Result) -> None:
-    """Print what came out of a run, and last of all where it is."""
+    """Print the results of a run, and its folder in the last line."""
     if result.was_there:
         made_with = result.results["versions"]
         print(

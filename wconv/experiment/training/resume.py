@@ -1,4 +1,4 @@
-"""What a run starts from, and the checkpoint that is tested at its end."""
+"""Choose the checkpoint that a run resumes from, and the one that is tested at its end."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from wconv.experiment.training.metrics_csv import MetricsCSV
 
 
 def resume_checkpoint(run: Run, trainer: pl.Trainer, files: AtomicCheckpointIO) -> Path | None:
-    """Return the checkpoint to resume from, if there is one, with the log cut back to it."""
+    """Return the checkpoint to resume from, if any, and truncate the log to its step."""
     found = files.latest_valid(run.checkpoints, repair=trainer.is_global_zero)
     if found is None:
         return None
@@ -26,7 +26,7 @@ def resume_checkpoint(run: Run, trainer: pl.Trainer, files: AtomicCheckpointIO) 
 
 
 def best_checkpoint(run: Run, files: AtomicCheckpointIO) -> Path | None:
-    """Return the checkpoint to test; None (the weights as they are) for a run without validation.
+    """Return the checkpoint to test; None (test the current weights) for a run without validation.
 
     Raises:
         RunError: it is damaged.

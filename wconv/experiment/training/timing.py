@@ -1,4 +1,4 @@
-"""timing.csv: seconds, images per second and memory of every epoch, kept apart from what is deterministic."""
+"""Callback for timing.csv: seconds, images per second and memory of every epoch, kept out of metrics.csv."""
 
 import resource
 import time
@@ -13,7 +13,7 @@ from wconv.experiment.runs.run_files import read_table
 
 
 class Timing(pl.Callback):
-    """Measure every epoch and write it down.
+    """Measure every epoch and write a row for it.
 
     Args:
         path: the file; rows of earlier processes of the same run are kept.
@@ -23,10 +23,10 @@ class Timing(pl.Callback):
         self.path = path
         self.images = 0
         self.trained: float | None = None
-        self.before = {"seconds": 0.0, "training": 0.0}  # of the epoch, in processes that were stopped
+        self.before = {"seconds": 0.0, "training": 0.0}  # seconds of this epoch in earlier processes that were stopped
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock; resuming inside an epoch, Lightning does not start that epoch again."""
+        """Start the clock, since Lightning does not call on_train_epoch_start when resuming within an epoch."""
         self._start(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -42,12 +42,12 @@ class Timing(pl.Callback):
         self.images += len(batch[0]) * trainer.world_size
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note when the training part of the epoch ended."""
+        """Record when the training part of the epoch ended."""
         self.trained = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the row of the epoch."""
-        # Resuming from a checkpoint, Lightning first ends the epoch that the checkpoint was made in.
+        # When resuming, Lightning first ends the epoch of the checkpoint, without any batch.
         if self.images and trainer.is_global_zero:
             import pandas as pd  # here: a run trains before it needs it
 
@@ -62,7 +62,7 @@ class Timing(pl.Callback):
             write_atomically(self.path, rows.to_csv(index=False).encode())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was measured of the epoch so far."""
+        """Return the measurements of the epoch so far."""
         return {"images": self.images, **self._passed()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ class Timing(pl.Callback):
 
 
 def peak_memory_mb() -> float:
-    """Return the most memory in use so far: of the GPU where there is one, else of the process."""
+    """Return the peak memory so far: of the GPU if there is one, else of the process."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

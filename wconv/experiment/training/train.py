@@ -27,14 +27,14 @@ from wconv.experiment.training.trainer import build_trainer
 
 
 def train(config: DictConfig, typed: Sequence[str] = ()) -> Result:
-    """Train and test one configuration, or read its result if that is done already.
+    """Train and test one configuration, or read its result if it is finished.
 
     Args:
-        config: the composed configuration, its values checked.
-        typed: the overrides it was composed with, which results.json keeps; those without effect deserve a warning.
+        config: the composed configuration, with checked values.
+        typed: the overrides it was composed with, which results.json records; those without effect cause a warning.
 
     Raises:
-        RunError: the run failed, was stopped, or cannot be; in one sentence.
+        RunError: the run failed, was stopped, or is invalid; in one sentence.
     """
     with quiet_libraries():
         with configuration_errors():
@@ -69,7 +69,7 @@ def train(config: DictConfig, typed: Sequence[str] = ()) -> Result:
 
 
 def _warn_of_unused_densities(typed: Iterable[str], model: nn.Module) -> None:
-    """Warn of densities for kernel sizes that no layer has; those that an arm brings along deserve no word."""
+    """Warn about typed densities for kernel sizes that no layer has; the defaults of an arm are ignored."""
     present = {f"k{size}" for size in kernel_sizes(model)}
     for line in typed:
         key, _, value = line.partition("=")

@@ -1,4 +1,4 @@
-"""From the configuration to a trainer, with everything that it writes into the folder of the run."""
+"""Build the trainer from the configuration, with all callbacks and loggers that write to the run folder."""
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
@@ -21,16 +21,16 @@ from wconv.experiment.training.timing import Timing
 
 
 def build_trainer(config: DictConfig, run: Run, task: Task, files: AtomicCheckpointIO) -> pl.Trainer:
-    """Make the trainer.
+    """Build the trainer.
 
     Args:
         config: the composed configuration.
-        run: whose folder is written to.
-        task: what is trained.
-        files: how checkpoints are written and read.
+        run: its folder is written to.
+        task: to train.
+        files: checkpoint IO.
 
     Raises:
-        ConfigError: the batch cannot be shared out between the devices.
+        ConfigError: the batch size is not a multiple of the number of devices.
     """
     callbacks: list[pl.Callback] = [
         RelocatableCheckpoint(run.checkpoints, "best", monitor=task.monitor, mode=task.mode),
