@@ -1,1 +1,1 @@
-"""What things cost, as ratios of two measured in turn: a file a sub-command of `scripts/benchmark.py`."""
+"""Benchmarks, mostly as ratios of two alternating measurements: one file per sub-command of `scripts/benchmark.py`."""

@@ -1,4 +1,4 @@
-"""The cost table: what each network, arm and setting takes on this machine, as train.py runs it."""
+"""The cost table: time and memory of train.py for each network, arm and setting on this machine."""
 
 import argparse
 import itertools
@@ -21,8 +21,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "channels_last": ("false", "true"),
     "compile": ("false", "true"),
 }
-EPOCH = {"classification": 45_000, "denoising": 16_000}  # images: CIFAR-100 less what is held out, and the default
-PASSES = 3  # forward, and the gradients of input and weights, each as many multiply-accumulates
+EPOCH = {"classification": 45_000, "denoising": 16_000}  # CIFAR-100 without held-out images; default patches
+PASSES = 3  # forward, gradient of the input, gradient of the weights: equal multiply-accumulates
 MATRIX = 2048
 HEADINGS = {"trainer.precision": "precision"}
 
@@ -36,12 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> list[Row]:
-    """Measure every combination, each in a process of its own.
+    """Measure every combination, each in its own process.
 
     Returns:
-        A row each: seconds an epoch, images a second, seconds before the first full epoch, peak memory of the process
-        or the GPU, multiply-accumulates an image, and the share of what the machine reaches in products of matrices in
-        the same precision. A combination that failed has the reason in place of these.
+        One row each: seconds per epoch, images per second, seconds before the first full epoch, peak memory of the
+        process or the GPU, multiply-accumulates per image, and the fraction of the machine's matrix-product rate in the
+        same precision. A combination that failed has the reason instead.
     """
     timer = timer_of(arguments.device)
     types = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
@@ -57,7 +57,7 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
         try:
             found = timed_command(words, arguments.steps, 2, arguments.device)
             rows.append(row | _costs(model, found, rates[chosen["trainer.precision"]]))
-        except RunError as error:  # the run failed, or was killed for its memory
+        except RunError as error:  # the run failed, or was killed for using too much memory
             rows.append(row | {"failed": one_line(error)[:120]})
     return rows
 
@@ -65,7 +65,7 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
 def _costs(model: str, found: Row, rate: float) -> Row:
     denoises = any(word in ("model=dncnn", "model=nafnet") for word in BACKBONES[model])
     side = next((int(word.partition("=")[2]) for word in BACKBONES[model] if "patch_size=" in word), 40)
-    # A denoiser counts for an image of 256x256 pixels, and is trained with patches.
+    # The macs of a denoiser are for 256x256 pixels, but it is trained on patches.
     macs = found["macs"] * (side / 256) ** 2 if denoises else found["macs"]
     return {
         "s/epoch": EPOCH["denoising" if denoises else "classification"] / found["images/s"],
@@ -78,7 +78,7 @@ def _costs(model: str, found: Row, rate: float) -> Row:
 
 
 def _matrix_rate(device: str, kind: torch.dtype, timer: Callable[[Work], float]) -> float:
-    """Return the multiply-accumulates a second of the product of two large matrices."""
+    """Return the multiply-accumulates per second of the product of two large matrices."""
     one, other = (torch.randn(MATRIX, MATRIX, device=device).to(kind) for _ in range(2))
     one @ other
     return MATRIX**3 / min(timer(lambda: one @ other) for _ in range(5))

@@ -1,4 +1,4 @@
-"""An epoch of train.py: with fast=true beside the usual script, and with weighted beside standard convolutions."""
+"""Benchmark an epoch: train.py fast=true against a typical script, and weighted against standard convolutions."""
 
 import argparse
 import sys
@@ -42,8 +42,8 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
     """Measure both parts.
 
     Returns:
-        A row a network, of the usual script and of train.py with fast=true; and a row a network and setting, of
-        weighted and standard convolutions. Each has seconds, medians, and the ratio of the pairs.
+        One row per network for the typical script against train.py with fast=true, and one per network and setting for
+        weighted against standard convolutions. Each has median seconds, and the ratio of the pairs.
     """
     rows: list[Row] = []
     if arguments.only != "arms":
@@ -60,7 +60,7 @@ def _beside_usual_script(name: str, arguments: argparse.Namespace) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         model, data = _usual(words, batch * steps, arguments.data, Path(folder))
         scripts = {count: usual_script.epoch(model, data, batch, steps, count) for count in (0, 2)}
-        # Both warm up, and the quicker one is what train.py is compared with.
+        # Both warm up, and train.py is compared with the faster one.
         workers = min(scripts, key=lambda count: cpu_seconds(scripts[count]))
         return _compare(
             f"{name}, batch {batch}, weighted: usual script / train.py fast=true",
@@ -73,7 +73,7 @@ def _beside_usual_script(name: str, arguments: argparse.Namespace) -> Row:
 
 
 def _usual(words: list[str], images: int, root: Path | None, folder: Path) -> tuple[nn.Module, Dataset[Any]]:
-    """Return a network with the layer as the formula is written, and the data of the usual script."""
+    """Return a network with `FormulaConv2d` layers, and the data of the typical script."""
     config = parse_command_line(words, CONFIGS).config
     assert config is not None
     if config.task.name == "classification":
@@ -83,7 +83,7 @@ def _usual(words: list[str], images: int, root: Path | None, folder: Path) -> tu
 
 
 def _draw(folder: Path) -> list[Path]:
-    """Draw grey pictures of the size of BSD400, smooth enough to be compressed as photographs are."""
+    """Draw grey images of the size of BSD400, smooth enough to compress like photographs."""
     random = np.random.default_rng(0)
     files = [folder / f"{number}.png" for number in range(40)]
     for file in files:
@@ -93,7 +93,7 @@ def _draw(folder: Path) -> list[Path]:
 
 
 def _data(words: list[str], steps: int, root: Path | None) -> list[str]:
-    """Return the words for the data of train.py."""
+    """Return the overrides for the data of train.py."""
     if root is None:
         return drawn_data(words, steps)
     if not any(word.startswith(("model=dncnn", "model=nafnet")) for word in words):
@@ -118,11 +118,11 @@ def _arms(name: str, setting: str, arguments: argparse.Namespace) -> Row:
 
 
 def _compare(what: str, epochs: dict[str, Callable[[], float]], arguments: argparse.Namespace) -> Row:
-    """Time two epochs in alternating pairs; each says itself how long it took, without its start."""
+    """Time two epochs in alternating pairs; each function returns its own time, without start-up."""
     print(f"{what}: {time.strftime('%H:%M')}", file=sys.stderr, flush=True)
     seconds: dict[str, list[float]] = {name: [] for name in epochs}
     first, second = epochs
-    for turn in range(arguments.pairs + 1):  # the first round warms up
+    for turn in range(arguments.pairs + 1):  # the first round is a warm-up
         for name in (first, second) if turn % 2 else (second, first):
             taken = epochs[name]()
             if turn:

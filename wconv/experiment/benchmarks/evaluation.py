@@ -1,4 +1,4 @@
-"""evaluate.py of this checkout beside that of another one, such as an older commit: the same figures, in less time."""
+"""Benchmark evaluate.py against that of another checkout, such as an older commit: time and PSNR."""
 
 import argparse
 from functools import partial
@@ -21,10 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> list[Row]:
-    """Evaluate in turn: in the other checkout, here, and here with --fast.
+    """Alternate evaluations in the other checkout, here, and here with --fast.
 
     Returns:
-        A row each: the seconds (median), how many times as fast as the other checkout, start included, and the PSNR.
+        One row each: median seconds, speed-up over the other checkout including start-up, and the PSNR.
     """
     words = ["scripts/evaluate.py", "--checkpoint", str(arguments.checkpoint.resolve()), "--sigma", "25"]
     words += ["--data", str(arguments.data.resolve())]

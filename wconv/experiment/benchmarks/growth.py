@@ -1,4 +1,4 @@
-"""How time and memory of a training step of a weighted DnCNN grow with its sizes, and shrink with processes."""
+"""Benchmark how time and memory of a training step of a weighted DnCNN scale with sizes and processes."""
 
 import argparse
 import sys
@@ -22,7 +22,7 @@ BASE = {
     "datamodule.batch_size": "16",
     "trainer.devices": "1",
 }
-# What each is called, its values, and the power of it that the arithmetic grows with.
+# By key: label, values, and the exponent with which the arithmetic grows.
 AXES: dict[str, tuple[str, tuple[int, ...], int]] = {
     "datamodule.batch_size": ("images of a batch", (8, 16, 32, 64), 1),
     "datamodule.patch_size": ("pixels of a side", (24, 40, 64, 90), 2),
@@ -39,11 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> list[Row]:
-    """Measure one axis after the other, the others at their base, each point in a process of its own.
+    """Vary one axis at a time, with the others at their base value, each point in its own process.
 
     Returns:
-        A row a point, with the exponent of the axis: the slope of the time in double logarithms, and what the
-        arithmetic grows with. The figure goes to growth.png beside the table.
+        One row per point, with the exponent of the axis: the log-log slope of the time, and that of the arithmetic. The
+        figure is written to growth.png, next to the table.
     """
     rows: list[Row] = []
     for key, (name, values, expected) in AXES.items():
@@ -65,16 +65,16 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
 
 
 def growth_exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
-    """Return the power of a size that a time grows with, by least squares in logarithms."""
+    """Return the exponent with which time grows with size, by least squares in logarithms."""
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
 def draw(table: pd.DataFrame, file: Path) -> None:
-    """Draw time and memory against each axis, all but the memory in logarithms.
+    """Plot time and memory against each axis, with logarithmic axes except for memory.
 
     Args:
         table: the rows.
-        file: of the figure.
+        file: to write the figure to.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator

@@ -1,4 +1,4 @@
-"""How fast batches come, beside a data set of torchvision's kind, its transforms and a DataLoader."""
+"""Benchmark data loading against a torchvision-style data set with transforms and a DataLoader."""
 
 import argparse
 import tempfile
@@ -25,9 +25,9 @@ from wconv.experiment.benchmarks.tables import Row
 from wconv.experiment.common.argument_types import positive
 
 BATCH, PATCH = 128, 48
-BATCHES = 12  # in a row
+BATCHES = 12  # timed in a row
 DRAWN = 6000  # images of 32x32
-PHOTOS, HEIGHT, WIDTH = 8, 1356, 2040  # of the size of DIV2K's
+PHOTOS, HEIGHT, WIDTH = 8, 1356, 2040  # as large as those of DIV2K
 MEAN, STD = [0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]
 SIGMA = 25.0
 
@@ -39,10 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> list[Row]:
-    """Measure batches of CIFAR-100 and of noisy patches, each beside a DataLoader with no and with two workers.
+    """Measure batches of CIFAR-100 and of noisy patches, each against a DataLoader with no and with two workers.
 
     Returns:
-        A row for each of the four.
+        One row for each of the four.
     """
     return [*classes(arguments.data, arguments.pairs), *patches(arguments.pairs)]
 
@@ -87,19 +87,19 @@ def patches(pairs: int) -> list[Row]:
 
 
 def compare(name: str, ours: Iterator[Any], dataset: Dataset[Any], usual_batch: int, pairs: int) -> list[Row]:
-    """Time batches in turn with those of a DataLoader, and compare images a second.
+    """Time batches alternately with those of a DataLoader, and compare images per second.
 
     Args:
-        name: what is in a batch.
+        name: description of a batch.
         ours: batches of `BATCH`.
         dataset: of single images.
-        usual_batch: images a batch of the DataLoader.
+        usual_batch: images per batch of the DataLoader.
         pairs: rounds.
     """
     rows = []
     for workers in (0, 2):
         usual = _endless(partial(DataLoader, dataset, usual_batch, shuffle=True, num_workers=workers, drop_last=True))
-        # As many in a row as make what workers have read ahead, while the other side was timed, a small part.
+        # So many in a row that the batches which workers prefetched while the other side was timed hardly matter.
         works: dict[str, Work] = {"ours": partial(_draw, ours), "usual": partial(_draw, usual)}
         seconds = seconds_in_turn(works, pairs)
         rates = {
@@ -132,7 +132,7 @@ def noisy_patches(run: PreparedRun) -> Iterator[Tensor]:
 
 
 def draw_photos(folder: Path, count: int = PHOTOS) -> list[Path]:
-    """Write PNG files of photographs' size: smooth shades with some grain, so that they compress like photographs."""
+    """Write PNG files as large as photographs: smooth shades with some grain, so that they compress similarly."""
     folder.mkdir()
     random = np.random.default_rng(0)
     files = []
@@ -146,12 +146,12 @@ def draw_photos(folder: Path, count: int = PHOTOS) -> list[Path]:
 
 
 class Pictures(Dataset[Any]):
-    """Images as torchvision's CIFAR100 has them: arrays of (H, W, C) in memory, made a PIL image each time.
+    """Images as in torchvision's CIFAR100: arrays (H, W, C) in memory, converted to a PIL image at each access.
 
     Args:
         images: uint8, (N, C, H, W).
         labels: (N,).
-        transform: what is done to each.
+        transform: applied to each image.
     """
 
     def __init__(self, images: Tensor, labels: Tensor, transform: Callable[[Image.Image], Tensor]) -> None:
@@ -169,10 +169,10 @@ class Pictures(Dataset[Any]):
 
 
 class DecodedPatches(Dataset[Any]):
-    """A patch a file, which is decoded for it, flipped and rotated, with noise.
+    """One patch per access: decode a file, crop, flip and rotate, add noise.
 
     Args:
-        files: each is listed often enough for long epochs.
+        files: image files, repeated often enough for long epochs.
     """
 
     def __init__(self, files: list[Path]) -> None:

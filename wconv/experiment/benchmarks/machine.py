@@ -1,4 +1,4 @@
-"""The machine that a benchmark ran on, as far as its figures depend on it."""
+"""Describe the machine that a benchmark ran on: CPU, GPU and versions."""
 
 import platform
 from pathlib import Path
@@ -7,15 +7,15 @@ import torch
 
 from wconv.experiment.common.cores import available_cores
 
-# Which instructions decide how fast float32 and bfloat16 are, as Linux calls them.
+# CPU flags of Linux that determine the speed of float32 and bfloat16.
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
 def describe_machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, str]:
-    """Return what a reader needs to know of the processor, the GPU, and the versions.
+    """Return a description of the CPU, the GPU and the versions.
 
     Args:
-        cpuinfo: where Linux describes its processors; elsewhere there is none, and Python's words are taken.
+        cpuinfo: CPU description of Linux; if it is missing, Python's own is used.
     """
     facts: dict[str, str] = {}
     if cpuinfo.exists():

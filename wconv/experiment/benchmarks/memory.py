@@ -1,4 +1,4 @@
-"""Where the memory of a run goes: what can be counted, beside what the process was seen to take."""
+"""Memory of a run: the parts that can be counted, and the peak of the process."""
 
 import argparse
 import json
@@ -13,8 +13,8 @@ from wconv.experiment.benchmarks.tables import Row
 DRAWN = 50_000  # images, as many as CIFAR-100 trains with
 STEPS = 5
 IMPORTS = "import torch, pytorch_lightning"
-# In processes of their own, as a process never gives back the most that it took; read where Linux starts anew with each
-# program, while `ru_maxrss` is handed on by the one that started it.
+# Measured in separate processes, since the peak of a process never falls. VmHWM starts at zero in each program, whereas
+# `ru_maxrss` is inherited from the parent process.
 PEAK = "; print(int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) * 1024)"
 
 
@@ -25,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> list[Row]:
-    """Count what a run holds, and see what its process takes.
+    """Count the memory that a run needs, and measure that of its process.
 
     Returns:
-        A row a part, in MB of 10^6 bytes.
+        One row per part, in MB of 10^6 bytes.
     """
     choice, name = images_of_classes(arguments.data, DRAWN)
     words = [*QUARTER_VGG, *choice, "trainer.accelerator=cpu", *arguments.overrides]
@@ -70,7 +70,7 @@ def count(words: list[str]) -> dict[str, int]:
 
         with saved_tensors_hooks(keep, lambda tensor: tensor):
             loss = nn.functional.cross_entropy(model(batch[0]), batch[1])
-        # Before the backward pass, which lets go of them.
+        # Before the backward pass, which frees them.
         own = _storages([*model.parameters(), *model.buffers(), *batch])
         activations = _storages(saved)
         sizes = {"activations kept for the backward pass": sum(activations[key] for key in activations.keys() - own)}
@@ -89,7 +89,7 @@ def count(words: list[str]) -> dict[str, int]:
 
 
 def train(words: list[str]) -> None:
-    """Train some steps, and validate."""
+    """Train for some steps, and validate."""
     with prepared_run([*words, "trainer.max_epochs=1", f"trainer.limit_train_batches={STEPS}"]) as run:
         run.fit()
 
@@ -101,6 +101,6 @@ def _storages(tensors: Iterable[Any]) -> dict[int, int]:
 
 
 def _output(code: str) -> str:
-    """Run Python code in a process of its own, and return the last line that it printed."""
+    """Run Python code in a separate process, and return the last line that it printed."""
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, text=True)
     return done.stdout.strip().splitlines()[-1]

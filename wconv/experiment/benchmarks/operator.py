@@ -1,4 +1,4 @@
-"""What the operator costs: a training step with weighted convolutions beside the same step without, in pairs."""
+"""Benchmark the operator: a training step with weighted convolutions against one with standard convolutions."""
 
 import argparse
 import copy
@@ -17,7 +17,7 @@ from wconv.experiment.tasks.network import build_model
 from wconv.torch_private import memory_tracker
 
 DENSITY = 0.7
-# Name, choice of the configuration, what the data tells the model, and the shape of a batch.
+# Label, overrides, arguments that follow from the data, and shape of a batch.
 CASES: list[tuple[str, str, dict[str, int], tuple[int, ...]]] = [
     ("VGG-16", "vgg", {"num_classes": 100}, (64, 3, 32, 32)),
     ("ResNet-18", "resnet", {"num_classes": 100}, (64, 3, 32, 32)),
@@ -34,7 +34,7 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
     """Measure all networks.
 
     Returns:
-        A row a network: ratios of a training step and of inference, and the extra memory.
+        One row per network: ratios for a training step and for inference, and the extra memory.
     """
     timer, rows = timer_of(arguments.device), []
     for name, choice, data_arguments, batch in CASES:
@@ -49,7 +49,7 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
 
 
 def costs(model: nn.Module, images: Tensor, pairs: int, timer: Timer) -> Row:
-    """Compare a network with weighted convolutions, by the library and by the formula, with the network as it is.
+    """Compare a network with weighted convolutions (the library's, and the plain formula) with the standard one.
 
     Args:
         model: with plain convolutions.
@@ -72,7 +72,7 @@ def costs(model: nn.Module, images: Tensor, pairs: int, timer: Timer) -> Row:
 
 
 class FormulaConv2d(nn.Conv2d):
-    """The operator as the formula is written: Phi is made anew in every forward pass, W * Phi by broadcasting."""
+    """The operator written as the formula: Phi is recomputed in every forward pass, W * Phi by broadcasting."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Return conv(input, W * (alpha x alpha)) + b."""
@@ -93,7 +93,7 @@ def arms(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def training_step(model: nn.Module, images: Tensor) -> Work:
-    """Return a step of SGD on fixed images; the loss does not matter, all gradients are computed."""
+    """Return an SGD step on fixed images; the choice of loss is irrelevant, since all gradients are computed."""
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
 
     def step() -> None:
@@ -117,7 +117,7 @@ def inference(model: nn.Module, images: Tensor) -> Work:
 
 
 def peak_bytes(model: nn.Module, images: Tensor) -> int:
-    """Return the most bytes of tensors alive in a training step, the second one, counted by PyTorch's tracker."""
+    """Return the peak bytes of live tensors in the second training step, counted by PyTorch's tracker."""
     tracker = memory_tracker()
     tracker.track_external(model, images)
     step = training_step(model, images)

@@ -1,4 +1,4 @@
-"""Timing in alternating pairs: what else happens on a shared machine falls on both sides of a ratio alike."""
+"""Timing in alternating pairs, so that other load on a shared machine affects both sides of a ratio alike."""
 
 import argparse
 import time
@@ -25,7 +25,7 @@ class Quartiles:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """Return those of some values."""
+        """Compute the quartiles of some values."""
         low, median, high = np.percentile(values, [25, 50, 75]).tolist()
         return cls(median, low, high)
 
@@ -34,18 +34,18 @@ class Quartiles:
 
 
 class Ratio(Quartiles):
-    """Those of ratios, which another run on the same kind of machine can be held to; of times it cannot."""
+    """Quartiles of ratios, which are comparable between runs on the same kind of machine, unlike times."""
 
 
 def cpu_seconds(work: Work) -> float:
-    """Return how many seconds a piece of work takes."""
+    """Return the wall-clock seconds that a piece of work takes on the CPU."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def cuda_seconds(work: Work) -> float:
-    """Return how long a GPU takes over what a piece of work gives it to do, from an idle GPU to an idle GPU."""
+    """Return the seconds that a GPU needs for a piece of work, starting and ending idle."""
     import torch
 
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
@@ -58,7 +58,7 @@ def cuda_seconds(work: Work) -> float:
 
 
 def timer_of(device: str) -> Timer:
-    """Return how work on a device is timed: "cpu" or "cuda".
+    """Return the timer for a device, "cpu" or "cuda".
 
     Raises:
         ConfigError: there is no GPU.
@@ -75,13 +75,13 @@ def timer_of(device: str) -> Timer:
 def seconds_in_turn(
     works: Mapping[str, Work], rounds: int, timer: Timer = cpu_seconds, warm_up: int = 1
 ) -> dict[str, list[float]]:
-    """Time several pieces of work, each round all of them one after the other, in an order that turns.
+    """Time several pieces of work: each round runs all of them, in a rotating order.
 
     Args:
-        works: what to time, by name; each call does the work once.
-        rounds: how often each is timed.
+        works: functions to time, by name; each call does the work once.
+        rounds: number of timings of each.
         timer: see `timer_of`.
-        warm_up: how often each is called before.
+        warm_up: number of untimed calls of each before.
 
     Returns:
         For each name the seconds of each round.
@@ -108,21 +108,21 @@ def ratios(first: Work, second: Work, pairs: int, timer: Timer = cpu_seconds, wa
 
     Args:
         first: does the work once.
-        second: what it is compared with.
-        pairs: how often both are timed.
+        second: the work to compare with.
+        pairs: number of timings of both.
         timer: see `timer_of`.
-        warm_up: how often each is called before.
+        warm_up: number of untimed calls of each before.
     """
     seconds = seconds_in_turn({"first": first, "second": second}, pairs, timer, warm_up)
     return ratio(seconds["first"], seconds["second"])
 
 
 def add_pair_arguments(parser: argparse.ArgumentParser, pairs: int) -> None:
-    """Add the options of a benchmark that times in pairs: how many, and on which device.
+    """Add the options of a benchmark in pairs: the number of pairs, and the device.
 
     Args:
         parser: of the sub-command.
-        pairs: how many where nothing is said.
+        pairs: default number of pairs.
     """
     parser.add_argument("--pairs", type=positive, default=pairs, help="rounds of the timings (%(default)s)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the networks are (%(default)s)")

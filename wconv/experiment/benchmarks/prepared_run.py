@@ -1,4 +1,4 @@
-"""What train.py builds before it trains, for benchmarks that look into a run."""
+"""Build a run as train.py does, without starting it, for benchmarks of its parts."""
 
 import argparse
 import tempfile
@@ -31,8 +31,8 @@ class PreparedRun:
     """A run that has not started.
 
     Attributes:
-        trainer: with all its callbacks, and no progress bar.
-        task: around the network.
+        trainer: with all callbacks except the progress bar.
+        task: with the network.
         data: loaded.
     """
 
@@ -47,14 +47,14 @@ class PreparedRun:
 
 @contextmanager
 def prepared_run(words: Sequence[str], model: nn.Module | None = None) -> Iterator[PreparedRun]:
-    """Build what train.py builds for a command line, in a folder that is removed afterwards.
+    """Build a run for a command line, in a temporary folder.
 
     Args:
         words: the overrides.
-        model: in place of the network that they name.
+        model: replaces the network that they name.
 
     Raises:
-        ConfigError: the words, or the data on the disk, are wrong.
+        ConfigError: the overrides, or the data on the disk, are wrong.
     """
     with tempfile.TemporaryDirectory() as folder, quiet_libraries():
         words = [*words, f"paths.output_dir={folder}", "trainer.enable_progress_bar=false"]
@@ -80,7 +80,7 @@ def add_data_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def images_of_classes(data: str | None, drawn: int) -> tuple[list[str], str]:
-    """Return the overrides that choose CIFAR-100 in a folder, or as many drawn images; and what to call them."""
+    """Return the overrides for CIFAR-100 in a folder, or for `drawn` drawn images, and a name for them."""
     if data is None:
         return ["datamodule=synthetic_classes", f"datamodule.train_images={drawn}"], "drawn images of 32x32"
     return ["datamodule=cifar100", f"paths.data_dir={data}"], "CIFAR-100"

@@ -1,4 +1,4 @@
-"""Whether ratios have moved since a table was made; absolute times, which follow the machine, are left out."""
+"""Detect ratios that have changed since an earlier table; absolute times depend on the machine and are ignored."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ from wconv.experiment.common.exceptions import ConfigError
 
 
 def moved(rows: Sequence[Row], file: Path) -> Iterator[str]:
-    """Yield a sentence for each ratio whose quartiles and those of an earlier table have no value in common.
+    """Yield a sentence for each ratio whose interquartile range does not overlap that of an earlier table.
 
     Args:
-        rows: as measured now.
-        file: the CSV file that the same benchmark wrote before.
+        rows: the current measurement.
+        file: an earlier CSV file of the same benchmark.
 
     Raises:
-        ConfigError: the file is no table of this benchmark.
+        ConfigError: the file is not a table of this benchmark.
     """
     try:
         before = pd.read_csv(file, comment="#")

@@ -1,4 +1,4 @@
-"""Python in a process of its own: its memory is its own, and so are the seconds of its start."""
+"""Run Python in a separate process, so that its memory and start-up time can be measured."""
 
 import os
 import subprocess
@@ -15,11 +15,11 @@ def run_python(words: Sequence[str], threads: int, checkout: Path = ROOT) -> str
 
     Args:
         words: its arguments.
-        threads: of PyTorch.
-        checkout: where it runs, and where it imports wconv from.
+        threads: number of threads of PyTorch.
+        checkout: working directory, from which wconv is imported.
 
     Raises:
-        RunError: it failed, with the last line of its standard error.
+        RunError: it failed; the message is the last line of its standard error.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(checkout)}
     done = subprocess.run([sys.executable, *words], cwd=checkout, env=environment, capture_output=True, text=True)

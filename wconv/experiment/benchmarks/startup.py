@@ -1,4 +1,4 @@
-"""How long commands take to start, beside the imports that they cannot do without."""
+"""Benchmark the start-up time of commands against that of the imports they need."""
 
 import argparse
 import resource
@@ -13,8 +13,8 @@ from wconv.experiment.benchmarks.tables import Row
 from wconv.experiment.common.argument_types import positive
 from wconv.experiment.common.checkout import ROOT
 
-# Ends where the first batch is about to enter the network: Lightning hands the forward pass to the optimiser, and who
-# steps without one is trying out whether it fits.
+# Exits when the first batch is about to enter the network: Lightning passes the forward pass to the optimiser as a
+# closure; a step without one is only a trial in the preflight checks.
 TO_FIRST_BATCH = """
 import os, sys
 import train
@@ -37,8 +37,8 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
     """Measure all commands.
 
     Returns:
-        A row a command: the ratio on the clock, that of the seconds of CPU, which other work on the machine changes
-        less, and the ratio to stay below.
+        One row per command: the ratios of wall-clock time and of CPU time, which other work on the machine affects
+        less, and the target ratio.
     """
     scripts = sorted(path.name for path in (ROOT / "scripts").glob("*.py"))
     helps = {f"scripts/{name} --help": [f"scripts/{name}", "--help"] for name in scripts}
@@ -57,7 +57,7 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
 
 
 def _beside(imports: str, commands: dict[str, list[str]], target: float, pairs: int, threads: int) -> list[Row]:
-    """Compare commands of Python with an import."""
+    """Compare Python commands with importing some modules."""
     print(f"{len(commands)} commands beside {imports}", file=sys.stderr, flush=True)
     cpu: dict[str, list[float]] = {name: [] for name in (imports, *commands)}
     works = {
@@ -79,14 +79,14 @@ def _beside(imports: str, commands: dict[str, list[str]], target: float, pairs: 
 
 
 def cpu_seconds_of(words: Sequence[str], threads: int) -> float:
-    """Run Python in the checkout, and return the seconds of CPU that it took.
+    """Run Python in the checkout, and return the CPU time in seconds.
 
     Args:
         words: its arguments.
-        threads: of PyTorch.
+        threads: number of threads of PyTorch.
 
     Raises:
-        RunError: it failed, with the last line of its standard error.
+        RunError: it failed; the message is the last line of its standard error.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run_python(words, threads)

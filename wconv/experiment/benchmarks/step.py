@@ -1,4 +1,4 @@
-"""What a step inside train.py costs beside the same step in a bare loop, whose batches lie ready in memory."""
+"""Benchmark a training step of train.py against the same step in a bare loop with batches ready in memory."""
 
 import argparse
 import copy
@@ -27,12 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> list[Row]:
-    """Measure the network that the targets name, and one of a single layer, whose step is nearly all overhead.
+    """Measure the networks of the targets, and a single-layer network, whose step is nearly all overhead.
 
     Returns:
-        A row a network: the ratio, and the milliseconds that a step takes more.
+        One row per network: the ratio, and the extra milliseconds per step.
     """
-    timer_of(arguments.device)  # refuses a GPU that is not there
+    timer_of(arguments.device)  # refuses a missing GPU
     choice, name = images_of_classes(arguments.data, DRAWN)
     words = [*choice, f"trainer.accelerator={'gpu' if arguments.device == 'cuda' else 'cpu'}", *arguments.overrides]
     layer = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 100))
@@ -54,12 +54,12 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
 
 
 def step_seconds(words: Sequence[str], model: nn.Module | None, pairs: int) -> tuple[list[float], list[float]]:
-    """Train, and return the seconds of each step and of the bare step that was made right after it.
+    """Train, and return the seconds of each step and of the bare step run right after it.
 
     Args:
         words: overrides of a classification run.
-        model: in place of the network that they name.
-        pairs: how many.
+        model: replaces the network that they name.
+        pairs: number of pairs.
     """
     steps = ["trainer.max_epochs=1000", f"trainer.max_steps={pairs + WARM_UP}", "trainer.limit_val_batches=0"]
     with prepared_run([*words, *steps], model) as run:
@@ -70,14 +70,14 @@ def step_seconds(words: Sequence[str], model: nn.Module | None, pairs: int) -> t
 
 
 class AlternatingSteps(pl.Callback):
-    """Make a bare step after each of the trainer's, on a copy of the network and the same batch, and time both.
+    """Run a bare step after each step of the trainer, on a copy of the network with the same batch, and time both.
 
-    What the trainer does between two ends of a batch is its step: the next batch, all hooks, the checks of all
-    callbacks. The first step of an epoch is left out, as it ends the epoch before.
+    A step of the trainer is everything between the ends of two batches: fetching the batch, all hooks and callbacks.
+    The first step of an epoch is skipped, because it includes the end of the epoch before.
 
     Attributes:
         inside: seconds of the trainer's steps.
-        bare: of the bare ones.
+        bare: seconds of the bare steps.
     """
 
     def __init__(self) -> None:
@@ -86,14 +86,14 @@ class AlternatingSteps(pl.Callback):
         self.start = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Copy the network as it is now: on its device, in its memory format."""
+        """Copy the network, on its device and in its memory format."""
         self.model = copy.deepcopy(pl_module.model).train()
         self.optimizer = pl_module.optimizer(self.model.parameters())
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Take the time of the step, and make the bare one."""
+        """Record the time of the step, then run and time the bare one."""
         end = self._now(pl_module)
         autocast = trainer.precision_plugin.forward_context
         images, labels = batch

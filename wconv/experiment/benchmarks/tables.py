@@ -1,4 +1,4 @@
-"""The rows that a benchmark measured as a table for people and one for programs, with how they were made on top."""
+"""Write the rows of a benchmark as Markdown and as CSV, with the conditions of the measurement on top."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A run of train.py for the sake of its timings: so many training batches, neither validated nor tested."""
+"""Time a run of train.py: a fixed number of training batches, without validation and test."""
 
 import json
 import tempfile
@@ -14,7 +14,7 @@ from wconv.experiment.command_line.arguments import parse_command_line
 from wconv.experiment.common.checkout import CONFIGS
 from wconv.experiment.training.train import train
 
-# The four backbones at the size of the experiments here, each with the batch that it is measured with.
+# The four backbones at the size of the experiments here, each with the batch size of the measurement.
 BACKBONES = {
     "VGG-16, width 0.25": ["model=vgg", "model.width=0.25", "datamodule.batch_size=128"],
     "ResNet-20": ["model=resnet", "model.depth=20", "datamodule.batch_size=128"],
@@ -33,7 +33,7 @@ UNTESTED = [
 
 
 def drawn_data(words: Sequence[str], steps: int) -> list[str]:
-    """Return the words for data that needs no file, enough of it for so many batches of a backbone."""
+    """Return the overrides for drawn data, enough for `steps` batches of a backbone."""
     batch = next(int(word.partition("=")[2]) for word in words if word.startswith("datamodule.batch_size="))
     if any(word in ("model=dncnn", "model=nafnet") for word in words):
         size = ["datamodule.drawn_size=96", "datamodule.train_images=20", "datamodule.val_size=2"]
@@ -44,17 +44,17 @@ def drawn_data(words: Sequence[str], steps: int) -> list[str]:
 
 
 def timed_run(words: Sequence[str], steps: int, epochs: int = 1, device: str = "cpu") -> Row:
-    """Train as train.py does, in this process and in a folder that is thrown away.
+    """Train as train.py does, in this process and in a temporary folder.
 
     Args:
-        words: as behind `python train.py`.
-        steps: batches an epoch.
-        epochs: how many; the first one has what is done once, such as compiling.
+        words: arguments of train.py.
+        steps: batches per epoch.
+        epochs: number of epochs; the first includes one-time work such as compiling.
         device: "cpu" or "cuda".
 
     Returns:
-        Seconds of the last epoch and of the first, images a second in the last, peak memory in MB and
-        multiply-accumulates of an image.
+        Seconds of the last epoch and of the first, images per second in the last, peak memory in MB and
+        multiply-accumulates per image.
     """
     with tempfile.TemporaryDirectory() as folder:
         all_words = _timed_words(words, steps, epochs, device, folder)
@@ -65,10 +65,10 @@ def timed_run(words: Sequence[str], steps: int, epochs: int = 1, device: str = "
 
 
 def timed_command(words: Sequence[str], steps: int, epochs: int = 1, device: str = "cpu") -> Row:
-    """Do what `timed_run` does by train.py itself: its memory is its own, its end is not ours, and it may have ranks.
+    """Like `timed_run`, but with train.py in its own process: separate memory, and several ranks are possible.
 
     Raises:
-        RunError: it failed, with the last line that it wrote.
+        RunError: it failed; the message is its last line of output.
     """
     with tempfile.TemporaryDirectory() as folder:
         run_python(["train.py", *_timed_words(words, steps, epochs, device, folder)], torch.get_num_threads())
@@ -82,7 +82,7 @@ def _timed_words(words: Sequence[str], steps: int, epochs: int, device: str, fol
 
 
 def _timings(folder: Path) -> Row:
-    """Read what the only run below a folder has measured."""
+    """Read the timings of the only run below a folder."""
     (file,) = folder.rglob("timing.csv")
     timing = pd.read_csv(file)
     return {

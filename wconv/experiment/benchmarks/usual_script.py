@@ -1,4 +1,4 @@
-"""What people write when there is no framework: a data set of torchvision, a DataLoader, a loop, float32."""
+"""A typical training script for comparison: a torchvision data set, a DataLoader, a loop, float32."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ SIGMA = 25 / 255
 
 
 class DrawnCIFAR(CIFAR100):  # type: ignore[misc]
-    """The data set of torchvision with random images in place of its files.
+    """torchvision's CIFAR100 with random images instead of its files.
 
     Args:
         images: how many.
@@ -34,12 +34,12 @@ class DrawnCIFAR(CIFAR100):  # type: ignore[misc]
 
 
 class Patches(Dataset[tuple[Tensor, Tensor]]):
-    """Noisy and clean patches, for each of which an image is decoded.
+    """Noisy and clean patches; a whole image is decoded for each.
 
     Args:
         files: grey images.
         size: of a patch, in pixels.
-        count: patches an epoch.
+        count: patches per epoch.
     """
 
     def __init__(self, files: list[Path], size: int, count: int) -> None:
@@ -63,7 +63,7 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
 
 
 def classes(root: Path | None, images: int) -> Dataset[Any]:
-    """Return CIFAR-100 below a folder, or drawn images where there is none, with crops and flips."""
+    """Return CIFAR-100 from a folder, or drawn images without one, with crops and flips."""
     transform = v2.Compose(
         [
             v2.RandomCrop(SIDE, PADDING),
@@ -77,14 +77,14 @@ def classes(root: Path | None, images: int) -> Dataset[Any]:
 
 
 def epoch(model: nn.Module, data: Dataset[Any], batch: int, steps: int, workers: int) -> Callable[[], None]:
-    """Return what trains so many batches, the start of the workers included, as a script does each epoch.
+    """Return a function that trains for `steps` batches, including the start of the workers, as in each epoch.
 
     Args:
-        model: a classifier, or a denoiser where the targets are images.
+        model: a classifier, or a denoiser if the targets are images.
         data: images and targets.
-        batch: images a step.
-        steps: batches.
-        workers: processes that load.
+        batch: images per step.
+        steps: number of batches.
+        workers: number of loader processes.
     """
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
     loader = DataLoader(data, batch, shuffle=True, num_workers=workers, drop_last=True)

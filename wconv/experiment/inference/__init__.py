@@ -1,1 +1,1 @@
-"""What is done with a trained network: it is loaded, evaluated, and cleans photos."""
+"""Use of trained networks: load, evaluate, export, and denoise photos."""

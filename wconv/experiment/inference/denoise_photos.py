@@ -22,34 +22,34 @@ from wconv.experiment.tasks.tiles import denoise_tiled
 
 Step = Callable[[int, int], None]
 
-APPROXIMATE_TILE = 768 * 768  # pixels, of a model that looks at the whole image: large, but below 3 GB in all
-EXACT_TILE = 512 * 512  # pixels; smaller tiles cost more at their borders, larger ones memory
-LINE_EVERY = 5.0  # seconds
+APPROXIMATE_TILE = 768 * 768  # pixels, for models with global context: large, but below 3 GB of memory in total
+EXACT_TILE = 512 * 512  # pixels; smaller tiles have more overlap, larger ones need more memory
+LINE_EVERY = 5.0  # seconds between progress lines
 
 
 @dataclass
 class Tally:
-    """What became of the photos.
+    """Counts of the results.
 
     Attributes:
         cleaned: number written.
-        approximate: number of those that were cut into tiles by a model that sees the whole image.
+        approximate: number of those denoised in tiles by a model with global context.
         failed: number that could not be read, cleaned or written.
     """
 
     cleaned: int = 0
     approximate: int = 0
     failed: int = 0
-    said: set[str] = field(default_factory=set)  # what is said once
+    said: set[str] = field(default_factory=set)  # messages printed only once
 
 
 def denoise_photos(places: Mapping[Path, Path], denoiser: Denoiser, sigma: float, fast: bool = False) -> Tally:
-    """Denoise photos and say of each where it went; one that fails is named on stderr, and the others go on.
+    """Denoise photos, and print a line for each; failures go to stderr, and the other photos are still processed.
 
     Args:
-        places: where each photo goes, and where it is.
+        places: output path and input path of each photo.
         denoiser: the model.
-        sigma: standard deviation of the white Gaussian noise that is added first, of 255.
+        sigma: standard deviation of white Gaussian noise that is added first (0-255 scale).
         fast: compute in bfloat16.
     """
     tally = Tally()
@@ -68,7 +68,7 @@ def denoise_photos(places: Mapping[Path, Path], denoiser: Denoiser, sigma: float
         except PhotoError as error:
             tally.failed += 1
             print(f"denoise: {escape_control_characters(error)}", file=sys.stderr, flush=True)
-        except (RuntimeError, MemoryError) as error:  # what PyTorch raises where memory runs out
+        except (RuntimeError, MemoryError) as error:  # raised by PyTorch when memory runs out
             tally.failed += 1
             reason = f"{source} could not be denoised ({one_line(error)}); make room or clean it on another machine"
             print(f"denoise: {escape_control_characters(reason)}", file=sys.stderr, flush=True)
@@ -85,16 +85,16 @@ def denoise_photos(places: Mapping[Path, Path], denoiser: Denoiser, sigma: float
 def denoise_pixels(
     pixels: NDArray[Any], denoiser: Denoiser, sigma: float = 0.0, step: Step | None = None
 ) -> tuple[NDArray[Any], bool]:
-    """Return the denoised pixels, and whether they were cut into tiles by a model that sees the whole image.
+    """Return the denoised pixels, and whether they were denoised in tiles by a model with global context.
 
-    A grey model takes the colours one by one; a colour model takes grey as three equal colours, and their mean
-    is the result.
+    A grey model denoises each colour channel separately; a colour model gets grey as three equal channels, and the
+    result is their mean.
 
     Args:
         pixels: (C, H, W) with C of 1 or 3, uint8 or uint16.
         denoiser: the model.
-        sigma: standard deviation of the noise that is added first, of 255; each call draws the same.
-        step: called with the number of tiles that are done, and of all.
+        sigma: standard deviation of the noise that is added first (0-255 scale); each call draws the same noise.
+        step: called with the number of tiles done, and of all tiles.
 
     Raises:
         RuntimeError: memory ran out, or the model returned NaN or infinite values.
@@ -128,10 +128,10 @@ def _restore(denoiser: Denoiser, noisy: Tensor, step: Step | None) -> tuple[Tens
     """Denoise (C, H, W) on the model's device; the result is on the CPU."""
     device = next(denoiser.model.parameters()).device
     max_pixels = denoiser.max_pixels
-    if device.type == "cpu":  # a graphics card has its own limit
+    if device.type == "cpu":  # a GPU has its own memory limit
         if getattr(denoiser.model, "context", None) is not None:
-            max_pixels = min(max_pixels, EXACT_TILE)  # exact tiles may be as small as is quick
-        elif noisy[0].numel() > max_pixels:  # what is cut anyway is cut so that it does not take much memory
+            max_pixels = min(max_pixels, EXACT_TILE)  # exact tiles may be small, for speed
+        elif noisy[0].numel() > max_pixels:  # needs tiles anyway, so limit their memory
             max_pixels = min(max_pixels, APPROXIMATE_TILE)
     restored, approximate = denoise_tiled(denoiser.model, noisy[None].to(device), max_pixels, step)
     if not bool(torch.isfinite(restored.sum())):
@@ -140,7 +140,7 @@ def _restore(denoiser: Denoiser, noisy: Tensor, step: Step | None) -> tuple[Tens
 
 
 def _within(step: Step | None, part: int, parts: int) -> Step | None:
-    """Return a step that counts the tiles of all parts."""
+    """Wrap `step` to count the tiles of all parts together."""
     return step and (lambda done, of: step(part * of + done, parts * of))
 
 
@@ -159,7 +159,7 @@ def _say_channels(tally: Tally, has: int, wants: int) -> None:
 
 @contextmanager
 def _progress(name: str) -> Iterator[Step]:
-    """Show how many tiles are done: a bar on a terminal, else a line now and then."""
+    """Show how many tiles are done: a progress bar on a terminal, otherwise a line at intervals."""
     if sys.stdout.isatty():
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, TextColumn("tiles"), TimeRemainingColumn(), transient=True) as bar:

@@ -1,4 +1,4 @@
-"""Trained denoisers, evaluated once more: the same numbers as after training, or other noise and other images."""
+"""Evaluate a trained denoiser again: with the same result as after training, or on other noise and images."""
 
 import json
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ def evaluate(
     Args:
         denoiser: the network.
         data: its test images.
-        sigmas: noise levels, of 255.
-        fast: compute in bfloat16, whatever the precision of the training was.
+        sigmas: noise levels (0-255 scale).
+        fast: compute in bfloat16, regardless of the precision of the training.
 
     Returns:
-        A row an image and level, as in images.csv, and the precision.
+        One row per image and level, as in images.csv, and the precision.
     """
     config, task = denoiser.config, denoiser.task
     precision: Any = "bf16-mixed" if fast else "32-true" if config is None else config.trainer.precision
@@ -60,7 +60,7 @@ def mean_metrics(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_markdown(rows: pd.DataFrame) -> str:
-    """Return the table for readers."""
+    """Return the table in Markdown."""
     shown = pd.DataFrame(
         {
             "set": rows["set"].map(escape_markdown),
@@ -79,7 +79,7 @@ def to_markdown(rows: pd.DataFrame) -> str:
 
 
 def update_evaluation(rows: pd.DataFrame, path: Path) -> None:
-    """Write the means to evaluation.json; what it says of other sets and levels stays."""
+    """Write the means to evaluation.json, keeping its entries for other sets and levels."""
     content = _read_evaluation(path)
     for row in rows.to_dict("records"):
         values = {name: to_json(row[name]) for name in MEASURED}
@@ -89,7 +89,7 @@ def update_evaluation(rows: pd.DataFrame, path: Path) -> None:
 
 
 def _read_evaluation(path: Path) -> dict[str, dict[str, object]]:
-    """Return what evaluation.json says; nothing where there is none, or a damaged one: it is written anew."""
+    """Return the content of evaluation.json; empty if it is missing or damaged, so that it is rewritten."""
     with suppress(OSError, ValueError, RecursionError):
         content = json.loads(path.read_text())
         if isinstance(content, dict) and all(isinstance(levels, dict) for levels in content.values()):

@@ -1,4 +1,4 @@
-"""A trained network for other programs: folded, written, and read back to see that it computes the same."""
+"""Export a trained network for other programs: fold it, write it, and verify the outputs of the file."""
 
 import importlib.util
 import json
@@ -21,20 +21,20 @@ from wconv.experiment.inference.load import Trained
 from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.network import plain_copy
 
-# What each format is written and read back with.
+# Packages that each format needs for writing and reading.
 PACKAGES = {".onnx": ("onnx", "onnxscript", "onnxruntime"), ".safetensors": ("safetensors",), ".pt2": ()}
-TOLERANCE = 1e-4  # of the largest output: other programs add in another order
-TRACED = (2, 96, 80)  # images, height, width; the file is for all
+TOLERANCE = 1e-4  # relative to the largest output: other programs sum in another order
+TRACED = (2, 96, 80)  # images, height, width for tracing; the file accepts any
 TRIED = ((1, 32, 32), (3, 33, 97), (2, 64, 48))
 
 Network = Callable[[Tensor], Tensor]
 
 
 def check_format(file: Path) -> None:
-    """Refuse a file of a format that is none, or that a package is missing for.
+    """Refuse a file of an unknown format, or one that needs a missing package.
 
     Raises:
-        ConfigError: it is; and what to do.
+        ConfigError: the message says what to do.
     """
     if file.suffix not in PACKAGES:
         raise ConfigError(f"-o {file}: name a file that ends in {', '.join(PACKAGES)}")
@@ -48,13 +48,13 @@ def export(trained: Trained, file: Path) -> float:
 
     Args:
         trained: the network.
-        file: ends in .onnx, .safetensors or .pt2; it is written only if it computes what the network does.
+        file: ends in .onnx, .safetensors or .pt2; written only if its outputs equal those of the network.
 
     Returns:
         The largest difference of an output, relative to the largest output.
 
     Raises:
-        ConfigError: the network cannot be written, or would compute something else.
+        ConfigError: the network cannot be exported, or its outputs would differ.
         OSError: the file cannot be written.
     """
     check_format(file)
@@ -64,7 +64,7 @@ def export(trained: Trained, file: Path) -> float:
         try:
             exported = _WRITERS[file.suffix](trained, plain_copy(trained.model), part)
             difference = _largest_difference(trained, exported)
-        except Exception as error:  # whatever the exporters make of a network
+        except Exception as error:  # exporters may raise anything
             raise ConfigError(f"{file} cannot be written: {type(error).__name__}: {one_line(error)[:300]}") from error
         if not difference <= TOLERANCE:
             raise ConfigError(
@@ -96,8 +96,8 @@ def _program(trained: Trained, model: nn.Module) -> torch.export.ExportedProgram
     count, height, width = TRACED
     any_size = torch.export.Dim.DYNAMIC
     images = torch.rand(count, trained.channels, height, width)
-    # Otherwise a program is for feature maps of more than one pixel, or for those of one alone, as the traced images
-    # have them. PyTorch has no public word for it; the check of the outputs tells when this one is gone.
+    # Otherwise the program would be specialised to feature maps of one pixel, or of more, as in the traced images.
+    # PyTorch has no public option for this; the check of the outputs fails if the private one disappears.
     with fx_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         return torch.export.export(model, (images,), dynamic_shapes=({0: any_size, 2: any_size, 3: any_size},))
 

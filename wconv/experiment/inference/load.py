@@ -1,4 +1,4 @@
-"""A trained network, read back from the folder of its run, and a denoiser from that or from a file of weights."""
+"""Load a trained network from its run folder, and a denoiser from a run folder or a weight file."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -25,20 +25,20 @@ from wconv.experiment.tasks.instantiate import instantiate_group
 from wconv.experiment.tasks.network import apply_arm
 from wconv.experiment.tasks.weights_file import find_weights, read_weights
 
-# Of a denoiser that comes without a run.
+# Defaults for a denoiser without a run.
 SIGMA, MAX_PIXELS = 25.0, 1_000_000
 
 
 @dataclass(frozen=True)
 class Denoiser:
-    """A network and how it is evaluated.
+    """A denoiser with its task and evaluation settings.
 
     Attributes:
         task: the task around the network, with the noise it was trained for.
         channels: 1 for grey, 3 for colour.
-        name: what it is, for people.
-        config: of its run; None for a file of weights.
-        recognised: what was found in a file of weights, in one line.
+        name: description for users.
+        config: of its run; None for a weight file.
+        recognised: what was found in a weight file, in one line.
     """
 
     task: Denoising
@@ -54,12 +54,12 @@ class Denoiser:
 
     @property
     def sigma(self) -> float:
-        """Noise level that it was trained for, of 255; the middle of a range."""
+        """Noise level that it was trained for (0-255 scale); the midpoint of a range."""
         return self.task.noise.level
 
     @property
     def max_pixels(self) -> int:
-        """Images of more pixels are denoised in tiles."""
+        """Larger images are denoised in tiles."""
         return self.task.max_pixels
 
 
@@ -69,7 +69,7 @@ class Trained:
 
     Attributes:
         model: the network, with its densities.
-        arguments: what the data told its constructor.
+        arguments: constructor arguments that follow from the data.
         config: of its run.
     """
 
@@ -79,15 +79,15 @@ class Trained:
 
     @property
     def channels(self) -> int:
-        """Of its images."""
+        """Number of channels of its images."""
         return self.arguments["in_channels" if "in_channels" in self.arguments else "channels"]
 
 
 def load_network(run: Path) -> Trained:
-    """Read the network of a run of any task; whoever made its folder, nothing in it is executed.
+    """Load the network of a run of any task; the folder may be untrusted, since nothing in it is executed.
 
     Raises:
-        ConfigError: the folder is no run, or has no checkpoint; in one sentence.
+        ConfigError: the folder is not a run, or has no checkpoint; in one sentence.
     """
     config = read_run_config(run)
     path = _checkpoint_of(run)
@@ -99,14 +99,14 @@ def load_network(run: Path) -> Trained:
 
 
 def load_denoiser(run: Path, checkpoint: Path | None = None) -> Denoiser:
-    """Read the network of a denoising run; whoever made its folder, nothing in it is executed.
+    """Load the network of a denoising run; the folder may be untrusted, since nothing in it is executed.
 
     Args:
         run: its folder.
-        checkpoint: one of its files; by default that of the best epoch.
+        checkpoint: one of its checkpoints; that of the best epoch by default.
 
     Raises:
-        ConfigError: the folder is no denoising run, or has no checkpoint; in one sentence.
+        ConfigError: the folder is not a denoising run, or has no checkpoint; in one sentence.
     """
     config = read_run_config(run, "denoising")
     for key, value in config.datamodule.items():
@@ -121,10 +121,10 @@ def load_denoiser(run: Path, checkpoint: Path | None = None) -> Denoiser:
 
 
 def load_checkpoint(path: Path) -> Denoiser:
-    """Read a denoiser from one file: of a run, in its folder, or of weights, wherever they come from.
+    """Load a denoiser from one file: a checkpoint in a run folder, or a weight file of any origin.
 
     Raises:
-        ConfigError: the file cannot be read, or holds no network that is known here; in one sentence.
+        ConfigError: the file cannot be read, or holds no known network; in one sentence.
     """
     if run := run_of(path):
         denoiser = load_denoiser(run, path)
@@ -138,7 +138,7 @@ def load_checkpoint(path: Path) -> Denoiser:
 
 
 def run_of(checkpoint: Path) -> Path | None:
-    """Return the folder of the run that a checkpoint lies in, if it does."""
+    """Return the run folder that a checkpoint lies in, or None."""
     folder = Path(os.path.abspath(checkpoint)).parent
     return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").exists() else None
 
@@ -150,17 +150,17 @@ def _checkpoint_of(run: Path) -> Path:
 
 @contextmanager
 def _what_the_file_lacks(run: Path, path: Path) -> Iterator[None]:
-    """Say in one sentence why a network could not be made."""
+    """Turn errors into one sentence on why the network could not be loaded."""
     try:
         yield
     except FileNotFoundError as error:
         raise ConfigError(f"{run} holds no checkpoint; let the run come to the end of an epoch first") from error
-    except Exception as error:  # whatever PyTorch and the constructors make of a damaged file
+    except Exception as error:  # any error that PyTorch and constructors raise for a damaged file
         raise ConfigError(f"{path} does not hold the network of {run}/config.yaml: {one_line(error)[:300]}") from error
 
 
 def _state_dict(path: Path) -> dict[str, Any]:
-    """Return the weights of a checkpoint by the names that the network has for them."""
+    """Return the weights of a checkpoint, by their names in the network."""
     verify_checksum(path)
     prefix = "model."
     state = dict(read_weights(path)["state_dict"])
@@ -170,7 +170,7 @@ def _state_dict(path: Path) -> dict[str, Any]:
 
 
 def _told_by_the_data(config: DictConfig, state: Mapping[str, Any]) -> dict[str, int]:
-    """Return what a classifier was told of its data, which a run does not record, from the shapes of its weights."""
+    """Infer the data-dependent arguments of a classifier, which a run does not record, from its weight shapes."""
 
     def shapes(**arguments: int) -> dict[str, torch.Size]:
         with torch.device("meta"):
@@ -189,7 +189,7 @@ def _told_by_the_data(config: DictConfig, state: Mapping[str, Any]) -> dict[str,
 
 def _network(config: DictConfig, state: Mapping[str, Any], **arguments: Any) -> nn.Module:
     """Return the network of a configuration with its weights."""
-    with torch.device("meta"):  # no memory is taken until it is known that the file fills it
+    with torch.device("meta"):  # no memory is allocated before the weights are known to fit
         _check_shapes(instantiate_group(config.model, **arguments), state)
     with torch.random.fork_rng(devices=[]):
         model = apply_arm(instantiate_group(config.model, **arguments), config.conv)
@@ -198,7 +198,7 @@ def _network(config: DictConfig, state: Mapping[str, Any], **arguments: Any) -> 
 
 
 def _check_shapes(skeleton: nn.Module, state: Mapping[str, Any]) -> None:
-    """Refuse weights that are not those of a network, before that is made."""
+    """Refuse weights that do not fit a network, before it is allocated."""
     for name, parameter in skeleton.state_dict().items():
         value = state.get(name)
         if not isinstance(value, Tensor) or value.shape != parameter.shape:

@@ -1,4 +1,4 @@
-"""A user's photo as numbers, and back into a file like the one that it came from."""
+"""Read a user's photo as an array, and write an array to a file with the same format and metadata."""
 
 import io
 from dataclasses import dataclass, replace
@@ -13,13 +13,13 @@ from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.text import one_line
 from wconv.experiment.inference.photo_metadata import after_loading, before_loading
 
-# Pillow refuses large pictures, as they might be an attack; here they are the user's own.
+# Pillow refuses huge images as possible decompression bombs; here they are the user's own files.
 Image.MAX_IMAGE_PIXELS = None
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pnm", ".pbm")
 ORIENTATION = 274
 OTHER_COLOURS = ("CMYK", "YCbCr", "LAB", "HSV")
-# Pillow turns a TIFF upright as it loads; this turns it back, so that the tag can stay.
+# Pillow applies the orientation of a TIFF as it loads; this reverts it, so that the tag can be kept.
 TURN_BACK = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -41,10 +41,10 @@ class Photo:
 
     Attributes:
         pixels: grey or colour, (C, H, W) with C of 1 or 3, as uint8 or uint16.
-        alpha: (H, W) as uint8, or None; it is written as it was read.
+        alpha: (H, W) as uint8, or None; written back unchanged.
         format: Pillow's name of the file format.
-        options: with which Pillow writes it; they carry the metadata.
-        remarks: in words, what the new file has differently from the old one.
+        options: for saving with Pillow; they include the metadata.
+        remarks: how the new file differs from the old one, in words.
     """
 
     pixels: NDArray[Any]
@@ -55,14 +55,14 @@ class Photo:
 
 
 def read_photo(path: Path) -> Photo:
-    """Read a photo: grey of 8 or 16 bits, or colour of 8, each of 8 with alpha or without; others are converted.
+    """Read a photo as 8- or 16-bit grey or 8-bit colour, 8 bits with or without alpha; others are converted.
 
     Raises:
-        PhotoError: it cannot be read, or not be written again as what it is.
+        PhotoError: it cannot be read, or its format cannot be written.
     """
     try:
         with Image.open(path) as image:
-            # Pillow maps some files of a known name into memory, and takes a mapped TIFF for turned before it is.
+            # Without a filename Pillow does not map the file; it would take a mapped TIFF for rotated too early.
             image.filename = ""
             return _read(image)
     except PhotoError as error:
@@ -74,17 +74,17 @@ def read_photo(path: Path) -> Photo:
 
 
 def write_photo(photo: Photo, path: Path) -> None:
-    """Write a photo whole, and make its folder.
+    """Write a photo atomically, and make its folder.
 
     Raises:
-        PhotoError: it cannot be written, and why.
+        PhotoError: it cannot be written; the message says why.
     """
     bands = [*photo.pixels] + ([] if photo.alpha is None else [photo.alpha])
     image = Image.fromarray(bands[0] if len(bands) == 1 else np.stack(bands, axis=-1))
     file = io.BytesIO()
     try:
         image.save(file, photo.format, **photo.options)
-    except Exception as error:  # a metadatum may be one that Pillow reads and cannot write
+    except Exception as error:  # Pillow may not be able to write metadata that it has read
         raise PhotoError(
             f"{path} cannot be written as {photo.format} ({one_line(error)}); save the original as PNG and clean that"
         ) from error
@@ -103,7 +103,7 @@ def replace_pixels(photo: Photo, pixels: NDArray[Any]) -> Photo:
 def _read(image: Image.Image) -> Photo:
     several = getattr(image, "n_frames", 1)
     remarks = []
-    if image.format == "MPO":  # how phones store a photograph with its preview or its depth
+    if image.format == "MPO":  # phones store a photograph with its preview or depth map
         remarks.append(f"of the {several} pictures in the file only the first")
     elif image.format not in FORMATS:
         raise PhotoError(f"is of the format {image.format}, which is not written here; save it as PNG first")
@@ -134,7 +134,7 @@ def _read(image: Image.Image) -> Photo:
 
 
 def _plain(image: Image.Image) -> tuple[Image.Image, str]:
-    """Return the image in a mode that is cleaned, and in words what that changed."""
+    """Convert the image to a mode that can be denoised, and return it with a remark on what changed."""
     clear = "transparency" in image.info
     if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
         raise PhotoError("has pixels of 32 bits, of unknown range; save it with 8 or 16 bits first")
@@ -162,15 +162,15 @@ def _plain(image: Image.Image) -> tuple[Image.Image, str]:
 def _values(image: Image.Image) -> NDArray[Any]:
     """Return the bands, (C, H, W)."""
     values = np.asarray(image)
-    if image.mode.startswith("I"):  # 16 bits, which Pillow holds in 32 for some formats
+    if image.mode.startswith("I"):  # 16 bits, which Pillow stores in 32 for some formats
         values = values.astype(np.uint16)
     return values[None] if values.ndim == 2 else np.moveaxis(values, -1, 0)
 
 
 def _sixteen_bits_a_colour(image: Image.Image) -> bool:
-    """Tell whether Pillow is about to drop half the bits: its only modes of 16 are grey without alpha."""
+    """Tell whether Pillow is about to drop half the bits: its only 16-bit modes are grey without alpha."""
     if image.mode.startswith("I") or not isinstance(image, ImageFile.ImageFile) or not image.tile:
         return False
-    how = image.tile[0][3]  # what the decoder is told, such as "RGB;16B"; for PPM the largest value
+    how = image.tile[0][3]  # argument of the decoder, such as "RGB;16B"; for PPM, the largest value
     words = how if isinstance(how, tuple) else (how,)
     return any(";16" in str(word) or (image.format == "PPM" and str(word) == "65535") for word in words)

@@ -1,4 +1,4 @@
-"""What the file of a photo says besides its pixels, as the options with which Pillow writes it again."""
+"""Metadata and compression of a photo file, as options for saving it with Pillow."""
 
 import struct
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 JPEG_QUALITY = WEBP_QUALITY = 95
-EXIF_IFDS = (0x8769, 0x8825)  # the camera's settings, and the place
-# Tags of TIFF that say how the pixels lie in the file: those are the writer's. The colour profile goes its own way.
+EXIF_IFDS = (0x8769, 0x8825)  # camera settings, and GPS position
+# TIFF tags for the layout of the pixels, which the writer sets. The colour profile is passed separately.
 LAYOUT = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 280, 281, 284, 292, 293, 297, 317, 320}
 LAYOUT |= {322, 323, 324, 325, 330, 332, 336, 337, 338, 339, 340, 341, 347, 529, 530, 531, 532, 34675, *EXIF_IFDS}
 LOSSLESS_TIFF = ("packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "zstd")
 
 
 def before_loading(image: Image.Image) -> dict[str, Any]:
-    """Return the options with the metadata of an opened TIFF, whose orientation Pillow forgets as it loads the pixels.
+    """Return save options with the metadata of an opened TIFF, whose orientation Pillow drops when it loads the pixels.
 
-    The other formats have none here.
+    Other formats have no such options.
     """
     if image.format != "TIFF":
         return {}
@@ -27,17 +27,17 @@ def before_loading(image: Image.Image) -> dict[str, Any]:
     for tag in EXIF_IFDS:
         if values := found.get_ifd(tag):
             kept.get_ifd(tag).update(values)
-            kept[tag] = kept.get_ifd(tag)  # without this it is not written
+            kept[tag] = kept.get_ifd(tag)  # without this, Pillow does not write it
     return {"exif": kept}
 
 
 def after_loading(image: Image.Image, same_colours: bool, same_mode: bool) -> tuple[dict[str, Any], str]:
-    """Return the options for a file like that of a loaded image, and in words what they do to the pixels.
+    """Return save options for a file like that of a loaded image, and their effect on the pixels in words.
 
     Args:
-        image: as Pillow opened and loaded it.
-        same_colours: the new file's colours mean what the old one's did, so that the colour profile still fits.
-        same_mode: the new file's pixels are of the old one's kind, so that it can be compressed in the same way.
+        image: opened and loaded by Pillow.
+        same_colours: whether colour values keep their meaning, so that the colour profile still applies.
+        same_mode: whether the pixel format stays the same, so that the same compression can be used.
     """
     names = ("exif", "xmp", "comment", "dpi") if image.format != "TIFF" else ()
     options: dict[str, Any] = {name: image.info[name] for name in names if name in image.info}
@@ -52,14 +52,14 @@ def after_loading(image: Image.Image, same_colours: bool, same_mode: bool) -> tu
     elif image.format == "TIFF":
         options["compression"], words = _tiff(image)
     elif image.format == "WEBP":
-        # `exact`: without it the colours below a transparent alpha are thrown away.
+        # Without `exact`, the colours of transparent pixels are discarded.
         options |= {"quality": WEBP_QUALITY, "exact": True}
         words = f"WebP of quality {WEBP_QUALITY}"
     return options, words
 
 
 def _jpeg(image: JpegImagePlugin.JpegImageFile, same_mode: bool) -> tuple[dict[str, Any], str]:
-    # Pillow knows no option for IPTC captions; they go as they are, each as a marker of its own.
+    # Pillow has no option for IPTC captions; they are copied, each as its own marker.
     captions = [data for name, data in image.applist if name == "APP13"]
     options: dict[str, Any] = {
         "progressive": bool(image.info.get("progressive")),
@@ -75,7 +75,7 @@ def _png(image: PngImagePlugin.PngImageFile) -> PngImagePlugin.PngInfo:
     chunks = PngImagePlugin.PngInfo()
     for key, text in image.text.items():
         chunks.add_text(key, text)
-    # What the numbers mean as light, where no profile says so.
+    # The transfer function, if there is no colour profile.
     if "gamma" in image.info:
         chunks.add(b"gAMA", struct.pack(">I", round(image.info["gamma"] * 100_000)))
     if "chromaticity" in image.info:

@@ -1,4 +1,4 @@
-"""Which photos a command line names, and where each of them goes."""
+"""Find the photos named on a command line, and the output path of each."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,16 +11,16 @@ FindImages = Callable[[Path], list[Path]]
 
 
 def plan(inputs: list[Path], out: Path, find_images: FindImages) -> dict[Path, Path]:
-    """Return the photos, in order: where each goes, and where it is.
+    """Return a mapping from output path to input path, in order.
 
     Args:
-        inputs: photos, and folders of which all photos are taken but those that lie in `out`.
-        out: a folder, or the file to write where the only input is a file.
-        find_images: lists the photos in and below a folder, or raises `ValueError` with one sentence. It is handed in,
-            as the data sets list theirs by the same rule, and no room may import them.
+        inputs: photos, and folders, from which all photos outside `out` are taken.
+        out: a folder, or the output file if the only input is a file.
+        find_images: lists the photos in and below a folder, or raises `ValueError` with one sentence. It is an argument
+            because the data sets use the same function, and no room may import them.
 
     Raises:
-        ConfigError: there is nothing to do, two photos would go to one place, or one to the place of an input.
+        ConfigError: there is nothing to do, or an output path would be used twice or is an input.
     """
     places: dict[Path, Path] = {}
     for source, target in _pairs(inputs, out, find_images):
@@ -61,7 +61,7 @@ def _photos(folder: Path, out: Path, find_images: FindImages) -> list[Path]:
         found = find_images(folder)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    # The results of the command's last call, where they lie inside. If `out` is the folder itself, `plan` refuses.
+    # Results of an earlier call that lie inside the folder. If `out` is the folder itself, `plan` refuses.
     results = out.resolve()
     if results != folder.resolve():
         found = [path for path in found if not path.resolve().is_relative_to(results)]
@@ -75,7 +75,7 @@ def _is_file_name(path: Path) -> bool:
 
 
 def _kind(path: Path) -> str:
-    """Return the ending, one for those that mean the same."""
+    """Return the extension, normalised for synonyms."""
     ending = path.suffix.lower()
     return {".jpeg": ".jpg", ".tiff": ".tif"}.get(ending, ending)
 
@@ -85,6 +85,6 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """Return what a file system knows a file by, whatever name or link leads there."""
+    """Return device and inode of a file, which are the same for all names and links."""
     status = os.stat(path)
     return status.st_dev, status.st_ino

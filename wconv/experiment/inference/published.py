@@ -1,4 +1,4 @@
-"""Weights that people have: which network a file is for, whatever its entries are called and wherever they stand."""
+"""Recognise the network that a weight file belongs to, whatever the prefixes and nesting of its entries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from torch import Tensor, nn
 
 from wconv.experiment.common.checkout import CONFIGS
 
-# What torch.compile, DataParallel and FSDP put into names, before them or between.
+# Prefixes and infixes that torch.compile, DataParallel and FSDP add to names.
 WRAPPERS = ("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """A denoiser that was found in a file.
+    """A denoiser recognised in a file.
 
     Attributes:
         model: with its weights.
         channels: 1 for grey, 3 for colour.
-        description: what it is and where it stood, in one line.
+        description: architecture and place in the file, in one line.
     """
 
     model: nn.Module
@@ -33,13 +33,13 @@ def recognise(where: str, entries: Mapping[str, Any]) -> Recognised:
     """Return the denoiser whose weights a file holds.
 
     Args:
-        where: they stand in the file; "" for the file itself.
+        where: path of the weights in the file; "" for the file itself.
         entries: the weights by name.
 
     Raises:
-        ValueError: there is none, or none that is known here; in words that go on from the name of the file.
+        ValueError: no known denoiser was found; the message continues a sentence that starts with the file name.
     """
-    # What has no dot in its name is of no layer: a loss, an epoch.
+    # Names without a dot belong to no layer: a loss, an epoch.
     weights = {str(name): value for name, value in entries.items() if isinstance(value, Tensor) and "." in str(name)}
     state = {_without_wrappers(name): value for name, value in weights.items()}
     _check_own_memory(state)
@@ -55,7 +55,7 @@ def recognise(where: str, entries: Mapping[str, Any]) -> Recognised:
 
 
 def _describe(model: Any) -> str:
-    """Write what a network is in one line."""
+    """Describe a network in one line."""
     words = {True: "with ", False: "no "}
     facts = [
         f"{words[value]}{key}" if isinstance(value, bool) else f"{key} {value}"
@@ -68,7 +68,7 @@ def _describe(model: Any) -> str:
 
 
 def _denoisers() -> list[Any]:
-    """Return the classes among the project's models that say which weights are theirs."""
+    """Return the model classes of the project that can recognise their weights."""
     files = sorted((CONFIGS / "model").glob("*.yaml"))
     groups = [yaml.safe_load(file.read_text()) for file in files]
     classes = [get_object(group.get("model", group)["_target_"]) for group in groups]
@@ -80,7 +80,7 @@ def _without_wrappers(name: str) -> str:
 
 
 def _check_own_memory(state: Mapping[str, Tensor]) -> None:
-    """Refuse many tensors that are views of few values."""
+    """Refuse tensors that share memory, such as many views of few values."""
     storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in state.values()}
     if sum(value.numel() * value.element_size() for value in state.values()) > sum(storages.values()):
         raise ValueError("its weights share their memory, and no network here has weights in common")

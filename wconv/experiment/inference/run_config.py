@@ -1,4 +1,4 @@
-"""The configuration of a run, read as if a stranger had written it: only this project's own parts are made of it."""
+"""Read the configuration of an untrusted run: only classes of this project can be instantiated from it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from wconv.experiment.common.text import escape_control_characters, one_line
 from wconv.experiment.common.value_rules import check_values
 from wconv.experiment.runs.run_files import check_folder, read_config
 
-# What is made of the configuration of a run, which may be somebody else's.
+# The groups that are instantiated from the configuration of a run, which may be somebody else's.
 MADE = ("model", "conv", "datamodule", "task")
 
 
@@ -22,10 +22,10 @@ def read_run_config(run: Path, task: str = "") -> DictConfig:
 
     Args:
         run: its folder.
-        task: that it has to be of; by default any.
+        task: required task; any by default.
 
     Raises:
-        ConfigError: the folder is no run, or its configuration asks for what is not this project's; in one sentence.
+        ConfigError: the folder is not a run, or its configuration names foreign classes; in one sentence.
     """
     if not run.is_dir():
         raise ConfigError(f"{run} is no folder; name the folder of a run, as train.py prints it")
@@ -43,7 +43,7 @@ def read_run_config(run: Path, task: str = "") -> DictConfig:
         OmegaConf.create(parts)
     except FileNotFoundError as error:
         raise ConfigError(f"{run} holds no config.yaml; name the folder of a run, as train.py prints it") from error
-    except Exception as error:  # whatever OmegaConf makes of a file that is something else
+    except Exception as error:  # any error that OmegaConf raises for other files
         raise ConfigError(f"{file} is not the configuration of a run: {one_line(error)}") from error
     if task and found != task:
         raise ConfigError(escape_control_characters(f"{run} is a run of task={found}; name one of task={task}"))
@@ -59,17 +59,17 @@ def read_run_config(run: Path, task: str = "") -> DictConfig:
     try:
         for group in MADE:
             _check_group(group, parts[group])
-            # Whatever the file says: it may be foreign, or from before a class moved.
+            # Regardless of the file, which may be foreign, or older than a move of the class.
             parts[group]["_target_"] = ours[group]._target_
         config = OmegaConf.create(parts)
         check_values(config)
-    except Exception as error:  # whatever OmegaConf makes of groups that are none
+    except Exception as error:  # any error that OmegaConf raises for invalid groups
         raise ConfigError(f"{file}: {one_line(error)}") from error
     return config
 
 
 def _choice(group: dict[str, Any]) -> str:
-    """Return which choice of its group made this: of a model of a library, the library."""
+    """Return the choice that a group came from; for a library model, the library."""
     return str(group.get("library") or group.get("name"))
 
 
@@ -79,7 +79,7 @@ def _is_ours(group: str, name: str) -> bool:
 
 
 def _foreign_targets(group: dict[str, Any], ours: str) -> Iterator[str]:
-    """Yield what Hydra would call besides our own class, which may have moved since the file was written."""
+    """Yield all targets that Hydra would call except our own class, which may have moved since."""
     yield from _targets({key: value for key, value in group.items() if key != "_target_"})
     target = str(group.get("_target_", ours))
     if target.rpartition(".")[2] != ours.rpartition(".")[2]:
@@ -98,7 +98,7 @@ def _targets(part: Any) -> Iterator[str]:
 
 
 def _check_group(name: str, group: dict[str, Any]) -> None:
-    """Refuse keys that Hydra would take for an instruction, and nested ones but the densities of an arm."""
+    """Refuse keys that are instructions to Hydra, and nested keys except the densities of an arm."""
     plain = {key: value for key, value in group.items() if key != "_target_"}
     if name == "conv":
         for key in ("density", "layer_density"):
