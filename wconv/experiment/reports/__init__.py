@@ -1,1 +1,1 @@
-"""What is made of finished runs: comparisons, tables, curves, panels."""
+"""Reports on finished runs: comparisons, statistics, tables, curves, panels, the HTML page, W&B."""

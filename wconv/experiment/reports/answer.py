@@ -1,4 +1,4 @@
-"""What compare.py prints: the tables and sentences of runs, or as much of them as it is asked for."""
+"""Compose the output of compare.py: tables and sentences, or the selected part of them."""
 
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def add_answer_options(parser: ArgumentParser) -> None:
-    """Add the options that say what is compared, and how much of it is printed."""
+    """Add the options for what is compared and how much is printed."""
     add_options(parser)
     parser.add_argument(
-        "--metric", default="", metavar="NAME", help="what is compared (test/acc, test/psnr), such as test/bsd68/psnr"
+        "--metric", default="", metavar="NAME", help="metric to compare, e.g. test/bsd68/psnr (test/acc or test/psnr)"
     )
     parser.add_argument(
-        "--parts", action="store_true", help="say what start, step and decay are worth, of all eight combinations"
+        "--parts", action="store_true", help="effects of start, step and decay, from all eight combinations"
     )
     parser.add_argument("--brief", action="store_true", help="print one short table and nothing else")
     parser.add_argument(
@@ -29,10 +29,10 @@ def answer(options: Namespace) -> tuple[str, "Comparison", "Effects | None"]:
     """Compare the runs that the options name.
 
     Returns:
-        What there is to print (Markdown), and the comparison, for figures and other tables.
+        The text to print (Markdown), and the comparison, for figures and other tables.
 
     Raises:
-        ValueError: an option names what is not there, and what there is.
+        ValueError: an option names something unknown; the message lists what there is.
     """
     from wconv.experiment.reports.brief import brief, parts_table, sentences
     from wconv.experiment.reports.parts import worth_of_parts
@@ -59,7 +59,7 @@ def answer(options: Namespace) -> tuple[str, "Comparison", "Effects | None"]:
 
 
 def latex(options: Namespace, comparison: "Comparison", effects: "Effects | None") -> str:
-    """Return the tables for a paper: the short one, or the results and below them the differences."""
+    """Return the LaTeX tables: the short one, or the results followed by the differences."""
     from wconv.experiment.reports.brief import brief
     from wconv.experiment.reports.tables import differences, results, to_latex
 

@@ -1,6 +1,6 @@
-"""Of rows that differ in one tuned key alone, such as the learning rate, the best on held-out images.
+"""Choose the best of the rows that differ only in one tuned key, such as the learning rate (`--best-of`).
 
-The choice is made on the validation metric, so that the test metric, which is compared afterwards, is that of one row.
+The choice uses the validation metric, so that the test metric, which is compared afterwards, is not selected on.
 """
 
 import math
@@ -13,20 +13,20 @@ from wconv.experiment.common.metrics import METRICS, PRIMARY, heading
 if TYPE_CHECKING:
     from wconv.experiment.reports.comparison import Group
 
-MOST_SHOWN = 8  # candidates
+MOST_SHOWN = 8  # candidates in a sentence
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Rows of which one is compared.
+    """Candidate rows, and the one that is chosen for the comparison.
 
     Attributes:
-        key: in which alone they differ.
+        key: the only key in which they differ.
         metric: logged name of the validation metric.
         candidates: the rows, in the order of the key.
-        seeds: which the means below are over; empty where each row has its own.
-        scores: the mean of the metric of each row; nan where it has none.
-        best: the row that is compared.
+        seeds: that `scores` are averaged over; empty if each row has its own.
+        scores: mean of the metric of each row; nan if it has none.
+        best: the chosen row.
     """
 
     key: str
@@ -38,11 +38,11 @@ class Choice:
 
     @property
     def values(self) -> list[Any]:
-        """What the key is in each row."""
+        """The value of the key in each row."""
         return [group.features.get(self.key) for group in self.candidates]
 
     def __str__(self) -> str:
-        """Say what was chosen from what."""
+        """Describe the choice in a sentence."""
         shown = METRICS[self.metric.rpartition("/")[2]]
         texts = []
         for group, value, score in zip(self.candidates, self.values, self.scores, strict=True):
@@ -55,9 +55,9 @@ class Choice:
 
 
 def choose(groups: "Sequence[Group]", key: str) -> "list[Choice]":
-    """Choose of each set of rows that differ in one key alone the best.
+    """Choose the best row of each set of rows that differ only in one key.
 
-    Rows are compared on the seeds that all of the set have. A row of which a run has diverged is behind all others.
+    Rows are compared on the seeds that all rows of the set have. A row with a diverged run ranks behind all others.
 
     Args:
         groups: all rows, in the order of the key.

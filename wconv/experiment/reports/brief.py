@@ -1,4 +1,4 @@
-"""A comparison in one short table: what each row came to, by how much it differs, and what that says."""
+"""The short table of a comparison: result, difference and verdict of each row; and single sentences."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ from wconv.experiment.reports.tables import cells, write_markdown
 
 
 def brief(effects: Effects) -> tuple[pd.DataFrame, int]:
-    """Return the cells of the short table, and how many columns say what a row is.
+    """Return the cells of the short table, and the number of name columns.
 
     Args:
-        effects: the rows against their reference, which has a row, too.
+        effects: the rows against their reference, which also gets a row.
     """
     raw, groups, names = effects.comparison.table, effects.comparison.groups, effects.names
     rows = {effect.pairing.row: effect.judged for effect in effects.rows}
@@ -37,7 +37,7 @@ def brief(effects: Effects) -> tuple[pd.DataFrame, int]:
 
 
 def parts_table(parts: Sequence[Worth], effects: Effects) -> str:
-    """Return what start, step and decay are worth as Markdown."""
+    """Return the table of the effects of start, step and decay as Markdown."""
     counts = [str(part.judged.test.n) for part in parts]
     table = pd.DataFrame({"part": [part.name for part in parts], "seeds": counts})
     return write_markdown(table.join(_differences([part.judged for part in parts], effects)), 1)
@@ -48,11 +48,11 @@ def sentences(effects: Effects, wanted: Sequence[str], parts: Sequence[Worth] = 
 
     Args:
         effects: the rows.
-        wanted: their names, or the arm alone.
+        wanted: names of rows, or of arms alone.
         parts: rows of the table of parts.
 
     Raises:
-        ValueError: no row is called so, and which there are.
+        ValueError: no row has this name; the message lists them.
     """
     said = [({str(effect.name), effect.name.arm}, effect.sentence) for effect in effects.rows]
     said += [({part.name}, part.sentence) for part in parts]
@@ -65,13 +65,13 @@ def sentences(effects: Effects, wanted: Sequence[str], parts: Sequence[Worth] = 
 
 
 def _names(names: Sequence[RowName]) -> pd.DataFrame:
-    """Return the columns that say what a row is."""
+    """Return the name columns."""
     columns = {"setting": [name.setting for name in names], "arm": [name.arm for name in names]}
     return pd.DataFrame({title: texts for title, texts in columns.items() if any(texts)}, index=range(len(names)))
 
 
 def _shown(effects: Effects) -> list[str]:
-    """Return what is compared, and behind it the same metric on other test sets."""
+    """Return the compared metric, followed by the same metric on other test sets."""
     measured, last = effects.comparison.measured, effects.metric.rpartition("/")[2]
     others = [name for name in measured if name.startswith("test/") and name.endswith(f"/{last}") and last in PRIMARY]
     others = [name for name in others if name.count("/") == effects.metric.count("/") == 2]

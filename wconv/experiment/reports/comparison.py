@@ -1,8 +1,8 @@
-"""Runs in groups that differ in more than the seed: what tells the groups apart, and what was measured in each.
+"""Compare runs in groups: the runs of a group differ only in the seed.
 
-A run has diverged if one of its final metrics is not a finite number (`metrics.not_finite`), or the training ended at a
-loss that was none. It is in no mean, band or
-n: these are of the other runs of its group. It is counted and named instead, wherever results are averaged.
+A run has diverged if one of its final metrics is not finite (`metrics.not_finite`), or if training ended because the
+loss was not. A diverged run is excluded from the means, bands and n of its group, but counted and named wherever
+results are averaged.
 """
 
 import json
@@ -26,12 +26,12 @@ KEY_COLUMNS = ("model", "conv", "init", "density")
 
 @dataclass
 class Group:
-    """Completed runs that differ in nothing but the seed.
+    """Completed runs that differ only in the seed.
 
     Attributes:
-        features: what they share.
-        runs: one run a seed.
-        notes: a sentence for each run left out because its seed was there already, with other metrics.
+        features: the settings that they share.
+        runs: one run per seed.
+        notes: a sentence for each run that was excluded because its seed was there already, with other metrics.
     """
 
     features: Mapping[str, Any]
@@ -39,7 +39,7 @@ class Group:
     notes: list[str] = field(default_factory=list)
 
     def add(self, run: SavedRun) -> None:
-        """Take a run in, unless its seed is there."""
+        """Add a run, unless its seed is already there."""
         first = self.runs.setdefault(run.seed, run)
         # As text, because nan is not equal to itself.
         if json.dumps(first.metrics, sort_keys=True) != json.dumps(run.metrics, sort_keys=True):
@@ -50,7 +50,7 @@ class Group:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What tells it from other groups, by key."""
+        """What distinguishes it from other groups, by key."""
         return dict(next(iter(self.runs.values())).identity)
 
     @property
@@ -65,20 +65,20 @@ class Group:
 
 
 class Comparison:
-    """Completed runs side by side.
+    """A comparison of completed runs.
 
     Args:
         runs: what `find_runs` or `read_run` returned.
-        best_of: a configuration key: of groups that differ in it alone, the best on the validation set stays.
+        best_of: a configuration key; of groups that differ only in it, the best on the validation set is kept.
 
     Attributes:
-        groups: runs that differ in nothing but the seed, standard before weighted.
-        columns: the configuration keys that tell groups apart, besides those shown always, and their headings.
-        choices: what was chosen from what, where there is a `best_of`.
+        groups: runs that differ only in the seed; standard before weighted.
+        columns: configuration keys that distinguish groups, besides those always shown, and their headings.
+        choices: the choices made for `best_of`.
         left_out: the runs that are neither completed nor diverged.
 
     Raises:
-        ValueError: there is no completed run, or none with the key that is to be chosen.
+        ValueError: there is no completed run, or none with the key `best_of`.
     """
 
     def __init__(self, runs: Iterable[SavedRun], best_of: str = "") -> None:
@@ -101,7 +101,7 @@ class Comparison:
             self.columns[tuned] = f"{heading} (best on {self.choices[0].metric})"
 
     def _arrange(self, groups: Sequence[Group]) -> None:
-        """Set the groups, in their order, and the columns that tell them apart."""
+        """Set the groups, in order, and the columns that distinguish them."""
         self.columns = _differing(groups)
         keys = ("model", *self.columns, "init")
 
@@ -116,7 +116,7 @@ class Comparison:
         """Return the configuration key of a name: a dotted key, or a heading of the table.
 
         Raises:
-            ValueError: no run has such a key; which one is nearest.
+            ValueError: no run has such a key; the message suggests a similar one.
         """
         keys = dict.fromkeys(key for group in self.groups for key in group.features)
         headings = {heading.partition(" (")[0]: key for key, heading in self.columns.items()}
@@ -127,15 +127,15 @@ class Comparison:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row a group: what it is, n, the metrics over the n runs, and what they took, raw.
+        """One row per group: its settings, n, the metrics over the n runs, and their costs, unrounded.
 
-        Of a metric there are the mean and the standard deviation (ddof=1), and the 95 % t-interval of the mean where
-        a group has several runs. One that is missing in one of the n runs has none of these. A column `diverged`
-        follows n where a run has diverged.
+        A metric has the mean and the standard deviation (ddof=1), and, for groups of several runs, the 95 % t-interval
+        of the mean; none of these if it is missing in one of the n runs. If any run has diverged, a column `diverged`
+        follows n.
         """
         columns = {key: key for key in KEY_COLUMNS} | self.columns
         rows = [{name: group.features.get(key, "-") for key, name in columns.items()} for group in self.groups]
-        # As objects, because pandas would turn the whole numbers of a column with gaps into fractions.
+        # As objects, because pandas would convert integers in a column with gaps to floats.
         what = pd.DataFrame(rows, dtype=object).assign(n=[len(group.counted) for group in self.groups])
         if self.diverged:
             what["diverged"] = [len(group.diverged) for group in self.groups]
@@ -161,12 +161,12 @@ class Comparison:
 
     @property
     def has_repeated_runs(self) -> bool:
-        """Whether a group has runs of several seeds that means are taken over."""
+        """Whether a group has several runs to average."""
         return any(len(group.counted) > 1 for group in self.groups)
 
     @cached_property
     def measured(self) -> list[str]:
-        """The metrics of all runs: those for readers first."""
+        """The metrics of all runs, those for tables first."""
         found = dict.fromkeys(name for group in self.groups for run in group.runs.values() for name in run.metrics)
         return [name for name in TABLE if name in found] + sorted(found.keys() - {*TABLE, TILED})
 
@@ -187,14 +187,14 @@ def _score(metrics: Mapping[str, float], name: str) -> float:
 
 
 def _differing(groups: Sequence[Group]) -> dict[str, str]:
-    """Return the configuration keys that tell groups apart, besides the columns shown always, and their headings."""
+    """Return the configuration keys that distinguish groups, besides those always shown, and their headings."""
     keys = dict.fromkeys(key for group in groups for key in group.features if key not in KEY_COLUMNS)
     keys.pop("parameters", None)
 
     def kinds(*some: str) -> set[tuple[Any, ...]]:
         return {tuple(group.features.get(key) for key in some) for group in groups}
 
-    # A key that some lack, such as the momentum of SGD, mostly follows from another one, such as the optimiser.
+    # A key that some groups lack, such as the momentum of SGD, usually follows from another, such as the optimiser.
     shown = [key for key in keys if len(kinds(key) - {(None,)}) > 1]
     for key in keys:
         if len(kinds(*KEY_COLUMNS, *shown, key)) > len(kinds(*KEY_COLUMNS, *shown)):
@@ -212,7 +212,7 @@ def _differing(groups: Sequence[Group]) -> dict[str, str]:
 
 
 def _place(value: Any) -> tuple[bool, float, str]:
-    """Sort numbers by size, before all the rest by name; true before false."""
+    """Return a sort key: numbers by size, then everything else by name; true before false."""
     if isinstance(value, bool):
         return (True, float(not value), "")
     if isinstance(value, int | float):
@@ -221,5 +221,5 @@ def _place(value: Any) -> tuple[bool, float, str]:
 
 
 def format_value(value: Any) -> str:
-    """Write a value as one types it on the command line."""
+    """Format a value as typed on the command line."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,15 +1,15 @@
-"""What the figure of a comparison says in words: its title, the panels, and the names of the lines."""
+"""Labels in the figure of a comparison: its title, the panel titles, and the names of the lines."""
 
 from collections.abc import Sequence
 
 from wconv.experiment.common.text import escape_mathtext
 from wconv.experiment.reports.comparison import Comparison, Group, format_value
 
-MANY = 4  # with more groups than this, each variant of a backbone gets panels of its own
+MANY = 4  # with more groups than this, each variant of a backbone gets its own panels
 
 
 def labels(comparison: Comparison) -> tuple[list[str], list[str]]:
-    """Name for each group the panels it is drawn in and, within these, its line."""
+    """Return for each group the title of its panels, and the name of its line within them."""
     groups, headings = comparison.groups, comparison.columns
     backbone = [key for key in headings if key.partition(".")[0] in ("model", "datamodule", "task")]
     several_models = len({group.features["model"] for group in groups}) > 1
@@ -20,7 +20,7 @@ def labels(comparison: Comparison) -> tuple[list[str], list[str]]:
     panels = {tuple(group.features.get(key) for key in backbone) for group in groups}
 
     def varies(key: str) -> bool:
-        """Whether a key tells arms within some panel apart; otherwise it describes the panel."""
+        """Whether a key distinguishes arms within a panel; otherwise it describes the panel."""
         kinds = {tuple(group.features.get(name) for name in (*backbone, key)) for group in groups}
         return len(kinds) > len(panels)
 
@@ -38,7 +38,7 @@ def labels(comparison: Comparison) -> tuple[list[str], list[str]]:
 
 
 def _tells_apart(key: str, groups: Sequence[Group]) -> bool:
-    """Whether groups of the same convolution differ in something."""
+    """Whether groups of the same convolution differ in a key."""
     kinds = {(group.features["conv"], group.features[key]) for group in groups}
     if key == "density":
         return len(kinds) > len({conv for conv, _ in kinds})
@@ -46,7 +46,7 @@ def _tells_apart(key: str, groups: Sequence[Group]) -> bool:
 
 
 def title(comparison: Comparison) -> str:
-    """Say what all runs have in common, and how many have diverged."""
+    """Return a title with what all runs have in common, and how many have diverged."""
     groups = comparison.groups
     common = [{group.features[key] for group in groups} for key in ("model", "init")]
     facts = [escape_mathtext(values.pop()) for values in common if len(values) == 1]

@@ -1,4 +1,4 @@
-"""The figure of one run or of a comparison: accuracy or PSNR and loss over the epochs, and the densities."""
+"""Plot a run or a comparison: accuracy or PSNR and loss over the epochs, and the densities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,22 +25,22 @@ from wconv.experiment.runs import arm_styles
 from wconv.experiment.runs.arm_styles import LineStyle
 from wconv.experiment.runs.saved_runs import SavedRun, Taps
 
-MANY_TIMES = 20  # the smallest loss: then its axis is logarithmic
-MARKED = 8  # points of a line that carry its marker
-# The validation of a run that has diverged, with a cross where its last value is.
+MANY_TIMES = 20  # the loss axis is logarithmic if the largest loss is this many times the smallest
+MARKED = 8  # markers on a line
+# The validation curve of a diverged run, with a cross at its last value.
 DIVERGED: dict[str, Any] = {"linewidth": 1.2, "linestyle": ":", "marker": "x", "markersize": 9, "markeredgewidth": 2}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The runs that one line stands for.
+    """The runs that one line represents.
 
     Attributes:
-        panel: title of the panels it is drawn in.
-        label: what the legend calls it.
-        style: how it is drawn.
-        runs: the epochs of each run that the mean is taken over.
-        diverged: the epochs of each run that has diverged; it gets a line of its own.
+        panel: title of its panels.
+        label: its name in the legend.
+        style: colour and marker.
+        runs: the epochs of each run that is averaged.
+        diverged: the epochs of each diverged run, which gets its own line.
     """
 
     panel: str
@@ -51,7 +51,7 @@ class Curve:
 
 
 def draw_run(run: SavedRun, path: Path) -> None:
-    """Draw a single run into a PNG.
+    """Plot a single run into a PNG.
 
     Args:
         run: with folder, seed, metrics, densities, and the features model, conv and init.
@@ -70,13 +70,13 @@ def draw_run(run: SavedRun, path: Path) -> None:
 
 
 def draw_comparison(comparison: Comparison, path: Path) -> None:
-    """Draw the runs of a comparison into a PNG.
+    """Plot the runs of a comparison into a PNG.
 
-    A line is the mean over the runs of a group that have not diverged, with a band from the lowest to the highest,
-    at the epochs of which all of them have a value. Each run that has diverged gets a thin dotted line of its own.
+    A line is the mean over the runs of a group that have not diverged, with a band from the lowest to the highest, at
+    the epochs for which all of them have a value. Each diverged run gets its own thin dotted line.
 
     Args:
-        comparison: whose groups are drawn.
+        comparison: with the groups.
         path: the file; its folder is made.
 
     Raises:
@@ -90,17 +90,17 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
         for panel, name, style, g in zip(panels, names, _styles(comparison, names), groups, strict=True)
     ]
     densities = list(dict.fromkeys(found for g in groups for run in g.runs.values() for found in run.densities))
-    same_loss = len({group.features.get("task.loss") for group in groups}) == 1  # others are of other units
+    same_loss = len({group.features.get("task.loss") for group in groups}) == 1  # different losses have different units
     _draw(curves, densities, title(comparison), same_loss, path)
 
 
 def _histories_of_diverged(group: Group) -> list[pd.DataFrame]:
-    """Read the epochs of runs that have diverged; those that did so in the first one have none."""
+    """Read the epochs of diverged runs; those that diverged in the first epoch have none."""
     return [read_history(run) for run in group.diverged.values() if (run.folder / "metrics.csv").exists()]
 
 
 def _styles(comparison: Comparison, names: Sequence[str]) -> list[LineStyle]:
-    """Return the style of each group: the colour of its arm, in a tone of its own for each variant of that."""
+    """Return the style of each group: the colour of its arm, with a different tone for each variant."""
     arms = [group.features["conv"] for group in comparison.groups]
     colours = arm_styles.colours(arms)
     variants = {arm: list(dict.fromkeys(n for n, a in zip(names, arms, strict=True) if a == arm)) for arm in arms}
@@ -111,7 +111,7 @@ def _draw(
     curves: Sequence[Curve], densities: Sequence[tuple[str, Taps]], heading: str, same_loss: bool, path: Path
 ) -> None:
     titles = list(dict.fromkeys(curve.panel for curve in curves))
-    several = len(titles) > 1  # a column a backbone, with the loss below; one backbone: the loss beside
+    several = len(titles) > 1  # several: a column per backbone, loss below; one: loss on the right
     rows, columns = (2, len(titles)) if several else (1, 2)
     map_rows, map_columns = shape(densities)
     widths = [3.7 * columns, 2.8 * map_columns]
@@ -165,13 +165,13 @@ def _legend(curves: Sequence[Curve]) -> list[Line2D]:
 
 
 def _quality(curves: Sequence[Curve]) -> str:
-    """Return the metric that is drawn beside the loss."""
+    """Return the metric that is plotted next to the loss."""
     frames = [frame for curve in curves for frame in (*curve.runs, *curve.diverged)]
     return next((name for name in PRIMARY if any(f"val/{name}" in frame for frame in frames)), PRIMARY[0])
 
 
 def _share(row: Sequence[Axes]) -> None:
-    """Give the panels of a row one scale."""
+    """Give the panels of a row a common scale."""
     for panel in row[1:]:
         panel.sharey(row[0])
         panel.tick_params(labelleft=False)

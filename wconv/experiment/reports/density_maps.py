@@ -1,4 +1,4 @@
-"""Density functions as images with their values, beside the curves."""
+"""Draw density functions as images with their values, next to the curves."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wconv.experiment.runs.saved_runs import Taps, format_density
 
-if TYPE_CHECKING:  # Matplotlib takes a second to import, and a page does without it
+if TYPE_CHECKING:  # Matplotlib takes a second to import, and the page does not need it
     from matplotlib.figure import Figure
     from matplotlib.gridspec import SubplotSpec
 
@@ -19,14 +19,14 @@ MOST = 4
 def density_function(taps: Taps) -> NDArray[np.float64]:
     """Return Phi, the outer product of the coefficients of each axis, mirrored about the 1 in their middle.
 
-    As `wconv.density.density_function`, without PyTorch.
+    Like `wconv.density.density_function`, but without PyTorch.
     """
     axes = [np.array([*half, 1.0, *half[::-1]]) for half in taps]
     return np.asarray(reduce(np.multiply.outer, axes))
 
 
 def shape(densities: Sequence[tuple[str, Taps]]) -> tuple[int, int]:
-    """Return how many rows and columns of panels the densities take."""
+    """Return the number of rows and columns of panels for the densities."""
     shown = len(densities[:MOST])
     return (2, (shown + 1) // 2) if shown > 1 else (1, 1)
 

@@ -1,4 +1,4 @@
-"""The figure of a comparison: the difference of each row to its reference, with its interval."""
+"""Plot the difference of each row of a comparison to its reference, with its interval."""
 
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +15,7 @@ ROW = 0.32  # inches
 
 
 def draw_effects(effects: Effects, path: Path) -> None:
-    """Draw the differences of a comparison into a PNG: a line a row, the rows of a setting below its name.
+    """Plot the differences of a comparison into a PNG: one line per row, grouped by setting.
 
     Args:
         effects: rows without a pair are left out.

@@ -1,4 +1,4 @@
-"""The rows of a comparison against a reference: how much each differs, how sure that is, and what it says."""
+"""Effects: the difference of each row of a comparison to its reference, with tests and a sentence."""
 
 import math
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ class Effect:
 
     Attributes:
         pairing: the two rows.
-        name: what the row is called.
-        judged: its numbers; None where it may not be compared, or no seed has a run of both.
-        sentence: what they say.
+        name: of the row.
+        judged: its test result; None if it cannot be compared, or no seed has a run of both.
+        sentence: the conclusion in words.
     """
 
     pairing: Pairing
@@ -36,7 +36,7 @@ class Effect:
 
     @property
     def verdict(self) -> str:
-        """What is said: "better", "worse", "equivalent", "undecided" or "not compared"."""
+        """The verdict: "better", "worse", "equivalent", "undecided" or "not compared"."""
         return self.judged.verdict if self.judged else "not compared"
 
 
@@ -44,15 +44,15 @@ class Effects:
     """All rows of a comparison against a reference, by one metric.
 
     Args:
-        comparison: whose rows they are.
-        reference: what they are compared with.
-        margin: the smallest difference that matters, in points or dB; that of the metric if not given.
-        metric: logged name of what is compared, such as "test/bsd68/psnr"; if not given, the first metric of the task
-            over all test images.
+        comparison: with the rows.
+        reference: to compare with.
+        margin: the smallest difference that matters, in points or dB; default of the metric if not given.
+        metric: logged name of the metric to compare, such as "test/bsd68/psnr"; if not given, the first metric of the
+            task over all test images.
 
     Attributes:
         reference: as given.
-        metric: logged name of what is compared.
+        metric: logged name of the compared metric.
         unit: of all differences.
         margin: as given, or that of the metric.
 
@@ -77,7 +77,7 @@ class Effects:
 
     @cached_property
     def rows(self) -> list[Effect]:
-        """One effect a row that is no reference, in the order of the table."""
+        """One effect per row that is not a reference, in the order of the table."""
         pairings = pair(self.comparison, self.reference)
         found = zip(pairings, self.judge([pairing.values(self.metric) for pairing in pairings]), strict=True)
         return [
@@ -88,17 +88,17 @@ class Effects:
 
     @cached_property
     def names(self) -> list[RowName]:
-        """What each row of the table is called, references included."""
+        """Names of all rows of the table, including references."""
         return name_rows(self.comparison, self.reference.may_differ)
 
     def judge(self, pairs: Sequence[NDArray[np.float64]]) -> list[Judged | None]:
-        """Test differences that stand in one table.
+        """Test the differences of one table, adjusting for multiple comparisons.
 
         Args:
-            pairs: (2, n) a row, logged values of the metric and those they are compared with; n may be 0.
+            pairs: for each row (2, n), logged values of the metric and those of the reference; n may be 0.
 
         Returns:
-            The numbers of each row, in points or dB, above zero where it is better; None where it has no pair.
+            The result of each row, in points or dB, above zero if the row is better; None if it has no pair.
         """
         factor = self._metric.factor * (1 if self._metric.best == "max" else -1)
         tests = []
@@ -118,21 +118,21 @@ class Effects:
         return said + left_out(pairing.left_out(self.metric))
 
     def say(self, name: str, judged: Judged) -> str:
-        """Say what the numbers of a row mean."""
+        """Return the conclusion on a row in words."""
         return sentence(name, judged, self._metric, self.margin)
 
     @property
     def title(self) -> str:
-        """What is compared with what, in which unit."""
+        """Title of the table: reference, metric and unit."""
         sets = self.metric.count("/") == 1 and any(name.count("/") == 2 for name in self.comparison.measured)
         what = f"{heading(self.metric)}{' over the images of all test sets' * sets}"
         return f"Against {self.reference}, paired by seed, {what}, margin {self.margin:g} {self.unit}"
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """The numbers of each row, raw, in points or dB, above zero where it is better; by its place in the table.
+        """Unrounded results of each row, in points or dB, above zero if it is better; indexed by row of the table.
 
-        Sign-flip test and bootstrap are of rows with six pairs or more.
+        Only rows with six pairs or more have a sign-flip test and a bootstrap interval.
         """
         rows = {}
         for effect in self.rows:
@@ -158,20 +158,20 @@ def find_effects(
     single_runs: bool = False,
     metric: str = "",
 ) -> Effects | None:
-    """Compare the rows with a reference; None where there is none, or where there are only single runs.
+    """Compare the rows with a reference; None if there is none, or if all rows are single runs.
 
-    Single runs have no statistics; they are compared if something is asked for.
+    Single runs have no statistics, so they are compared only on request.
 
     Args:
-        comparison: whose rows they are.
+        comparison: with the rows.
         against: as in `choose_reference`.
         by: as in `choose_reference`.
         margin: as in `Effects`.
-        single_runs: compare them, too, where nothing is asked for.
+        single_runs: compare single runs even if no option requests it.
         metric: as in `Effects`.
 
     Raises:
-        ValueError: what is asked for cannot be compared, and why.
+        ValueError: the requested comparison is impossible; the message says why.
     """
     reference = choose_reference(comparison, against, by)
     for option, given in (("--margin", margin is not None), ("--metric", bool(metric))):
@@ -184,5 +184,5 @@ def find_effects(
 
 
 def _compared(comparison: Comparison) -> str:
-    """Return the metric that rows are compared by if nobody says otherwise; nothing where no run has it."""
+    """Return the default metric of a comparison; empty if no run has it."""
     return next((f"test/{name}" for name in PRIMARY if f"test/{name}" in comparison.measured), "")

@@ -1,4 +1,4 @@
-"""The epochs of a run, for curves."""
+"""Read the values of a run at each epoch, for curves."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from wconv.experiment.runs.saved_runs import SavedRun
 
 
 def read_history(run: SavedRun) -> pd.DataFrame:
-    """Read the values of a run at the end of each epoch, counted from 1; those that are not finite are missing.
+    """Read the values of a run at the end of each epoch, counted from 1; non-finite ones are missing.
 
     Raises:
         ValueError: it has no epochs, or they cannot be read.

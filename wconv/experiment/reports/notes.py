@@ -1,4 +1,4 @@
-"""What a reader of a comparison has to know: what it rests on, what was chosen, and which runs are not in it."""
+"""Notes on a comparison: the seeds it rests on, choices made, and runs that are not in it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -9,7 +9,7 @@ from wconv.experiment.runs.saved_runs import SavedRun
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Return one sentence for each thing to know."""
+    """Return the notes, one sentence each."""
     found = [_basis(comparison.groups), *_chosen(comparison)]
     rejected = [group for choice in comparison.choices for group in choice.candidates if group is not choice.best]
     for run in [run for group in (*comparison.groups, *rejected) for run in group.diverged.values()]:
@@ -24,7 +24,7 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def _basis(groups: Sequence[Group]) -> str:
-    """Say how many seeds the figures rest on."""
+    """State the seeds that the means are over."""
     seeds = {tuple(sorted(group.counted)) for group in groups}
     counts = sorted({len(some) for some in seeds})
     if counts == [0]:
@@ -42,7 +42,7 @@ def _basis(groups: Sequence[Group]) -> str:
 
 
 def _chosen(comparison: Comparison) -> Iterator[str]:
-    """Say of each row what it was chosen from, and whether the others had the same to choose from."""
+    """State what each row was chosen from, and whether all rows had the same candidates."""
     choices = {id(choice.best): choice for choice in comparison.choices}
     rows = zip(comparison.groups, name_rows(comparison), strict=True)
     yield from (f"{name}: {choices[id(group)]}." for group, name in rows if id(group) in choices)
@@ -51,7 +51,7 @@ def _chosen(comparison: Comparison) -> Iterator[str]:
 
 
 def _missing(group: Group) -> Iterator[str]:
-    """Say which run lacks a metric, so that the row has no mean of it."""
+    """Name the runs that lack a metric, so that their row has no mean of it."""
     for run in group.counted.values():
         others = {name for other in group.counted.values() for name in other.metrics} - {TILED}
         if missing := sorted(others - run.metrics.keys()):
@@ -59,7 +59,7 @@ def _missing(group: Group) -> Iterator[str]:
 
 
 def _tiled(runs: Iterable[SavedRun]) -> Iterator[str]:
-    """Say of each run whose test images were too large to denoise whole how many these were."""
+    """State for each run how many test images were denoised in approximate tiles."""
     for run in runs:
         if count := run.metrics.get(TILED):
             yield f"{run.folder}: {count:.0f} test images were denoised in tiles, which for this model is approximate."

@@ -1,6 +1,6 @@
-"""What compare.py and report.py are told: which runs are compared with which, and by what margin.
+"""Common options of compare.py and report.py: the runs, the reference and the margin.
 
-What reads and compares is imported where it is needed: pandas takes half a second, for which --help shall not wait.
+Slow imports are inside functions, so that --help does not wait half a second for pandas.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -22,14 +22,14 @@ def add_options(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="use these runs and no others, such as trainer.max_epochs=15; again for a further condition",
+        help="use only runs with this value, such as trainer.max_epochs=15; repeat for further conditions",
     )
     parser.add_argument(
         "--against",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="the row that the others are compared with, by seed (conv=standard); again for a further condition",
+        help="the reference row, paired by seed (conv=standard); repeat for further conditions",
     )
     parser.add_argument(
         "--margin",
@@ -44,7 +44,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--best-of",
         default="",
         metavar="KEY",
-        help="of rows that differ in it alone, such as optimizer.lr, compare the best on the validation set",
+        help="of rows that differ only in this key, such as optimizer.lr, use the best on the validation set",
     )
 
 
@@ -52,7 +52,7 @@ def chosen_runs(options: Namespace) -> list["SavedRun"]:
     """Read the runs that the options name.
 
     Raises:
-        ValueError: there is none, or none that is as `--where` says.
+        ValueError: there is none, or none that meets `--where`.
     """
     from wconv.experiment.reports.selection import select
     from wconv.experiment.runs.saved_runs import find_runs
@@ -63,26 +63,26 @@ def chosen_runs(options: Namespace) -> list["SavedRun"]:
 def compare(
     runs: Iterable["SavedRun"], options: Namespace, single_runs: bool = False
 ) -> tuple["Comparison", "Effects | None"]:
-    """Compare runs as the options say.
+    """Compare runs according to the options.
 
     Args:
         runs: of one task.
         options: of `add_options`.
-        single_runs: compare them, too, where no option asks for it.
+        single_runs: compare single runs even if no option requests it.
 
     Raises:
-        ValueError: there is no completed run, or an option names what is not there.
+        ValueError: there is no completed run, or an option names something unknown.
     """
     from wconv.experiment.reports.comparison import Comparison
     from wconv.experiment.reports.effects import find_effects
 
     comparison = Comparison(runs, options.best_of)
-    metric = getattr(options, "metric", "")  # a page of several tasks has no option for it
+    metric = getattr(options, "metric", "")  # the page, with several tasks, has no such option
     return comparison, find_effects(comparison, options.against, options.by, options.margin, single_runs, metric)
 
 
 def by_task(runs: Iterable["SavedRun"]) -> list[list["SavedRun"]]:
-    """Return the runs of each task that has some which completed or diverged; the others go with the first of these."""
+    """Group the runs by task, for tasks with completed or diverged runs; the rest go with the first task."""
     found: dict[str, list[SavedRun]] = {}
     others = []
     for run in runs:

@@ -1,6 +1,6 @@
-"""Which row of a comparison another one is compared with, and which of their runs make a pair: those of one seed.
+"""Pair the rows of a comparison with a reference row, and their runs by seed.
 
-Two rows are paired if they differ in the compared factor and in nothing else. A run that has diverged makes no pair.
+Two rows are paired if they differ only in the compared factor. A run that has diverged is in no pair.
 """
 
 import math
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from wconv.experiment.reports.comparison import Comparison, Group, format_value
 from wconv.experiment.runs.saved_runs import NULL, SavedRun
 
-STANDARD = ("conv", "standard")  # the reference, where nothing else is asked for
-ARM = ("conv", "density")  # a density is part of an arm, and that without one is the standard one
-# What follows from a choice: the density of the layers from that of the arm, the number of parameters from any.
+STANDARD = ("conv", "standard")  # the default reference
+ARM = ("conv", "density")  # a density is part of an arm; an arm without density is the standard one
+# Keys that follow from a choice: the density of the layers from the arm, the number of parameters from any key.
 FOLLOWS = {"conv": ("density",)}
 ALWAYS_FOLLOWS = "parameters"
-NO_VALUE = ("null", "false", "0", "0.0")  # as good as a key that a run does not have
+NO_VALUE = ("null", "false", "0", "0.0")  # equivalent to a missing key
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What rows are compared with.
+    """The reference of a comparison.
 
     Attributes:
-        conditions: the value of each key, as typed on the command line, that makes a row a reference.
-        factors: the keys in which, with all keys below them, paired rows may differ.
+        conditions: key and value, as typed on the command line, that a reference row has.
+        factors: keys in which, including all keys below them, paired rows may differ.
     """
 
     conditions: Mapping[str, str]
@@ -49,12 +49,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class Pairing:
-    """A row and the one it is compared with.
+    """A row and its reference row.
 
     Attributes:
-        row: its place in the table.
-        group: its runs.
-        reference: those of the other row; None where there is none that it may be compared with.
+        row: index of the row in the table.
+        group: runs of the row.
+        reference: runs of the reference row; None if there is no valid one.
         refusal: why there is none.
     """
 
@@ -64,16 +64,16 @@ class Pairing:
     refusal: str = ""
 
     def values(self, metric: str) -> NDArray[np.float64]:
-        """Return the values of the pairs (2, pairs), those of the row first, in the order of the seeds.
+        """Return the values of the pairs, (2, pairs), first those of the row, ordered by seed.
 
         Args:
-            metric: logged name of what is compared.
+            metric: logged name of the compared metric.
         """
         pairs = [pair for pair, reason in self._seeds(metric).values() if not reason]
         return np.array([[run.metrics[metric] for run in pair] for pair in pairs], float).reshape(-1, 2).T
 
     def left_out(self, metric: str) -> dict[str, list[int]]:
-        """Return the seeds that make no pair, by the reason."""
+        """Return the seeds without a pair, by reason."""
         found: dict[str, list[int]] = {}
         for seed, (_, reason) in self._seeds(metric).items():
             if reason:
@@ -81,7 +81,7 @@ class Pairing:
         return found
 
     def _seeds(self, metric: str) -> dict[int, tuple[list[SavedRun], str]]:
-        """Return the one or two runs of each seed, and why they make no pair."""
+        """Return the one or two runs of each seed, and why they are not a pair, if so."""
         if self.reference is None:
             return {}
         both = (self.group.runs, self.reference.runs)
@@ -102,16 +102,16 @@ def _no_pair(runs: Sequence[SavedRun], metric: str) -> str:
 
 
 def choose_reference(comparison: Comparison, against: Sequence[str] = (), by: str = "") -> Reference | None:
-    """Return what the rows are compared with; None where nothing was asked for, and there is no row of `conv=standard`.
+    """Return the reference; None if none was requested and there is no row of `conv=standard`.
 
     Args:
-        comparison: whose rows they are. They may also differ in the key that was chosen for each.
-        against: KEY=VALUE, all of which a reference has.
-        by: a further key in which paired rows may differ. Alone, the reference is the one of its values that the most
-            rows can be compared with.
+        comparison: with the rows, which may also differ in the key tuned by `best_of`.
+        against: conditions KEY=VALUE, all of which a reference meets.
+        by: a further key in which paired rows may differ. Without `against`, the reference is the value of this key
+            with which the most rows can be compared.
 
     Raises:
-        ValueError: no run has such a key or such a value, or all have.
+        ValueError: no run has the key or the value, or all runs have it.
     """
     conditions = {}
     for condition in against:
@@ -141,12 +141,12 @@ def choose_reference(comparison: Comparison, against: Sequence[str] = (), by: st
 
 
 def _count(comparison: Comparison, conditions: Mapping[str, str]) -> int:
-    """Return how many rows meet some conditions."""
+    """Return the number of rows that meet some conditions."""
     return sum(Reference(conditions, ()).is_met_by(group.features) for group in comparison.groups)
 
 
 def pair(comparison: Comparison, reference: Reference) -> list[Pairing]:
-    """Return each row that is no reference with the one it is compared with."""
+    """Return each row that is not a reference, paired with its reference row."""
     groups, varying = comparison.groups, _varying(comparison.groups, reference)
     others: dict[tuple[Any, ...], list[Group]] = {}
     for group in groups:
@@ -157,7 +157,7 @@ def pair(comparison: Comparison, reference: Reference) -> list[Pairing]:
         if reference.is_met_by(group.features):
             continue
         found = others.get(_values(group, varying), [])
-        if len(found) > 1:  # conv=ablation with all parts off is the standard arm, too, though it names a density
+        if len(found) > 1:  # conv=ablation without any part is also the standard arm, although it has a density
             found = [other for other in found if other.features["density"] == "-"] or found
         if len(found) == 1:
             pairings.append(Pairing(row, group, found[0]))
@@ -171,7 +171,7 @@ def pair(comparison: Comparison, reference: Reference) -> list[Pairing]:
 
 
 def _varying(groups: Sequence[Group], reference: Reference) -> list[str]:
-    """Return the keys in which some rows differ and paired rows may not."""
+    """Return the keys in which rows differ although paired rows must not."""
     keys = dict.fromkeys(key for group in groups for key in group.identity)
     fixed = [key for key in keys if not reference.may_differ(key)]
     return [key for key in fixed if len({group.identity.get(key) for group in groups}) > 1]
@@ -197,7 +197,7 @@ def _text(value: Any) -> str:
 
 
 def _has_value(value: Any, text: str) -> bool:
-    """Whether a value is what somebody has typed: 0.10 is 0.1, and a key that is lacking is null, false or zero."""
+    """Whether a value equals a typed text: 0.10 is 0.1, and a missing key is null, false or zero."""
     if value is None or value == NULL:
         return text in NO_VALUE
     if format_value(value) == text:
@@ -209,7 +209,7 @@ def _has_value(value: Any, text: str) -> bool:
 
 
 def _values_of(comparison: Comparison, keys: Iterable[str]) -> str:
-    """Say which values some keys have."""
+    """List the values of some keys, for a message."""
     texts = []
     for key in keys:
         values = dict.fromkeys(_text(group.features.get(key)) for group in comparison.groups)

@@ -1,4 +1,4 @@
-"""Images side by side, pixel by pixel, with titles."""
+"""Panels: images side by side at their exact pixels, with titles."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-if TYPE_CHECKING:  # a page cuts panels apart without PyTorch
+if TYPE_CHECKING:  # the page splits panels without PyTorch
     from torch import Tensor
 
-DIFFERENCE_GAIN = 5  # of a difference, which is grey where there is none
+DIFFERENCE_GAIN = 5  # of a difference; grey means no difference
 GAP = 4  # pixels
 
 
 def make_panel(images: Mapping[str, "Tensor"], errors_below: bool = False, scale: int = 1) -> Image.Image:
-    """Set images (1, C, H, W) of one size in a row.
+    """Arrange images (1, C, H, W) of one size in a row.
 
     Args:
-        images: by their titles, which are broken into two lines where they are too wide; the clean image first.
-        errors_below: add a second row, the difference of each image from the first.
-        scale: how many pixels of the panel a pixel of an image takes each way.
+        images: by title, with the clean image first; titles that are too wide are broken into two lines.
+        errors_below: add a second row with the difference of each image to the first.
+        scale: integer factor by which the images are enlarged.
     """
     rows = [list(images.values())]
     clean = rows[0][0]
@@ -43,14 +43,14 @@ def make_panel(images: Mapping[str, "Tensor"], errors_below: bool = False, scale
 
 
 def split_panel(panel: Image.Image, count: int) -> list[Image.Image]:
-    """Cut the images out of a panel of one row that `make_panel` has made.
+    """Cut the images out of a one-row panel made by `make_panel`.
 
     Args:
         panel: of any scale.
-        count: how many images are in it.
+        count: number of images in it.
 
     Raises:
-        ValueError: it is of a size that no such panel has.
+        ValueError: no such panel has this size.
     """
     width, rest = divmod(panel.width + GAP, count)
     width -= GAP
@@ -62,7 +62,7 @@ def split_panel(panel: Image.Image, count: int) -> list[Image.Image]:
 
 
 def difference(image: "Tensor", clean: "Tensor") -> "Tensor":
-    """Return the error that is left in an image, enlarged, around middle grey."""
+    """Return the remaining error of an image, amplified, around middle grey."""
     return 0.5 + DIFFERENCE_GAIN * (image - clean)
 
 
@@ -74,13 +74,13 @@ def encode_png(image: Image.Image) -> bytes:
 
 
 def _title_size(width: int) -> tuple[int, int]:
-    """Return the size of the font of titles, and the height that two lines take, in pixels, for images of a width."""
+    """Return the font size of titles, and the height of two lines, in pixels, for images of a width."""
     size = max(9, min(18, width // 12))
     return size, int(2.8 * size)
 
 
 def _broken(title: str) -> str:
-    """Put the last two words of a title, a PSNR and its unit, on a line of their own."""
+    """Put the last two words of a title, a PSNR and its unit, on a second line."""
     words = title.split(" ")
     return f"{' '.join(words[:-2])}\n{' '.join(words[-2:])}"
 

@@ -1,7 +1,7 @@
-"""What start, step and decay are worth each, where all eight combinations of them were trained.
+"""Main effects of start, step and decay, if all eight combinations of them were trained.
 
-For each seed: the mean of the four arms that have the part less the mean of the four that do not. It uses all eight
-runs of a seed for each of the three, and so scatters less than the difference of two arms.
+For each seed: the mean of the four arms with the part minus the mean of the four without. This uses all eight runs of a
+seed for each of the three parts, so it varies less than the difference between two arms.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ from wconv.experiment.runs.arm_styles import PARTS, combined_parts
 
 @dataclass(frozen=True)
 class Worth:
-    """What a part of the operator is worth in one setting.
+    """The main effect of a part of the operator in one setting.
 
     Attributes:
-        name: "with start" for the arms with that part, behind the name of the setting where there are several.
-        judged: the numbers.
-        sentence: what they say.
+        name: "with start" for the arms with that part, after the name of the setting if there are several.
+        judged: the test result.
+        sentence: the conclusion in words.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Worth:
 
 
 def worth_of_parts(effects: Effects) -> list[Worth]:
-    """Return the worth of each part, in each setting with runs of all eight combinations.
+    """Return the effect of each part, in each setting with runs of all eight combinations.
 
     Args:
         effects: of all arms, against the standard convolution.
@@ -58,7 +58,7 @@ def worth_of_parts(effects: Effects) -> list[Worth]:
 
 
 def _settings(rows: Sequence[Effect]) -> list[list[Effect]]:
-    """Return the rows that are compared with the same one, together."""
+    """Group the rows that are compared with the same reference."""
     found: dict[int, list[Effect]] = {}
     for row in rows:
         if row.pairing.reference:

@@ -1,4 +1,4 @@
-"""What the rows of a comparison are called in a sentence: as short as tells them apart."""
+"""Names of the rows of a comparison in sentences: as short as possible, but unambiguous."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ class RowName:
     """The name of a row.
 
     Attributes:
-        setting: what it shares with the row that it is compared with; empty where all rows share it.
-        arm: what is compared; empty where it is the same in all rows of the setting.
+        setting: what it shares with its reference row; empty if all rows share it.
+        arm: the compared part; empty if it is the same in all rows of the setting.
     """
 
     setting: str
@@ -26,7 +26,7 @@ def name_rows(comparison: Comparison, may_differ: Callable[[str], bool] = lambda
     """Name every row.
 
     Args:
-        comparison: whose rows they are.
+        comparison: with the rows.
         may_differ: whether a key is part of what is compared; the other keys are the setting.
     """
     groups, headings = comparison.groups, comparison.columns
@@ -44,7 +44,7 @@ def name_rows(comparison: Comparison, may_differ: Callable[[str], bool] = lambda
 
 
 def _telling(keys: Sequence[str], groups: Sequence[Group], known: Sequence[str] = ()) -> list[str]:
-    """Choose the first keys that tell the rows apart as well as all of them do, beside those that are known."""
+    """Choose the first keys that, with the known ones, distinguish the rows as well as all keys do."""
     chosen: list[str] = []
 
     def kinds(*some: str) -> int:

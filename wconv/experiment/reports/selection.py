@@ -1,4 +1,4 @@
-"""Some of the runs in a folder, chosen by what they are."""
+"""Select runs by conditions on their configuration (`--where`)."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -8,14 +8,14 @@ from wconv.experiment.runs.saved_runs import SavedRun
 
 
 def select(runs: Iterable[SavedRun], conditions: Sequence[str]) -> list[SavedRun]:
-    """Return the runs that meet all conditions, and those that cannot be used, which a reader has to be told of.
+    """Return the runs that meet all conditions, and all unusable ones, which a report must mention.
 
     Args:
         runs: what `find_runs` returned.
         conditions: KEY=VALUE, with the keys and values of config.yaml, such as "trainer.max_epochs=15".
 
     Raises:
-        ValueError: a condition is not written so, or no run meets it.
+        ValueError: a condition has another form, or no run meets all of them.
     """
     kept = list(runs)
     for condition in conditions:

@@ -1,7 +1,7 @@
-"""What a paired comparison says, in one plain sentence.
+"""State the result of a paired comparison in one sentence.
 
-In this order: better or worse, where Holm's p is below 0.05; else no difference larger than the margin, where that of
-the equivalence test is; else undecided, with what the seeds could have shown.
+In this order: better or worse, if Holm's p is below 0.05; else no difference larger than the margin, if the adjusted p
+of the equivalence test is; else undecided, with the smallest difference that the seeds could have shown.
 """
 
 import math
@@ -17,10 +17,10 @@ class Judged:
     """A paired comparison as one of several in a table.
 
     Attributes:
-        test: of values in the unit of the sentence, of which more is better.
-        p: of the t-test, adjusted for the number of comparisons; nan where there is none.
-        p_equivalence: of the equivalence test, adjusted alike.
-        comparisons: how many tests the table has.
+        test: of values in the unit of the sentence, where more is better.
+        p: of the t-test, adjusted for the number of comparisons; nan without a test.
+        p_equivalence: of the equivalence test, adjusted likewise.
+        comparisons: number of tests in the table.
     """
 
     test: PairedTest
@@ -30,29 +30,29 @@ class Judged:
 
     @property
     def is_different(self) -> bool:
-        """Whether better or worse is beyond chance."""
+        """Whether the difference is significant."""
         return self.p < ALPHA
 
     @property
     def is_equivalent(self) -> bool:
-        """Whether a difference as large as the margin is beyond chance."""
+        """Whether a difference as large as the margin is rejected."""
         return self.p_equivalence < ALPHA
 
     @property
     def verdict(self) -> str:
-        """What is said: "better", "worse", "equivalent" or "undecided"."""
+        """The verdict: "better", "worse", "equivalent" or "undecided"."""
         if self.is_different:
             return "better" if self.test.mean > 0 else "worse"
         return "equivalent" if self.is_equivalent else "undecided"
 
 
 def sentence(name: str, judged: Judged, metric: Metric, margin: float) -> str:
-    """Say what came out.
+    """Return the sentence on a row.
 
     Args:
-        name: of the row: what is better or worse.
-        judged: what the numbers say.
-        metric: what is compared.
+        name: of the row, the subject of the sentence.
+        judged: its test result.
+        metric: the compared metric.
         margin: the smallest difference that matters, in the unit that the metric is shown in.
     """
     test, unit = judged.test, metric.difference_unit
@@ -105,7 +105,7 @@ class _Amount:
 
     @property
     def interval(self) -> str:
-        """The interval in the direction of the words."""
+        """The interval, with the sign that the words imply."""
         low, high = self._test.low, self._test.high
         ends = (low, high) if self._test.mean > 0 else (-high, -low)
         return " to ".join(self._format(end, self._least) for end in ends)
@@ -117,18 +117,18 @@ class _Amount:
 
 
 def format_p(p: float) -> str:
-    """Write a p-value: "p = 0.03", "p < 0.001"."""
+    """Format a p-value: "p = 0.03", "p < 0.001"."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
 
 
 def left_out(seeds: Mapping[str, Sequence[int]]) -> str:
-    """Say which seeds make no pair, by the reason; nothing where all do."""
+    """List the seeds without a pair, by reason; empty if there are none."""
     texts = [f"seed{'s' * (len(some) > 1)} {_ranges(some)} ({reason})" for reason, some in seeds.items()]
     return f"; left out: {', '.join(texts)}" if texts else ""
 
 
 def _ranges(seeds: Sequence[int]) -> str:
-    """Write "1, 3 to 7"."""
+    """Format numbers as "1, 3 to 7"."""
     runs: list[list[int]] = []
     for seed in sorted(seeds):
         if runs and seed == runs[-1][-1] + 1:

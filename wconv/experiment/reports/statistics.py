@@ -1,6 +1,6 @@
-"""What paired runs say about a difference: functions of arrays, by scipy and statsmodels.
+"""Statistics of paired differences, as functions of arrays, with scipy and statsmodels.
 
-Both are imported where there is something to compute: they take longer to load than a table of single runs takes.
+Both are imported inside functions: loading them takes longer than making a table of single runs.
 """
 
 import math
@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 ALPHA = 0.05  # two-sided
 POWER = 0.8
-ENOUGH = 6  # pairs: with fewer, no arrangement of signs is rarer than 2 / 2^5 = 0.0625
+ENOUGH = 6  # pairs: with fewer, the smallest p of a sign-flip test is 2 / 2^5 = 0.0625
 RESAMPLES = 9_999
-SAME = 1e-9  # of the largest value: differences this close to each other are equal, up to rounding
+SAME = 1e-9  # relative to the largest value: differences this close are equal up to rounding
 NAN = math.nan
 
 
@@ -25,15 +25,15 @@ NAN = math.nan
 class PairedTest:
     """A paired comparison of n values with those of a reference.
 
-    Where a test cannot be made, of one pair or of differences that are all the same, what it would give is nan.
+    If no test is possible, with one pair or with equal differences, its results are nan.
 
     Attributes:
-        differences: (n,), value less reference.
+        differences: (n,), value minus reference.
         mean: of the differences.
         low: lower end of the 95 % t-interval of the mean.
         high: upper end of it.
         p: of the paired t-test, two-sided.
-        smallest: the smallest difference that a paired t-test of n pairs with this spread finds with a power of 80 %.
+        smallest: the smallest difference that a paired t-test with n pairs and this spread detects with 80 % power.
         p_equivalence: of the two one-sided tests (TOST) that the mean lies within the margin.
     """
 
@@ -52,7 +52,7 @@ class PairedTest:
 
     @property
     def can_be_tested(self) -> bool:
-        """Whether there are two pairs or more whose differences are not all the same."""
+        """Whether there are two or more pairs with differences that are not all equal."""
         return not math.isnan(self.p)
 
 
@@ -60,7 +60,7 @@ def paired_test(values: ArrayLike, reference: ArrayLike, margin: float) -> Paire
     """Compare paired values with the t-test, and for equivalence with TOST (Schuirmann 1987).
 
     Args:
-        values: (n,), one a pair, finite, one or more.
+        values: (n,), finite, n at least 1.
         reference: (n,), in the same order and unit.
         margin: in the same unit, above zero.
     """
@@ -83,17 +83,17 @@ def paired_test(values: ArrayLike, reference: ArrayLike, margin: float) -> Paire
 
 @cache
 def _smallest_effect(pairs: int) -> float:
-    """Return the smallest difference that a paired t-test finds with a power of 80 %, in deviations of a difference."""
+    """Return the smallest effect that a paired t-test detects with 80 % power, in standard deviations."""
     from statsmodels.stats.power import TTestPower
 
     return float(TTestPower().solve_power(nobs=pairs, alpha=ALPHA, power=POWER, alternative="two-sided"))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust the p-values of a table, so that one of its true null hypotheses is rejected in 5 % of tables at most.
+    """Adjust the p-values of a table by Holm's method, which controls the family-wise error rate.
 
     Args:
-        p_values: nan where a row has no test; it stays so, and does not count.
+        p_values: nan for rows without a test, which stay nan and do not count.
     """
     adjusted = np.asarray(p_values, float)
     tested = ~np.isnan(adjusted)
@@ -105,9 +105,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def sign_flip_p(differences: ArrayLike) -> float:
-    """Return the two-sided p of the sign-flip test: of how many arrangements of signs is the mean as far from zero.
+    """Return the two-sided p of the sign-flip test: the fraction of sign patterns whose mean is as far from zero.
 
-    It assumes no normal distribution. Exact up to 13 pairs; above, of arrangements that are drawn, always the same.
+    It does not assume a normal distribution. Exact up to 13 pairs; above, from a fixed random sample of sign patterns.
     """
     from scipy.stats import permutation_test
 
@@ -120,14 +120,14 @@ def sign_flip_p(differences: ArrayLike) -> float:
 def bootstrap_interval(differences: ArrayLike) -> tuple[float, float]:
     """Return the 95 % BCa bootstrap interval of the mean (Efron 1987), always the same for the same values.
 
-    It assumes no normal distribution. Both ends are nan where the resamples do not tell.
+    It does not assume a normal distribution. Both ends are nan if the resamples do not determine them.
     """
     from scipy.stats import bootstrap
 
     values = np.asarray(differences, float)
     generator = np.random.default_rng(0)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # of resamples that are all the same: the interval is nan then
+        warnings.simplefilter("ignore")  # about equal resamples, for which the interval is nan
         result = bootstrap((values,), _mean, n_resamples=RESAMPLES, method="BCa", rng=generator)
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 

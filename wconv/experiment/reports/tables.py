@@ -1,4 +1,4 @@
-"""The tables of a comparison, for readers, for papers and for spreadsheets."""
+"""The tables of a comparison, as Markdown, LaTeX and CSV."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ COSTS = {"seconds": "time (s)", "peak_memory_mb": "memory (MB)", "parameters": "
 
 
 def to_markdown(comparison: Comparison, effects: Effects | None = None) -> str:
-    """Return the table for readers, what it rests on, and below it what it says: a sentence a row."""
+    """Return the table in Markdown, with notes on its basis, and one sentence per row below."""
     parts = [write_markdown(*results(comparison)), _list(notes(comparison))]
     if effects:
         table, left = differences(effects)
@@ -27,18 +27,18 @@ def to_markdown(comparison: Comparison, effects: Effects | None = None) -> str:
 
 
 def to_latex(tables: Sequence[tuple[pd.DataFrame, int]]) -> str:
-    """Return tables for a paper, which loads booktabs, one below the other; each with its columns of names."""
+    """Return LaTeX tables (booktabs), one below the other; each is given with its number of name columns."""
     return "\n\n".join(_latex(table, left) for table, left in tables if len(table)) + "\n"
 
 
 def to_csv(comparison: Comparison, effects: Effects | None = None) -> str:
-    """Return the table with unrounded values, of which a spreadsheet takes none for a formula."""
+    """Return the table as CSV with unrounded values, escaped so that spreadsheets see no formulas."""
     raw = comparison.table if effects is None else pd.concat([comparison.table, effects.table], axis=1)
     return raw.map(escape_spreadsheet_formula).rename(columns=escape_spreadsheet_formula).to_csv(index=False)
 
 
 def results(comparison: Comparison) -> tuple[pd.DataFrame, int]:
-    """Return the cells of the table as text, and how many columns say what a row is."""
+    """Return the cells of the table as text, and the number of name columns."""
     raw = comparison.table
     keys = list(raw.columns[: list(raw.columns).index("n")])
     shown = raw[keys + [name for name in ("n", "diverged") if name in raw]].map(format_value)
@@ -54,7 +54,7 @@ def results(comparison: Comparison) -> tuple[pd.DataFrame, int]:
 
 
 def differences(effects: Effects) -> tuple[pd.DataFrame, int]:
-    """Return the numbers of the rows that were compared, as text, and how many columns say what a row is."""
+    """Return the results of the compared rows as text, and the number of name columns."""
     raw = effects.table
     raw = raw[raw["pairs"] > 0]
     decimals = METRICS[effects.metric.rpartition("/")[2]].decimals
@@ -87,7 +87,7 @@ def differences(effects: Effects) -> tuple[pd.DataFrame, int]:
 
 
 def _about(effects: Effects) -> list[str]:
-    """Say what the columns of the differences are, and which tests were not made."""
+    """Explain the columns of the differences, and which tests were not made."""
     compared = [effect.judged for effect in effects.rows if effect.judged]
     count = max(judged.comparisons for judged in compared)
     about = [
@@ -103,7 +103,7 @@ def _about(effects: Effects) -> list[str]:
 
 
 def write_markdown(table: pd.DataFrame, left: int) -> str:
-    """Return cells as Markdown, the first of them names, which are aligned to the left."""
+    """Return cells as Markdown; the first `left` columns are names, aligned to the left."""
     # Only names come from run folders; a "<" before a number stays as it is.
     shown = table.copy()
     for place in range(left):
@@ -119,7 +119,7 @@ def _latex(table: pd.DataFrame, left: int) -> str:
     headers = [escape_control_characters(name) for name in table.columns]
     text = str(tabulate(cells, headers, "latex_booktabs", disable_numparse=True, colalign=_align(table, left)))
     text = re.sub(r"(?<=\s)-(?=\d)", "$-$", text.replace("±", r"$\pm$"))
-    return re.sub(r"(?m)^ *\[", "{}[", text)  # else an argument of the line break before it
+    return re.sub(r"(?m)^ *\[", "{}[", text)  # otherwise LaTeX takes it for an argument of the line break before
 
 
 def _align(table: pd.DataFrame, left: int) -> list[str]:
@@ -131,20 +131,20 @@ def _list(lines: Sequence[str]) -> str:
 
 
 def _shown(measured: list[str]) -> list[str]:
-    """Choose the metrics for readers: of test images in several sets, those of each set in place of those of all."""
+    """Choose the metrics to show: with several test sets, those of each set instead of those of all images."""
     of_sets = [name for name in measured if name.count("/") == 2 and _pooled(name) in TABLE]  # test/<set>/psnr
     pooled = set(map(_pooled, of_sets))
     return [name for name in TABLE if name in measured and name not in pooled] + of_sets
 
 
 def _pooled(name: str) -> str:
-    """Return the name of a metric of all test images for that of one set."""
+    """Return the name of the metric over all test images for that of one test set."""
     split, _, metric = name.split("/")
     return f"{split}/{metric}"
 
 
 def cells(name: str, raw: pd.DataFrame) -> list[str]:
-    """Write the means of a metric, each with its standard deviation where there is one, and "-" where there is none."""
+    """Format the means of a metric, each with its standard deviation if known; "-" without a mean."""
     metric = METRICS[name.rpartition("/")[2]]
     pairs = zip(raw[f"{name} mean"], raw[f"{name} std"], strict=True)
     return [
@@ -154,7 +154,7 @@ def cells(name: str, raw: pd.DataFrame) -> list[str]:
 
 
 def _intervals(name: str, raw: pd.DataFrame) -> list[str]:
-    """Write the intervals of the means of a metric."""
+    """Format the intervals of the means of a metric."""
     metric = METRICS[name.rpartition("/")[2]]
     ends = zip(raw[f"{name} 95% low"], raw[f"{name} 95% high"], strict=True)
     return ["-" if pd.isna(low) else f"{metric.format(low)} to {metric.format(high)}" for low, high in ends]

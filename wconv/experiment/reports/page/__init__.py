@@ -1,1 +1,1 @@
-"""One page of a comparison, in one file: sentences, table, figures, and where the runs come from."""
+"""The HTML page of a comparison, in one file: sentences, table, figures, and provenance of the runs."""

@@ -1,10 +1,10 @@
-"""The figures as Vega-Lite draws them.
+"""Vega-Lite specifications of the figures of the page.
 
-Vega-Lite, of the libraries that draw in a browser, because its code is 0.9 MB where Plotly's is 4.5 MB, comes out of
-vl-convert without a network, needs no `eval` (vega-interpreter is part of the bundle), and draws SVG whose colours
-are custom properties of CSS: a page turns dark without drawing again.
+Why Vega-Lite: its code is 0.9 MB (Plotly's is 4.5 MB), comes with vl-convert without a network, needs no `eval`
+(vega-interpreter is in the bundle), and draws SVG with CSS custom properties as colours, so that the page can switch to
+dark mode without redrawing.
 
-A figure fills the width it is given. What the page hides, it tells the parameters `hidden_arms` and `hidden_models`.
+A figure fills the available width. The page sets the parameters `hidden_arms` and `hidden_models` to hide marks.
 """
 
 import math
@@ -16,10 +16,10 @@ import altair as alt
 Records = Sequence[Mapping[str, Any]]
 
 HEIGHT = 250  # pixels
-ROW = 58  # pixels, of a row of intervals: its name, its numbers, and the interval below them
+ROW = 58  # pixels of a row of intervals: name and numbers, with the interval below
 INK, MUTED, RULE, BAND = "var(--ink)", "var(--muted)", "var(--rule)", "var(--band)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
-NUMBER = "format(datum.value, datum.value < 10000 ? ',' : '~s')"  # of an axis: 2,000, and 40M
+NUMBER = "format(datum.value, datum.value < 10000 ? ',' : '~s')"  # axis labels such as 2,000 and 40M
 SIGNED = "datum.value == 0 ? '0' : format(datum.value, '+,')"
 SHOWN = "indexof(hidden_arms, datum.arm) < 0 && indexof(hidden_models, datum.model) < 0"
 
@@ -27,14 +27,14 @@ SHOWN = "indexof(hidden_arms, datum.arm) < 0 && indexof(hidden_models, datum.mod
 def curves(
     data: Mapping[str, Records], domain: Sequence[float], is_log: bool, digits: str, has_points: bool
 ) -> dict[str, Any]:
-    """Draw means over the epochs with bands over the seeds, named at their ends.
+    """Draw means over the epochs with bands over the seeds, labelled at their ends.
 
     Args:
-        data: "lines", "bands", "ends" and "diverged"; of these all but the ends hold lists of epochs and values.
+        data: "lines", "bands", "ends" and "diverged"; all but "ends" hold lists of epochs and values.
         domain: of the values.
-        is_log: whether they are drawn on a logarithmic axis.
-        digits: how values are written, as d3-format.
-        has_points: whether each epoch tells its value under the pointer.
+        is_log: whether their axis is logarithmic.
+        digits: number format of values, as d3-format.
+        has_points: whether each epoch has a tooltip with its value.
     """
     epochs = [epoch for name in ("lines", "diverged") for line in data[name] for epoch in line["epoch"]]
     scale = alt.Scale(domain=[min(epochs), max(epochs)], zero=False)
@@ -70,11 +70,11 @@ def curves(
 
 
 def differences(rows: Records, margin: float, axis: str) -> dict[str, Any]:
-    """Draw differences to the reference with their intervals, a row each, named above it.
+    """Draw differences to the reference with their intervals, one row each, with the name above.
 
     Args:
         rows: with "place", "line", "value", "low", "high" (both null for one seed), and "text".
-        margin: within which a difference does not matter; it is shaded.
+        margin: smallest difference that matters; the range within it is shaded.
         axis: title of the horizontal axis.
     """
     seen = _data("rows").transform_window(rank="row_number()").transform_calculate(row="datum.rank - 0.5")
@@ -100,12 +100,12 @@ def differences(rows: Records, margin: float, axis: str) -> dict[str, Any]:
 
 
 def costs(points: Records, fields: Sequence[str], digits: str) -> dict[str, Any]:
-    """Draw each group as a point: what it came to against what it cost.
+    """Draw each group as a point: its result against its cost.
 
     Args:
         points: with "value", "low", "high" (null for one seed), and each of the fields.
-        fields: names of the costs, of which the parameter `cost` chooses one.
-        digits: how values are written, as d3-format.
+        fields: names of the costs; the parameter `cost` selects one.
+        digits: number format of values, as d3-format.
     """
     seen = _data("points").transform_calculate(cost="datum[cost_field]").transform_filter("isValid(datum.cost)")
     domains = {key: padded([point[key] for point in points if point[key] is not None]) for key in fields}
@@ -133,10 +133,10 @@ def costs(points: Records, fields: Sequence[str], digits: str) -> dict[str, Any]
 
 
 def movements(rows: Records, domain: Sequence[float]) -> dict[str, Any]:
-    """Draw from where to where trained coefficients went, a row a layer.
+    """Draw start and end of trained coefficients, one row per layer.
 
     Args:
-        rows: with "layer", "start", "value" (where it ended, the mean over seeds), "low" and "high".
+        rows: with "layer", "start", "value" (at the end, mean over seeds), "low" and "high".
         domain: of the coefficients.
     """
     names = alt.Scale(domain=[row["layer"] for row in rows])
@@ -158,14 +158,14 @@ def movements(rows: Records, domain: Sequence[float]) -> dict[str, Any]:
 
 
 def padded(values: Sequence[float]) -> list[float]:
-    """Return the range of values with some room around them; that of a single value has a width, too."""
+    """Return the range of values with a margin; never empty, even for a single value."""
     low, high = min(values), max(values)
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     return [low - room, high + room]
 
 
 def _log_steps(low: float, high: float) -> list[float]:
-    """Return round numbers of a logarithmic axis: powers of ten, and where these are few, 2 and 5 times them."""
+    """Return ticks for a logarithmic axis: powers of ten, and if these are few, also 2 and 5 times them."""
     decades = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
     tens = [value for value in decades if low <= value <= high]
     finer = [digit * value for value in decades for digit in (1, 2, 5) if low <= digit * value <= high]
@@ -178,7 +178,7 @@ def _data(name: str, is_filtered: bool = True) -> alt.Chart:
 
 
 def _finish(chart: Any, data: Mapping[str, Records], height: int) -> dict[str, Any]:
-    """Return the specification, with the data and the looks that all figures share."""
+    """Return the specification with the data and the common style of all figures."""
     hidden = [alt.param(name=name, value=[]) for name in ("hidden_arms", "hidden_models")]
     sized = chart.add_params(*hidden).properties(width="container", height=height)
     spec: dict[str, Any] = sized.to_dict()
@@ -188,7 +188,7 @@ def _finish(chart: Any, data: Mapping[str, Records], height: int) -> dict[str, A
     spec["datasets"] = {name: list(records) for name, records in data.items()}
     spec["config"] = {
         "background": None,
-        "aria": False,  # the page says what a figure shows, and has its numbers as a table
+        "aria": False,  # the page has a description and a table of the numbers instead
         "font": FONT,
         "view": {"stroke": None},
         "axis": text

@@ -1,4 +1,4 @@
-"""What a page is made of: figures with a table behind each, and the rows that a reader can filter."""
+"""Elements of a page: figures, each with its table, and rows that a reader can filter."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from wconv.experiment.runs.saved_runs import SavedRun
 
 
 def plain(value: object) -> str:
-    """Return a text from a file in a line of moderate length, in which nothing hides."""
+    """Return a text from a file as one line of moderate length, with invisible characters escaped."""
     text = escape_control_characters(value)
     return text if len(text) <= LINE else f"{text[: LINE - 1]}…"
 
@@ -32,7 +32,7 @@ class Row:
 
     Attributes:
         cells: texts.
-        model: which the page can hide; empty for a row that stays.
+        model: by which the page can hide the row; empty for a row that always stays.
         arm: likewise.
         colour: of the arm, as CSS; empty for none.
     """
@@ -50,8 +50,8 @@ class Table:
     Attributes:
         caption: what it shows.
         columns: headings.
-        rows: of as many cells.
-        texts: which of the columns hold texts; the others hold numbers.
+        rows: with one cell per column.
+        texts: columns that hold texts; the others hold numbers.
     """
 
     caption: str
@@ -62,15 +62,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure that Vega-Lite draws.
+    """A figure for Vega-Lite.
 
     Attributes:
-        title: what it shows, above it.
-        description: the same for those who cannot see it, with what is to be seen where that can be said.
+        title: shown above it.
+        description: text alternative for screen readers, with the main result if it can be stated.
         spec: of Vega-Lite.
         table: the numbers behind it.
-        model: of whose runs alone it is, so that the page hides it with them; empty for several.
-        choices: names of what its horizontal axis can show, by their fields; empty where there is no choice.
+        model: the only model in it, with which the page hides it; empty for several.
+        choices: labels of the fields that the horizontal axis can show; empty if there is no choice.
     """
 
     title: str
@@ -83,12 +83,12 @@ class Figure:
 
 @dataclass
 class Line:
-    """A group of runs as the page names and colours it.
+    """A group of runs, with its name and colour on the page.
 
     Attributes:
         group: the runs.
-        panel: names the setting, which groups that are compared share.
-        name: names the arm.
+        panel: name of the setting, which compared groups share.
+        name: name of the arm.
         colour: #rrggbb.
     """
 
@@ -115,7 +115,7 @@ class Line:
 
     @property
     def marks(self) -> dict[str, str]:
-        """What every mark of it in a figure carries."""
+        """Fields of each of its marks in a figure, for filtering and colour."""
         return {
             "model": self.model,
             "arm": self.arm,
@@ -125,7 +125,7 @@ class Line:
         }
 
     def row(self, *cells: str) -> Row:
-        """Make a row that the page hides with it."""
+        """Make a row that the page hides together with the group."""
         return Row(cells, self.model, self.arm, paint(self.colour))
 
     @cached_property
@@ -135,12 +135,12 @@ class Line:
 
     @cached_property
     def diverged(self) -> list[pd.DataFrame]:
-        """The epochs of its runs that have diverged."""
+        """The epochs of its diverged runs."""
         return self._read(run for run in self.group.diverged.values() if (run.folder / "metrics.csv").exists())
 
     @cached_property
     def results(self) -> list[dict[str, Any]]:
-        """What results.json says of its runs."""
+        """The content of results.json of its runs."""
         return [read_results(run.folder) for run in self.group.counted.values()]
 
     def _read(self, runs: Iterable[SavedRun]) -> list[pd.DataFrame]:
@@ -159,8 +159,8 @@ class Part:
 
     Attributes:
         comparison: the groups.
-        effects: what they say against a reference; None where there is none.
-        lines: the groups again, in the same order.
+        effects: of the groups against a reference; None without one.
+        lines: one per group, in the same order.
     """
 
     comparison: Comparison
@@ -174,18 +174,18 @@ class Part:
 
     @property
     def metric_name(self) -> str:
-        """Logged name of what the runs are compared by, such as "test/acc"."""
+        """Logged name of the compared metric, such as "test/acc"."""
         keys = [key for key in PRIMARY if f"test/{key}" in self.comparison.measured]
         return f"test/{keys[0] if keys else 'loss'}"
 
     @property
     def metric(self) -> Metric:
-        """What it means."""
+        """The compared metric."""
         return METRICS[self.metric_name.rpartition("/")[2]]
 
 
 def make_part(comparison: Comparison, effects: Effects | None) -> Part:
-    """Name and colour the groups of a comparison."""
+    """Assign names and colours to the groups of a comparison."""
     compared = effects.reference if effects else Reference({}, (STANDARD[0],))
     groups, names = comparison.groups, name_rows(comparison, compared.may_differ)
     colours, variants = arm_styles.colours(group.features["conv"] for group in groups), dict[str, list[str]]()

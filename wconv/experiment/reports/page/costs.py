@@ -1,4 +1,4 @@
-"""What each group came to against what it cost."""
+"""Figure of the result of each group against its cost."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from wconv.experiment.reports.tables import COSTS
 
 
 def cost_figure(part: Part) -> Figure | None:
-    """Draw the compared metric of each group against its cost; None where no run says what it cost."""
+    """Plot the compared metric of each group against its cost; None if no run has recorded its cost."""
     raw, name, metric = part.comparison.table, part.metric_name, part.metric
     known = {key: title for key, title in COSTS.items() if raw[key].notna().any()}
     points: list[dict[str, Any]] = []

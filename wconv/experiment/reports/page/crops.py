@@ -1,4 +1,4 @@
-"""Crops of denoised test images, for a slider from noisy over each run to clean."""
+"""Crops of denoised test images, for a slider through noisy, each group of runs, and clean."""
 
 import math
 from base64 import b64encode
@@ -12,9 +12,9 @@ from wconv.experiment.reports.page.content import Line, Part, Row, Table, plain
 from wconv.experiment.reports.panels import encode_png, split_panel
 from wconv.experiment.runs.saved_runs import SavedRun
 
-IMAGES = 4  # test images that are shown
-SIDE = 128  # pixels of a crop, from the middle of its image
-PANEL = ("clean", "noisy", "denoised", "difference")  # as a run writes them side by side
+IMAGES = 4  # test images shown at most
+SIDE = 128  # pixels of a crop, from the centre of the image
+PANEL = ("clean", "noisy", "denoised", "difference")  # the images in a panel of a run, in order
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class View:
 
     Attributes:
         name: noisy, clean, or the group of runs.
-        psnr: of the crop, written; empty for the clean one.
+        psnr: of the crop, as text; empty for the clean one.
         picture: as a data URI.
     """
 
@@ -34,10 +34,10 @@ class View:
 
 @dataclass
 class Crop:
-    """A test image in all its versions; equal noise and equal clean pixels, whatever the runs call it.
+    """A test image in all versions; images are matched by clean and noisy pixels, not by name.
 
     Attributes:
-        name: of the panel's file.
+        name: of the panel file.
         clean: a crop.
         noisy: the same crop.
         denoised: the same crop by each group of runs, its first seed.
@@ -63,7 +63,7 @@ class Crop:
 
 
 def crops(part: Part) -> list[Crop]:
-    """Return the images of which most groups have a panel, each with the panels of one seed of each group."""
+    """Return the images for which the most groups have a panel, with the panel of one seed per group."""
     found: dict[bytes, Crop] = {}
     for line in part.lines:
         taken = set()
@@ -80,13 +80,13 @@ def crops(part: Part) -> list[Crop]:
 
 
 def _panels(run: SavedRun) -> Iterator[tuple[str, Image.Image, Image.Image, Image.Image]]:
-    """Yield name, and the crops clean, noisy and denoised, of each panel in the folder of a run."""
+    """Yield the name and the clean, noisy and denoised crop of each panel in the folder of a run."""
     for path in sorted((run.folder / "images").glob("*-*.png")):
         try:
             with Image.open(path) as image:
                 clean, noisy, denoised, _ = map(_cropped, split_panel(image.convert("RGB"), len(PANEL)))
         except (OSError, ValueError, Image.DecompressionBombError):
-            continue  # damaged, or another picture that somebody put there
+            continue  # damaged, or an unrelated image
         yield path.stem, clean, noisy, denoised
 
 
@@ -101,13 +101,13 @@ def _view(name: str, image: Image.Image, clean: Image.Image) -> View:
 
 
 def psnr(image: Image.Image, clean: Image.Image) -> float:
-    """Return the PSNR of 8-bit pixels in dB; infinite where they are equal."""
+    """Return the PSNR of 8-bit pixels in dB; infinite if they are equal."""
     error = float(np.mean((np.asarray(image, float) - np.asarray(clean, float)) ** 2))
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
 def data_uri(image: Image.Image) -> str:
-    """Return a picture as a page holds it, grey ones as grey."""
+    """Return an image as a data URI for the page; grey images as grey."""
     pixels = np.asarray(image)
     is_grey = pixels.ndim == 3 and bool((pixels == pixels[..., :1]).all())
     return f"data:image/png;base64,{b64encode(encode_png(image.convert('L') if is_grey else image)).decode()}"

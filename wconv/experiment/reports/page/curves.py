@@ -1,4 +1,4 @@
-"""Curves over the epochs, a figure a panel and metric: means, bands over the seeds, and runs that have diverged."""
+"""Curves over the epochs, one figure per panel and metric: means, bands over the seeds, and diverged runs."""
 
 import math
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from wconv.experiment.common.metrics import METRICS, PRIMARY, SPLITS
 from wconv.experiment.reports.page import charts
 from wconv.experiment.reports.page.content import Figure, Line, Part, Table
 
-MANY_TIMES = 20  # the smallest loss: then its axis is logarithmic
-POINTS = 100  # of a line at most; more than a screen can show
-NAMED = 8  # lines of a panel at most that are named at their ends; the filter says whose colour is whose, too
-TELLING = 1500  # points of a panel at most that tell their values
+MANY_TIMES = 20  # the loss axis is logarithmic if the largest loss is this many times the smallest
+POINTS = 100  # of a line at most, as many as a screen can show
+NAMED = 8  # maximum number of lines to label at their ends; the filter also serves as a legend
+TELLING = 1500  # maximum number of points in a panel with tooltips
 LABEL_HEIGHT = 14  # pixels
-COLUMNS = 8  # epochs that the table behind a figure shows
+COLUMNS = 8  # epochs in the table of a figure
 
 
 def curve_figures(part: Part) -> dict[str, list[Figure]]:
-    """Draw the metric that chooses the epoch, and the loss: by what they show, a figure a panel, on one scale.
+    """Plot the metric that selects the epoch, and the loss, with one figure per panel on a common scale.
 
-    Losses that are of other units in other panels have a scale each.
+    Different losses have different units, so their panels get separate scales.
     """
     quality = next((name for name in PRIMARY if _split(part.lines, name)), "")
     same_loss = len({line.group.features.get("task.loss") for line in part.lines}) == 1
@@ -35,7 +35,7 @@ def curve_figures(part: Part) -> dict[str, list[Figure]]:
 
 
 def _split(lines: Sequence[Line], key: str) -> str:
-    """Return where a metric was measured, on the validation set if it was; nothing where it was not."""
+    """Return the split on which a metric was measured, preferably validation; empty if it was not measured."""
     for split in ("val", "train"):
         if any(f"{split}/{key}" in frame for line in lines for frame in (*line.histories, *line.diverged)):
             return split
@@ -66,11 +66,11 @@ def _scale(drawn: Sequence["Drawn"], is_loss: bool) -> tuple[Sequence[float], bo
 
 
 class Drawn:
-    """A metric of a group over the epochs, in shown units.
+    """A metric of a group over the epochs, in display units.
 
     Attributes:
-        seeds: a row an epoch at which all runs have a value, a column a run that has not diverged.
-        diverged: the values of each run that has.
+        seeds: one row per epoch for which all runs have a value, one column per run that has not diverged.
+        diverged: the values of each diverged run.
     """
 
     def __init__(self, line: Line, name: str) -> None:
@@ -118,7 +118,7 @@ def _figure(
 
 
 def _table(panel: str, title: str, drawn: Sequence[Drawn], decimals: int) -> Table:
-    """Return the means at some epochs, and at the last, with the lowest and highest seed there."""
+    """Return the means at some epochs and at the last one, with the lowest and highest seed of the last."""
     epochs = sorted({int(epoch) for one in drawn for epoch in one.seeds.index})
     picked = (
         [epochs[place] for place in sorted(set(np.linspace(0, len(epochs) - 1, COLUMNS).round().astype(int)))]
@@ -137,7 +137,7 @@ def _table(panel: str, title: str, drawn: Sequence[Drawn], decimals: int) -> Tab
 
 
 def _thinned(values: Any) -> Any:
-    """Return as many of the rows as are drawn, the first and the last among them."""
+    """Reduce the rows to those that are drawn, including the first and the last."""
     if len(values) <= POINTS:
         return values
     return values.iloc[np.linspace(0, len(values) - 1, POINTS).round().astype(int)]
@@ -148,7 +148,7 @@ def _rounded(values: "pd.Series[float]", decimals: int) -> list[float]:
 
 
 def _spread(ends: list[dict[str, Any]], domain: Sequence[float], is_log: bool) -> list[dict[str, Any]]:
-    """Move names apart that would lie on each other, upwards from the lowest, and all back into the figure."""
+    """Spread overlapping labels upwards from the lowest, then shift them back into the figure."""
     scale, back = (math.log, math.exp) if is_log else (float, float)
     low, high = map(scale, domain)
     gap = LABEL_HEIGHT * (high - low) / charts.HEIGHT

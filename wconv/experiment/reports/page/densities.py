@@ -1,4 +1,4 @@
-"""The densities of the runs, and where trained ones went, layer by layer."""
+"""The densities of the runs, and the change of trained ones in each layer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from wconv.experiment.reports.page import charts
 from wconv.experiment.reports.page.content import Figure, Line, Part, Table, plain
 from wconv.experiment.runs.saved_runs import Taps, format_density, own_density
 
-MOST = 12  # densities that are shown
-PREFIX = "density/"  # of a trained coefficient in metrics.csv: density/<layer>/<number from the outermost tap inwards>
+MOST = 12  # densities shown
+PREFIX = "density/"  # of a trained coefficient in metrics.csv: density/<layer>/<index from the outermost tap inwards>
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class DensityMap:
 
     Attributes:
         name: kernel size and coefficients.
-        users: names of the arms that have it.
-        rows: values of Phi, written, each with its share of the largest one in percent.
+        users: names of the arms that use it.
+        rows: values of Phi as text, each with its percentage of the largest one.
     """
 
     name: str
@@ -31,7 +31,7 @@ class DensityMap:
 
 
 def density_maps(parts: Sequence[Part]) -> tuple[list[DensityMap], int]:
-    """Return the densities that runs chose, and how many more there are."""
+    """Return the densities of the runs up to the limit, and how many more there are."""
     users: dict[tuple[str, Taps], dict[str, None]] = {}
     for part in parts:
         for line in part.lines:
@@ -49,7 +49,7 @@ def _shades(taps: Taps) -> list[list[tuple[str, int]]]:
 
 
 def movement_figures(part: Part) -> list[Figure]:
-    """Draw for each group with trained densities, and each coefficient, where it started and ended in every layer."""
+    """Plot start and end of each trained coefficient in every layer, one figure per group and coefficient."""
     figures = []
     for line in part.lines:
         moved = _movements(line)
@@ -75,7 +75,7 @@ def movement_figures(part: Part) -> list[Figure]:
 
 
 def _movements(line: Line) -> dict[tuple[str, int], dict[str, Any]]:
-    """Return start and end of each trained coefficient, by layer and number from the outermost."""
+    """Return start and end of each trained coefficient, by layer and index from the outermost."""
     ends: dict[str, list[tuple[float, float]]] = {}
     for frame in line.histories:
         for name in frame.columns:
@@ -96,7 +96,7 @@ def _movements(line: Line) -> dict[tuple[str, int], dict[str, Any]]:
 
 
 def _chosen(results: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], float]:
-    """Return the coefficients that each layer started from: of its name, or of its kernel size."""
+    """Return the initial coefficients of each layer: those of its name, or of its kernel size."""
     found: dict[tuple[str, int], float] = {}
     for content in results[:1]:
         for layer in content.get("layers", []):

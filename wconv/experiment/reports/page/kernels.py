@@ -14,8 +14,8 @@ from wconv.experiment.reports.density_maps import density_function
 from wconv.experiment.reports.page.content import Line, Part, Row, Table, plain
 from wconv.experiment.reports.page.crops import data_uri
 
-GROUPS = 12  # of runs that are shown
-KERNELS = 32  # of a layer
+GROUPS = 12  # of runs shown at most
+KERNELS = 32  # of a layer shown at most
 ACROSS = 8  # kernels side by side
 
 
@@ -24,11 +24,11 @@ class Kernels:
     """The kernels of the first layer of a run.
 
     Attributes:
-        line: whose run it is.
+        line: the group of the run.
         layer: name of the layer.
-        before: W as a picture, zero in middle grey.
-        after: W times Phi on the same scale; empty where there is no Phi.
-        table: the size of each tap, and its Phi.
+        before: W as an image, with zero as middle grey.
+        after: W times Phi on the same scale; empty without Phi.
+        table: magnitude of each tap, and its Phi.
     """
 
     line: Line
@@ -39,7 +39,7 @@ class Kernels:
 
 
 def first_kernels(parts: Sequence[Part]) -> list[Kernels]:
-    """Return the kernels of one seed of each group that has kept its checkpoint, of the first groups."""
+    """Return the kernels of one seed for each of the first groups that still have a checkpoint."""
     found: list[Kernels] = []
     for line in (line for part in parts for line in part.lines):
         for run, results in zip(line.group.counted.values(), line.results, strict=True):
@@ -51,7 +51,7 @@ def first_kernels(parts: Sequence[Part]) -> list[Kernels]:
 
 
 def _read(line: Line, path: Path, results: Mapping[str, Any]) -> Kernels | None:
-    """Read the first layer of a checkpoint; None where the file is damaged, or has no such layer."""
+    """Read the first layer of a checkpoint; None if the file is damaged or has no such layer."""
     from wconv.experiment.runs.checkpoint_io import read_checkpoint  # here, because it imports PyTorch
 
     layers = [layer for layer in results.get("layers", []) if max(layer["kernel_size"]) > 1]
@@ -71,7 +71,7 @@ def _read(line: Line, path: Path, results: Mapping[str, Any]) -> Kernels | None:
 
 
 def _mosaic(kernels: NDArray[np.float64], limit: float) -> Image.Image:
-    """Set kernels (out, in, height, width) beside each other, three input channels as red, green and blue."""
+    """Arrange kernels (out, in, height, width) in a grid, with three input channels as red, green and blue."""
     shown = kernels[:KERNELS] if kernels.shape[1] == 3 else kernels[:KERNELS].mean(axis=1, keepdims=True)
     height, width = shown.shape[2:]
     rows = math.ceil(len(shown) / ACROSS)

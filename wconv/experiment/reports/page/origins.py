@@ -1,4 +1,4 @@
-"""Where the runs of a page come from: commands, versions, machines; and the runs that are in no mean."""
+"""Provenance of the runs of a page: commands, versions, machines; and the runs that are in no mean."""
 
 import shlex
 from collections import Counter
@@ -28,7 +28,7 @@ def _command(results: Mapping[str, Any]) -> str:
 
 
 def machines(parts: Sequence[Part]) -> list[str]:
-    """Say with what the runs were made, and how many of them: a sentence a machine and set of versions."""
+    """Return one sentence per machine and set of versions, with the number of runs made there."""
     found = Counter(_machine(results) for part in parts for line in part.lines for results in line.results)
     return [f"{count} run{'s' * (count > 1)}: {what}" for what, count in found.most_common()]
 
@@ -50,7 +50,7 @@ def _mapping(results: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def uncounted(parts: Sequence[Part]) -> Table:
-    """Return the runs that are in no mean, and why: diverged, failed, unfinished, unreadable, or a seed too many."""
+    """Return the runs that are in no mean, and why: diverged, failed, unfinished, unreadable, or a repeated seed."""
     rows = []
     for part in parts:
         for line in part.lines:

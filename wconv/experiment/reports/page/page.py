@@ -1,4 +1,4 @@
-"""The page: one HTML file that opens from the disk, asks no server for anything, and runs no code but its own."""
+"""Render the page: one HTML file that opens from the disk, loads nothing from a server, and runs only its own code."""
 
 import re
 from base64 import b64encode
@@ -50,9 +50,9 @@ def render_page(
     """Return the page.
 
     Args:
-        comparisons: of the runs of each task, with what they say against a reference, where there is one.
-        command: which made the page.
-        searches: folders of searches for a density that are shown, too.
+        comparisons: one per task, with the effects against a reference if there is one.
+        command: that made the page.
+        searches: folders of density searches to show.
     """
     parts = [make_part(*compared) for compared in comparisons]
     bundle, script = vega_bundle(), _script((TEMPLATES / "page.js").read_text())
@@ -110,20 +110,20 @@ def _environment() -> Environment:
 
 
 def _finalize(value: Any) -> Any:
-    """Write out what nobody would see in a text of a run; what is markup already stays as it is."""
+    """Escape invisible characters in a text of a run; markup stays unchanged."""
     return escape_control_characters(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache
 def vega_bundle() -> Markup:
-    """Return Vega, Vega-Lite and vega-embed as one script, which vl-convert carries."""
-    import vl_convert  # here, because it takes a second
+    """Return Vega, Vega-Lite and vega-embed as one script, from vl-convert."""
+    import vl_convert  # here, because importing it takes a second
 
     return _script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed"))
 
 
 def _script(code: str) -> Markup:
-    """Return a script that no text in it ends early."""
+    """Return a script element, escaped so that no text in the code can close it."""
     return Markup(re.sub(r"</(?=script)", r"<\\/", code, flags=re.IGNORECASE).replace("<!--", r"<\!--"))
 
 
@@ -132,7 +132,7 @@ def _hash(script: str) -> str:
 
 
 def _view(part: Part, has_heading: bool) -> dict[str, Any]:
-    """Return what the templates show of the runs of a task."""
+    """Return the template variables for the runs of a task."""
     return {
         "heading": part.task.capitalize() if has_heading else "",
         "findings": findings(part),
@@ -163,7 +163,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Join names, the first few of many."""
+    """Join names, showing only the first few if there are many."""
     if len(names) > 4:
         names = [*names[:3], f"{len(names) - 3} more"]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

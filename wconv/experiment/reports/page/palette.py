@@ -1,10 +1,10 @@
-"""The colours of arms on a page that is light or dark: custom properties of CSS, which the figures name."""
+"""Colours of arms in light and dark mode, as CSS custom properties that the figures refer to."""
 
 from collections.abc import Iterable
 
 PAPER = {"light": "#FFFFFF", "dark": "#16181D"}
-# Steps from the worst value to the best, which stands out most, on each paper: of Matplotlib's cividis, which looks the
-# same with any colour vision.
+# Steps from the worst value to the best, which stands out most, for each background; from Matplotlib's cividis, which
+# looks the same with any colour vision.
 VALUES = {
     f"--value-{step}": shades
     for step, shades in enumerate(
@@ -15,22 +15,22 @@ VALUES = {
         )
     )
 }
-CONTRAST = 3.0  # of a line with its paper: what WCAG 2.2 asks of graphics
+CONTRAST = 3.0  # of a line with the background: required by WCAG 2.2 for graphics
 
 
 def paint(colour: str) -> str:
-    """Return what a figure is given in place of a colour #rrggbb, so that a style sheet decides."""
+    """Return the CSS variable for a colour #rrggbb, so that the style sheet decides."""
     return f"var({_property(colour)})"
 
 
 def style_rules(colours: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return the value of each property by paper, "light" and "dark"."""
+    """Return the value of each custom property, for the backgrounds "light" and "dark"."""
     chosen = sorted(set(colours))
     return {paper: {_property(colour): readable(colour, paper) for colour in chosen} for paper in PAPER}
 
 
 def readable(colour: str, paper: str) -> str:
-    """Return a colour, mixed with the opposite of the paper as far as it takes to be seen on it."""
+    """Return a colour, mixed with the opposite of the background until the contrast suffices."""
     target = 0 if paper == "light" else 255
     parts = _parts(colour)
     for step in range(11):

@@ -1,4 +1,4 @@
-"""What a page says in words and numbers: the sentences, the table, and the difference of each row to the reference."""
+"""Texts and numbers of the page: sentences, results table, and differences to the reference."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ ORDER = ("better", "worse", "equivalent", "undecided", "not compared")
 
 
 def findings(part: Part) -> list[Row]:
-    """Return a row with one sentence for each group that is compared, the surest first."""
+    """Return a row with one sentence for each compared group, the most significant first."""
     if not part.effects:
         return []
     ordered = sorted(part.effects.rows, key=lambda effect: ORDER.index(effect.verdict))
@@ -21,7 +21,7 @@ def findings(part: Part) -> list[Row]:
 
 
 def results_table(part: Part) -> Table:
-    """Return the table of the comparison, with what was measured before what tells the rows apart."""
+    """Return the table of the comparison, with metrics before the columns that distinguish rows."""
     cells, left = results(part.comparison)
     order = [*range(min(left, 4)), *range(left, cells.shape[1]), *range(4, left)]
     texts = [plain(name) for name in cells.columns[:left]]
@@ -31,7 +31,7 @@ def results_table(part: Part) -> Table:
 
 
 def difference_figure(part: Part) -> Figure | None:
-    """Draw the difference of each row to its reference; None where no row could be compared."""
+    """Plot the difference of each row to its reference; None if no row could be compared."""
     effects = part.effects
     compared = [effect for effect in effects.rows if effect.judged] if effects else []
     if not effects or not compared:
@@ -55,7 +55,7 @@ def difference_figure(part: Part) -> Figure | None:
 
 
 def _signed(value: float, decimals: int) -> str:
-    """Write a difference with its sign, a minus as wide as a plus, and none before a zero."""
+    """Format a difference with a sign (a true minus), and without one for zero."""
     text = f"{value:+.{decimals}f}" if round(value, decimals) else f"{0:.{decimals}f}"
     return text.replace("-", "\u2212")
 

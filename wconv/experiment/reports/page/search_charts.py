@@ -1,4 +1,4 @@
-"""The figures of searches as Vega-Lite draws them: a curve, a map, or a line an evaluation."""
+"""Vega-Lite figures of searches: a curve, a map, or parallel coordinates with one line per evaluation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,11 +21,11 @@ def curve(data: Mapping[str, Records], name: str, domain: Sequence[float], paint
 
     Args:
         data: "means" (x, value, low, high), "seeds" (x, value), "references" (x, name, paint, height in pixels), and
-            "marks" (x, value, name), of which those without a value are drawn at the bottom.
+            "marks" (x, value, name); marks without a value are drawn at the bottom.
         name: of the coefficient.
         domain: of the coefficient.
         paint: colour of the curve.
-        digits: how values are written, as d3-format.
+        digits: number format of values, as d3-format.
     """
     scale = alt.Scale(domain=list(domain), zero=False, nice=False)
     x = alt.X("x:Q", title=name, scale=scale, axis=alt.Axis(tickCount=TICKS))
@@ -56,14 +56,14 @@ def colour_map(
     colours: alt.Color,
     digits: str,
 ) -> dict[str, Any]:
-    """Draw the evaluations of two coefficients as points on the colours between them.
+    """Draw the evaluations of two coefficients as points on interpolated colours.
 
     Args:
         data: "cells" (x, x2, y, y2, value), "points" (x, y, value), and "marks" (x, y, name).
         names: of the two coefficients.
         domains: of each.
         colours: of the values (see `value_colours`).
-        digits: how values are written, as d3-format.
+        digits: number format of values, as d3-format.
     """
     scales = [alt.Scale(domain=list(domain), zero=False, nice=False) for domain in domains]
     x = alt.X("x:Q", title=names[0], scale=scales[0], axis=alt.Axis(tickCount=TICKS))
@@ -85,14 +85,14 @@ def colour_map(
 
 
 def parallel(data: Mapping[str, Records], names: Sequence[str], colours: alt.Color, digits: str) -> dict[str, Any]:
-    """Draw a line an evaluation over all coefficients.
+    """Draw one line per evaluation across all coefficients.
 
     Args:
-        data: all by coefficient ("name") and "y": "bounds" (with y2), "uncounted" and "lines" (with "evaluation" and
-            "value"), "published" and "best".
+        data: records with "name" (coefficient) and "y": "bounds" (with y2), "uncounted" and "lines" (with "evaluation"
+            and "value"), "published" and "best".
         names: of the coefficients.
         colours: of the values (see `value_colours`).
-        digits: how values are written, as d3-format.
+        digits: number format of values, as d3-format.
     """
     angle = -60 if len(names) > WIDE else 0
     axis = alt.Axis(labelAngle=angle, labelLimit=140, grid=True, labelOverlap=False)
@@ -101,7 +101,7 @@ def parallel(data: Mapping[str, Records], names: Sequence[str], colours: alt.Col
     tip = ["evaluation:Q", alt.Tooltip("value:Q", title="mean", format=digits)]
     ends: Any = {"align": "left", "baseline": "middle", "dx": 8, "fontSize": 12}
     lasts = [records[-1]["y"] if records else 0.0 for records in (data["best"], data["published"])]
-    side = -6 if lasts[0] >= lasts[1] else 6  # pixels, of the name of the best: away from the other
+    side = -6 if lasts[0] >= lasts[1] else 6  # offset in pixels of the name of the best, away from the other name
     last = alt.FieldEqualPredicate(field="name", equal=names[-1])
     layers: list[Any] = [
         _data("bounds", False).mark_rule(strokeWidth=7, color=RULE).encode(x, y, alt.Y2("y2:Q")),
@@ -125,13 +125,13 @@ def parallel(data: Mapping[str, Records], names: Sequence[str], colours: alt.Col
 
 
 def value_colours(domain: Sequence[float], best: str, title: str, digits: str) -> alt.Color:
-    """Return the colours of values, in steps of which the best stands out most from the page.
+    """Return the colour scale of values, on which the best stands out most from the page.
 
     Args:
-        domain: lowest and highest value; worse ones look like the worst.
+        domain: lowest and highest value; worse values get the colour of the worst end.
         best: "max" or "min".
-        title: of the legend; none of a single value, which has nothing to be told from.
-        digits: how values are written, as d3-format.
+        title: of the legend, which is omitted for a single value.
+        digits: number format of values, as d3-format.
     """
     steps = [f"var({name})" for name in VALUES]
     scale = alt.Scale(type="quantize", domain=list(domain), range=steps if best == "max" else steps[::-1])
@@ -150,7 +150,7 @@ def _marks(condition: str = "true") -> Any:
 
 
 def _names(*encodings: Any) -> list[Any]:
-    """Name marks beside them, each on another side, for they may lie on each other."""
+    """Label marks, each on a different side, because marks may overlap."""
     return [
         _data("marks", False)
         .transform_filter(alt.FieldEqualPredicate(field="name", equal=name))

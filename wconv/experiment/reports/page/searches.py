@@ -1,4 +1,4 @@
-"""What searches for a density have found, each as a figure by the number of its coefficients."""
+"""Results of density searches, each as a figure chosen by its number of coefficients."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from wconv.experiment.reports.page.palette import paint
 from wconv.experiment.runs import arm_styles
 from wconv.experiment.runs.search_history import STATUSES, Search, read_search
 
-CELLS = 32  # of a map, each way
-OVERLAP = 1.08  # of a cell with its neighbours, or seams would be seen between them
+CELLS = 32  # of a map, along each axis
+OVERLAP = 1.08  # enlargement of a cell, which hides the seams to its neighbours
 COLOURS = {arm.name: arm.colour for arm in arm_styles.ARMS if arm.name in ("standard", "weighted")}
 
 
@@ -24,7 +24,7 @@ class Landscape:
 
     Attributes:
         name: of its folder.
-        summary: what it comes to, in words.
+        summary: the result in words.
         figure: its evaluations.
     """
 
@@ -34,7 +34,7 @@ class Landscape:
 
 
 def landscapes(folders: Iterable[Path]) -> tuple[list[Landscape], list[str]]:
-    """Draw each search, and say why those that cannot be read are not drawn."""
+    """Draw each search; return also a message for each one that cannot be read."""
     found, unread = [], []
     for folder in folders:
         try:
@@ -54,7 +54,7 @@ def _figure(search: Search) -> Figure:
 
 
 def _table(search: Search) -> Table:
-    """Return the evaluations, the best first, and those without a value behind them."""
+    """Return the evaluations, best first, followed by those without a value."""
     decimals = search.metric.decimals
     is_lowest_best = search.metric.best == "min"
     counted = search.counted.sort_values("mean", ascending=is_lowest_best)
@@ -76,7 +76,7 @@ def _curve(search: Search) -> dict[str, Any]:
     means = _records(search.counted.sort_values(name), {name: "x", "mean": "value", "low": "low", "high": "high"})
     rows = search.rows[search.rows["evaluation"].isin(search.counted.index)]
     seeds = _records(rows, {name: "x", "value": "value"}) if (search.counted["n"] > 1).any() else []
-    # Where the curve is not, near its best; one line of text below the other.
+    # Labels go near the best value, on the side without the curve, one below the other.
     top = 0 if search.metric.best == "min" else charts.HEIGHT - 56
     references = [{"x": 1.0, "name": "standard", "paint": paint(COLOURS["standard"]), "height": top}]
     if search.published:
@@ -98,7 +98,7 @@ def _map(search: Search) -> dict[str, Any]:
 
 
 def _cells(search: Search) -> list[dict[str, float]]:
-    """Return the squares of a map that lie between evaluations."""
+    """Return the cells of a map that lie between evaluations."""
     if (surface := search.surface(CELLS)) is None:
         return []
     across, up, values = surface
@@ -107,7 +107,7 @@ def _cells(search: Search) -> list[dict[str, float]]:
         {"x": x - halves[0], "x2": x + halves[0], "y": y - halves[1], "y2": y + halves[1], "value": float(value)}
         for y, row in zip(up.tolist(), values, strict=True)
         for x, value in zip(across.tolist(), row, strict=True)
-        if value == value  # nan outside
+        if value == value  # drop nan, outside the evaluations
     ]
 
 
@@ -133,7 +133,7 @@ def _parallel(search: Search) -> dict[str, Any]:
 
 
 def _marks(search: Search, axes: dict[str, str]) -> list[dict[str, Any]]:
-    """Return where evaluations have no value, and the best one."""
+    """Return the marks of evaluations without a value, and of the best one."""
     found = []
     for status in STATUSES:
         places = _records(search.evaluations[search.evaluations["status"] == status], axes)

@@ -1,1 +1,1 @@
-"""Runs in Weights & Biases."""
+"""Weights & Biases: logger, offline records and their upload, and the dashboard."""

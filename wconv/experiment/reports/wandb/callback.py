@@ -1,4 +1,4 @@
-"""When in a training W&B is told what, and how it ends."""
+"""Callback that logs epochs to W&B during training, and the end of the W&B run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from wconv.experiment.runs.run import Run
 
 
 class WandbEpochCallback(pl.Callback):
-    """Tell a W&B run of every epoch once its rows in metrics.csv and timing.csv are written."""
+    """Log every epoch to W&B after its rows in metrics.csv and timing.csv are written."""
 
     def __init__(self, logger: WandbRunLogger) -> None:
         self.logger = logger
@@ -21,7 +21,7 @@ class WandbEpochCallback(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Note the learning rate of the densities; metrics.csv has that of the weights."""
+        """Record the learning rate of the densities; metrics.csv has that of the weights."""
         groups = trainer.optimizers[0].param_groups
         self.rates = {"lr/density": float(groups[-1]["lr"])} if len(groups) > 1 else {}
 
@@ -41,7 +41,7 @@ def wandb_logger_and_callback(config: Any, run: Run) -> tuple[list[WandbRunLogge
 
 @contextmanager
 def finish_wandb(trainer: pl.Trainer) -> Iterator[None]:
-    """End the W&B run as the run ends: finished, failed, or stopped and to be continued."""
+    """End the W&B run with the status of the run: finished, failed, or stopped and resumable."""
     code = 1
     try:
         yield

@@ -1,4 +1,4 @@
-"""The W&B workspace of a comparison, as code: runs grouped by model and convolution, the seeds averaged."""
+"""Build the W&B workspace of a comparison: runs grouped by model and convolution, averaged over seeds."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -11,9 +11,9 @@ from wconv.experiment.common.checkout import CONFIGS
 from wconv.experiment.common.metrics import PRIMARY, TASKS, best_mode, title
 from wconv.experiment.runs import arm_styles
 
-# Test sets that come with the project; a folder of images is a set named by the folder.
+# Test sets of the project; a folder of images is a test set with the name of the folder.
 SETS = ("DIV2K_valid_HR", "dead_leaves", "bsd68", "set12")
-# What tells groups of runs apart; the seeds within one are averaged. Runs of two initialisations are not of one kind.
+# Keys that define a group of runs, which is averaged over seeds. Runs with different initialisations are not averaged.
 BY = ("model.name", "conv.name", "init.name")
 COLUMNS = 3  # panels side by side
 TESTED = tuple(f"test/{name}" for name in (*PRIMARY, "ssim"))
@@ -31,12 +31,12 @@ def dashboard(
     """Build the workspace; no network is needed.
 
     Args:
-        entity: team or user it is saved for.
-        project: whose runs it shows.
-        name: what it is called.
-        sweep: show the runs of this sweep alone.
+        entity: team or user to save it for.
+        project: with the runs to show.
+        name: of the workspace.
+        sweep: show only the runs of this sweep.
         sets: test sets whose images are shown.
-        by: keys of the configuration that tell groups apart.
+        by: keys of the configuration that define a group.
     """
     return ws.Workspace(
         entity=entity,
@@ -60,14 +60,13 @@ def dashboard(
 
 
 def group_colours(by: Sequence[str]) -> dict[object, object]:
-    """Return the colour of each group of runs, which is that of its arm in every figure.
+    """Return the colour of each group of runs, the same as that of its arm in every figure.
 
-    W&B asks for the values of all keys on the way to a group. Those of a `GROUP.name` are the files of
-    `configs/GROUP`, and of `conv.name` the combinations of conv=ablation as well; behind a key of other values
-    the groups have W&B's own colours.
+    W&B identifies a group by the values of all its keys. The values of a `GROUP.name` are the files in `configs/GROUP`,
+    and for `conv.name` also the combinations of conv=ablation; groups with any other key keep W&B's own colours.
 
     Args:
-        by: keys of the configuration that tell groups apart.
+        by: keys of the configuration that define a group.
     """
     values: list[list[str]] = []
     colours: dict[object, object] = {}
@@ -105,7 +104,7 @@ def _curves() -> list[Any]:
 
 
 def _densities() -> list[Any]:
-    """The coefficients of all layers; the outermost has the number 0."""
+    """The coefficients of all layers; the outermost has index 0."""
     return [
         wr.LinePlot(title=f"trained coefficient {number} by layer", x="epoch", metric_regex=f"density/.*/{number}")
         for number in range(3)
@@ -130,7 +129,7 @@ def _images(sets: Sequence[str]) -> list[Any]:
 
 
 def _best(name: str) -> str:
-    """Return what W&B calls the best value of a curve."""
+    """Return W&B's key for the best value of a curve."""
     return f"{name}.{best_mode(name)}"
 
 

@@ -1,7 +1,7 @@
-"""What a run tells W&B in numbers: one row an epoch, put together from the files of the run folder.
+"""The numbers that a run logs to W&B: one row per epoch, assembled from the files of the run folder.
 
-The files know best: a resumed run cuts them back to its checkpoint, and rows that an earlier process could not hand
-over any more are still in them.
+The files are the reliable source: a resumed run truncates them to its checkpoint, and they still have rows that an
+earlier process could not send.
 """
 
 import math
@@ -15,7 +15,7 @@ Rows = Mapping[int, Mapping[str, float]]
 
 
 def epoch_rows(directory: Path) -> Rows:
-    """Return metrics.csv (without the test) and timing.csv by epoch, without what is missing or no finite number.
+    """Return metrics.csv (without the test) and timing.csv by epoch, without missing and non-finite values.
 
     Args:
         directory: folder of the run.
@@ -35,13 +35,13 @@ def epoch_rows(directory: Path) -> Rows:
 
 
 def final_test_metrics(directory: Path) -> dict[str, float]:
-    """Return what the test at the end measured, and whether the run has diverged (0 or 1); nothing before the test.
+    """Return the final test metrics, and whether the run has diverged (0 or 1); empty before the test.
 
-    Of a run that has diverged no score is returned, because W&B would take the mean over other runs for each metric.
+    A diverged run returns no scores, because W&B would include them in the means over runs.
     """
     metrics = read_table(directory / "metrics.csv")
     names = [name for name in metrics if str(name).startswith("test/")]
-    # The row of the test has nothing else in it; what is not finite is an empty cell.
+    # The row of the test has no other values; a non-finite value is an empty cell.
     row = metrics[metrics.drop(columns=["epoch", "step", *names], errors="ignore").isna().all(axis=1)][names].tail(1)
     if row.empty:
         return {}
@@ -52,7 +52,7 @@ def final_test_metrics(directory: Path) -> dict[str, float]:
 
 
 def best_values(rows: Rows) -> dict[str, dict[str, float]]:
-    """Return the best finite value of each curve that has one, as W&B writes it: {"val/acc": {"max": 0.67}}."""
+    """Return the best finite value of each curve that has one, in the form of W&B: {"val/acc": {"max": 0.67}}."""
     best: dict[str, dict[str, float]] = {}
     for name in dict.fromkeys(name for row in rows.values() for name in row):
         how = best_mode(name)

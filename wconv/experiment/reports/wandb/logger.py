@@ -1,7 +1,7 @@
-"""logger=wandb: what a run records is shown in W&B, and whatever goes wrong there, the run goes on.
+"""logger=wandb: log a run to W&B; no failure of W&B stops the run.
 
-The record mirrors the run folder. A row is one epoch, sent when the epoch is complete and never twice: a process that
-resumes where another was stopped first asks which epochs are there (the server, or the parts on the disk).
+The record mirrors the run folder. Each row is one epoch, sent once when the epoch is complete: a process that resumes a
+run first asks the server, or reads from the parts on the disk, which epochs are recorded already.
 """
 
 import os
@@ -27,23 +27,23 @@ from wconv.experiment.reports.wandb.run_info import shrink_image, wandb_config, 
 from wconv.experiment.runs.arm_styles import arm_name
 from wconv.experiment.runs.run import Run
 
-PATIENCE = 20.0  # seconds, for a server that stopped answering: at the start, and again at the end
-LIMIT = 60.0  # seconds, for whatever W&B is asked to do: it must not hang a run
+PATIENCE = 20.0  # seconds to wait for a server that stopped answering, at the start and at the end
+LIMIT = 60.0  # seconds for any call of W&B, so that none can hang a run
 STAGED_BY_USER = "WANDB_DATA_DIR" in os.environ
 
 
 class WandbRunLogger(WandbLogger):
-    """The W&B run of a run; it starts when the training does.
+    """The W&B logger of a run; its W&B run starts together with the training.
 
     Args:
-        run: whose folder is mirrored.
+        run: its folder is mirrored.
         project: of W&B.
-        entity: team or user; None for one's own default.
-        mode: "online" (offline where the server is out of reach) or "offline".
-        part_minutes: how often a part is closed offline.
+        entity: team or user; None for the default of the user.
+        mode: "online" (offline if the server is out of reach) or "offline".
+        part_minutes: interval at which a part is closed offline.
 
     Raises:
-        ConfigError: wandb is not installed, or WANDB_MODE has a value that it does not know.
+        ConfigError: wandb is not installed, or WANDB_MODE has an unknown value.
     """
 
     def __init__(self, run: Run, project: str, entity: str | None, mode: str, part_minutes: float) -> None:
@@ -63,31 +63,31 @@ class WandbRunLogger(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run of the wandb package, which begins here; something that does nothing once W&B gave up."""
+        """The run object of wandb, created on first access; a no-op object after W&B has failed."""
         if self._experiment is None:
             self._safely(self._start)
         return DummyLogger().experiment if self._experiment is None else self._experiment
 
     @rank_zero_only
     def log_epochs(self, until: int | None = None, **more: float) -> None:
-        """Send the epochs that are complete and not there yet.
+        """Send the epochs that are complete and not recorded yet.
 
         Args:
-            until: the last epoch that is complete; None where nothing is going on any more.
-            **more: what is known of that epoch beside the files.
+            until: the last complete epoch; None after training, when all are.
+            **more: values of that epoch that are not in the files.
         """
         self._safely(lambda: self._log_epochs(until, more))
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log images and tables, each once in a run; the numbers of an epoch come together (see `log_epochs`)."""
+        """Log images and tables, each once per run; the numbers of an epoch are sent by `log_epochs`."""
         media = {name: value for name, value in metrics.items() if not isinstance(value, int | float)}
         if media:
             self._safely(lambda: self._log_media(media))
 
     @rank_zero_only
     def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
-        """Log images, made smaller where they are very large: the run folder has all pixels."""
+        """Log images, downscaled if they are very large; the run folder has all pixels."""
         self._safely(
             lambda: super(WandbRunLogger, self).log_image(key, [shrink_image(image) for image in images], **kwargs)
         )
@@ -99,11 +99,11 @@ class WandbRunLogger(WandbLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the configuration is there from the start."""
+        """Do nothing: the configuration is logged at the start."""
 
     @rank_zero_only
     def close(self, exit_code: int) -> None:
-        """End the record, if there is one, as finished (0), failed (1), or stopped and to be continued (75)."""
+        """Close the record, if there is one, as finished (0), failed (1), or stopped and resumable (75)."""
         if self._experiment is not None:
             self.log_epochs()
             self._safely(lambda: self._end_part(exit_code))
@@ -126,7 +126,7 @@ class WandbRunLogger(WandbLogger):
         import wandb
 
         run, directory = self.run, self.run.directory
-        if not STAGED_BY_USER:  # else tables wait in the home directory for their upload
+        if not STAGED_BY_USER:  # otherwise W&B stages tables in the home directory before the upload
             os.environ["WANDB_DATA_DIR"] = str(directory / "wandb")
         experiment = wandb.init(
             project=self._project,
@@ -145,7 +145,7 @@ class WandbRunLogger(WandbLogger):
                 silent=True,
                 console="off",
                 program="train.py",
-                x_disable_meta=True,  # host, folders and command line
+                x_disable_meta=True,  # do not record host, folders and command line
                 x_save_requirements=False,
                 disable_git=True,
                 disable_code=True,
@@ -154,7 +154,7 @@ class WandbRunLogger(WandbLogger):
                 finish_timeout=PATIENCE,
                 finish_timeout_raises=True,
                 x_transaction_log_flush_interval=1.0,
-                x_file_stream_retry_max=10_000,  # a server may come back after hours
+                x_file_stream_retry_max=10_000,  # the server may come back after hours
                 x_file_stream_retry_wait_max_seconds=60.0,
             ),
         )
@@ -169,7 +169,7 @@ class WandbRunLogger(WandbLogger):
             shown = dict(experiment.summary)
             self.epochs |= set(range(int(shown.get("epoch", -1)) + 1))
             self.media |= set(shown)
-            for part in earlier:  # what the server lacks of those is sent again from the files
+            for part in earlier:  # missing epochs of these are sent again from the files
                 if not part.is_offline:
                     part.mark.touch()
         experiment.define_metric("epoch")
@@ -185,7 +185,7 @@ class WandbRunLogger(WandbLogger):
             if epoch not in self.epochs:
                 experiment.log({"epoch": epoch, **row, **(more if epoch == until else {})})
                 self.epochs.add(epoch)
-        # W&B finds the best of what this process has logged; that of the whole run is what counts.
+        # W&B computes the best value of this process only; overwrite it with that of the whole run.
         experiment.summary.update(best_values(due))
         if until is None:
             experiment.summary.update(final_test_metrics(self.run.directory))
@@ -199,7 +199,7 @@ class WandbRunLogger(WandbLogger):
         if fresh:
             self.media |= fresh.keys()
             try:
-                experiment.log(fresh)  # of a table W&B asks the server first
+                experiment.log(fresh)  # for a table, W&B contacts the server first
             except Exception as error:
                 warnings.warn(f"W&B does not show {', '.join(fresh)}: {one_line(error)}", stacklevel=2)
 
@@ -218,7 +218,7 @@ class WandbRunLogger(WandbLogger):
         warnings.warn(f"W&B is offline: {reason}; scripts/sync_wandb.py uploads the record later", stacklevel=2)
 
     def _safely(self, action: Callable[[], Any]) -> None:
-        """Do something with W&B; where that fails, say so once and leave W&B alone from then on."""
+        """Run an action of W&B; if it fails, warn once and stop using W&B."""
         if self.is_disabled:
             return
         try:
@@ -232,7 +232,7 @@ class WandbRunLogger(WandbLogger):
 
 
 def _let_go() -> None:
-    """End W&B's process, or it would be waited for, with a traceback if it is dead, when ours ends."""
+    """End W&B's process now; otherwise our exit would wait for it, and print a traceback if it is dead."""
     import wandb
 
     with suppress(Exception):

@@ -1,4 +1,4 @@
-"""The parts of a run's W&B record: each process writes one or more of them below `wandb/` in the run folder."""
+"""The parts of a run's W&B record; each process writes at least one below `wandb/` in the run folder."""
 
 import json
 import subprocess
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from wconv.experiment.reports.wandb.private import core_program
 
-HEADER = 7  # bytes
+HEADER = 7  # bytes of the file header
 
 
 @dataclass(frozen=True)
 class Part:
-    """One folder that W&B made, `run-<time>-<id>` or `offline-run-<time>-<id>`.
+    """A folder made by W&B, `run-<time>-<id>` or `offline-run-<time>-<id>`.
 
     Attributes:
-        file: the record in it.
+        file: the record in the folder.
     """
 
     file: Path
@@ -39,29 +39,29 @@ class Part:
 
     @property
     def is_empty(self) -> bool:
-        """Whether its process was killed before anything was written behind the header."""
+        """Whether its process was killed before it wrote anything after the header."""
         return self.file.stat().st_size <= HEADER
 
     @property
     def mark(self) -> Path:
-        """The empty file that says so: `wandb sync` leaves it, and so does a run that has uploaded all itself."""
+        """The empty file that marks it as uploaded, made by `wandb sync` or by a run that has uploaded everything."""
         return self.file.with_suffix(".wandb.synced")
 
     @property
     def is_readable(self) -> bool:
-        """Whether it is a record at all: one that is not keeps `wandb sync` from uploading the others."""
+        """Whether it is a valid record; an invalid one would keep `wandb sync` from uploading the others."""
         return self._inspected.returncode == 0
 
     @property
     def history(self) -> list[dict[str, object]]:
-        """The rows in it, as far as they reached the disk; nested names are joined with dots."""
+        """The rows that were written to disk; nested names are joined with dots."""
         lines = self._inspected.stdout.splitlines()
         records = [json.loads(line) for line in lines if '"type":"history"' in line]
         return [record["history"]["item"] for record in records]
 
     @cached_property
     def _inspected(self) -> subprocess.CompletedProcess[str]:
-        # `wandb leet inspect` without its start of more than a second.
+        # Same as `wandb leet inspect`, which takes more than a second to start.
         command = [core_program(), "leet", "inspect", "--json", "--run-file", str(self.file), str(self.folder)]
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
@@ -73,7 +73,7 @@ def list_parts(directory: Path) -> list[Part]:
 
 
 def recorded_epochs_and_media(some: Iterable[Part]) -> tuple[set[int], set[str]]:
-    """Return the epochs that some parts hold, and the names of the images and tables."""
+    """Return the epochs recorded in some parts, and the names of their images and tables."""
     rows = [row for part in some for row in part.history]
     epochs = {int(str(row["epoch"])) for row in rows if "epoch" in row}
     media = {name.removesuffix("._type") for row in rows for name in row if name.endswith("._type")}

@@ -1,6 +1,6 @@
-"""What is used of wandb and wandb-workspaces that they do not promise to keep: all of that kind stands here.
+"""All uses of private interfaces of wandb and wandb-workspaces.
 
-tests/wandb_runs/test_private.py says what is assumed; pyproject.toml has the lowest version that it was tried with.
+tests/wandb_runs/test_private.py states what is assumed; pyproject.toml has the lowest version that was tested.
 """
 
 from typing import Any
@@ -26,12 +26,12 @@ def has_key(url: str) -> bool:
 
 
 def core_program() -> str:
-    """Return the path of W&B's compiled program, which reads records without the second that `wandb` takes to start."""
+    """Return the path of W&B's compiled program, which reads records without the slow start of `wandb`."""
     from wandb.util import get_core_path
 
     return str(get_core_path())
 
 
 def as_plain_values(workspace: Any) -> dict[str, Any]:
-    """Return a workspace of wandb-workspaces as it is sent to the server."""
+    """Return a workspace of wandb-workspaces as plain values, as sent to the server."""
     return dict(workspace._to_model().model_dump(by_alias=True, exclude_none=True))

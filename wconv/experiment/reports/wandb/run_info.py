@@ -1,4 +1,4 @@
-"""What W&B is told of a run beside its numbers."""
+"""Metadata of a run for W&B: id, configuration and tags."""
 
 from pathlib import Path
 from typing import Any
@@ -12,33 +12,33 @@ from wconv.experiment.runs.identity import model_name, relevant_settings
 from wconv.experiment.runs.provenance import provenance
 from wconv.experiment.runs.run import Run
 
-LARGEST = 2048  # pixels, of an image
+LARGEST = 2048  # pixels per side of an image
 
 
 def wandb_run_id(path: Path) -> str:
-    """Return the W&B id of a run, which is drawn once: W&B never takes an id again, even of a run it deleted."""
+    """Return the W&B id of a run, drawn once and stored; W&B never accepts an id again, even of a deleted run."""
     if not path.exists() or not path.read_text().strip():
         write_atomically(path, f"{run_id()}\n".encode())
     return path.read_text().strip()
 
 
 def wandb_config(run: Run) -> dict[str, Any]:
-    """Return the configuration as it is nested on the command line, without folders, and with what data it is about."""
+    """Return the configuration, nested as on the command line, without folders, and with the data fingerprint."""
     settings = relevant_settings(run.resolved_config)
-    # What the dashboard groups by, and must not average over: networks of a library, and the parts of conv=ablation.
+    # The dashboard groups by these names, so they must distinguish library networks and the parts of conv=ablation.
     settings["model"]["name"], settings["conv"]["name"] = model_name(run.config.model), arm_name(run.config.conv)
     return {**settings, "data": run.data, "config_hash": run.hash, **provenance()}
 
 
 def shrink_image(image: Image.Image) -> Image.Image:
-    """Return an image of at most 2048 pixels each way."""
+    """Return an image of at most 2048 pixels per side."""
     small = image.copy()
     small.thumbnail((LARGEST, LARGEST))
     return small
 
 
 def wandb_tags(run: Run) -> list[str]:
-    """Return what one filters runs by: task, model, data set and noise level."""
+    """Return tags for filtering runs: task, model, data set and noise level."""
     config = run.config
     names = [config.task.name, model_name(config.model), config.datamodule.name]
     if "sigma" in config.task:

@@ -1,4 +1,4 @@
-"""Whether W&B can be reached: asked quickly, because a compute node may have no network."""
+"""Check quickly whether W&B can be reached, because a compute node may have no network."""
 
 import os
 
@@ -6,7 +6,7 @@ from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.timeout import with_timeout
 from wconv.experiment.reports.wandb.private import has_key
 
-PATIENCE = 5.0  # seconds, for name look-up, connection and answer together
+PATIENCE = 5.0  # seconds for DNS look-up, connection and answer together
 MODES = ("online", "offline", "disabled")
 OLD_WORDS = {"dryrun": "offline", "run": "online"}
 
@@ -14,7 +14,7 @@ OLD_WORDS = {"dryrun": "offline", "run": "online"}
 def resolve_mode(configured: str) -> str:
     """Return "online", "offline" or "disabled": WANDB_MODE if it is set, else what is configured.
 
-    W&B reads the variable too, and fails on what it does not know: it finds the word that was understood here.
+    W&B also reads the variable and fails on unknown values, so it is set to the mode that was recognised here.
 
     Raises:
         ConfigError: WANDB_MODE has another value.
@@ -32,20 +32,20 @@ def resolve_mode(configured: str) -> str:
 
 
 def unreachable_reason() -> str:
-    """Return why nothing can be uploaded from here; empty where it can."""
+    """Return why uploading is impossible from here; empty if it is possible."""
     import wandb
 
     url = wandb.setup(wandb.Settings(silent=True)).settings.base_url
     try:
         if not has_key(url):
             return "there is no key (WANDB_API_KEY, or wandb login)"
-    except Exception as error:  # W&B's words about a key of the wrong form, without the key
+    except Exception as error:  # W&B's message about a malformed key, which does not contain the key
         return f"the key cannot be used ({error})"
     return "" if _answers(url) else f"{url} does not answer"
 
 
 def _answers(url: str) -> bool:
-    """Ask for any answer; nothing else limits how long a name is looked up."""
+    """Tell whether the server answers at all; the timeout in a thread also covers the DNS look-up."""
     import requests
 
     try:

@@ -1,7 +1,7 @@
-"""Upload what runs recorded without a network, from a machine that has one.
+"""Upload the W&B records of offline runs, from a machine with a network.
 
-`wandb sync` appends a part to its run, and appends all of it again when the part has grown: so a part is uploaded once
-it is closed, and never again.
+`wandb sync` appends a part to its run, and would append the whole part again when it has grown. Therefore a part is
+uploaded only after it is closed, and only once.
 """
 
 import os
@@ -16,16 +16,16 @@ from pathlib import Path
 from wconv.experiment.reports.wandb.parts import Part, list_parts
 from wconv.experiment.runs.run_files import read_results
 
-STALE = 600.0  # seconds without a sign of life (the system's figures come every 15) after which a part counts as closed
+STALE = 600.0  # seconds without a write (system metrics come every 15) after which a part counts as closed
 TIMEOUT = 540.0  # seconds for a batch
 
 
 @dataclass
 class PendingUploads:
-    """What there is to upload below a folder.
+    """The parts to upload below a folder.
 
     Attributes:
-        runs: how many runs have a W&B record.
+        runs: number of runs with a W&B record.
         closed: parts to upload, those of a run together and in order.
         open: parts that are still being written.
     """
@@ -36,7 +36,7 @@ class PendingUploads:
 
 
 def find_pending(root: Path) -> PendingUploads:
-    """Look through a folder of runs, or a run folder.
+    """Find the parts to upload in a folder of runs, or in a run folder.
 
     Raises:
         ValueError: there is no such folder, or no W&B record in it.
@@ -48,7 +48,7 @@ def find_pending(root: Path) -> PendingUploads:
         if waiting and _is_written(directory, waiting[-1]):
             newest = waiting.pop()
             found.open += [newest] if newest.is_offline else []
-            # A run that is online sends by itself what its earlier parts could not.
+            # An online run itself uploads what its earlier parts could not.
             waiting = [part for part in waiting if part.is_offline]
         found.closed += [part for part in waiting if not part.is_empty]
     if not found.runs:
@@ -63,23 +63,23 @@ def upload(
     project: str | None = None,
     on_progress: Callable[[int], None] = lambda count: None,
 ) -> str:
-    """Upload parts in batches, each by a process of its own that needs little time.
+    """Upload parts in batches, each with a separate process of limited duration.
 
     Args:
         waiting: the parts.
-        batch: how many a process.
-        entity: other than the one they were recorded for.
+        batch: number of parts per process.
+        entity: overrides the one they were recorded for.
         project: likewise.
-        on_progress: is called with the number of parts uploaded so far.
+        on_progress: called with the number of parts uploaded so far.
 
     Returns:
-        What went wrong, in W&B's words; empty if nothing did. What was uploaded stays so, and a batch of which nothing
-        could be uploaded is the last.
+        The error message of W&B; empty if there was none. Uploaded parts stay uploaded; uploading ends after a batch
+        without any success.
     """
     command = [sys.executable, "-m", "wandb", "sync", "--yes", "--include-online"]
     command += [*(["--entity", entity] if entity else []), *(["--project", project] if project else [])]
     uploaded, wrong = 0, ""
-    with tempfile.TemporaryDirectory() as scratch:  # W&B leaves logs where it is called
+    with tempfile.TemporaryDirectory() as scratch:  # W&B writes logs to the current folder
         for start in range(0, len(waiting), batch):
             together = waiting[start : start + batch]
             some = [part for part in together if part.is_readable]
