@@ -83,6 +83,8 @@ def _check_device(trainer: DictConfig) -> str:
 
 def has_bfloat16_instructions() -> bool:
     """Tell whether the CPU multiplies bfloat16 by itself; without, oneDNN takes several instructions for it."""
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older PyTorch: nothing is known, and nobody is warned
+        return True
     known = torch.cpu.get_capabilities()
     return any(known.get(name) for name in BFLOAT16)
 
