@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ECOSYSTEM := $(VENV)/.ecosystem
 
-.PHONY: install quickstart screenshot findings test test-all lint format
+.PHONY: install quickstart screenshot findings test test-all test-oldest lint format
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -54,6 +54,15 @@ test: install
 test-all: install $(ECOSYSTEM)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slurm"
 	tests/slurm/with_cluster.sh $(BIN)/python -m pytest -n 2 tests/slurm
+
+# The tests without a mark, with the oldest versions that pyproject.toml allows; PYTHON names the oldest Python, too.
+OLDEST := .venv-oldest
+test-oldest: export OMP_NUM_THREADS = 1
+test-oldest:
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --disable-pip-version-check -q uv
+	$(OLDEST)/bin/uv pip install -q --python $(OLDEST)/bin/python --resolution lowest-direct -e ".[experiment,dev]"
+	$(OLDEST)/bin/python -m pytest -n 2 --dist worksteal -m "not faults and not slurm and not browser and not ecosystem"
 
 lint: install
 	$(BIN)/ruff check .

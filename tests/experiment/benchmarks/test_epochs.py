@@ -81,10 +81,11 @@ def test_a_row_that_failed_stays_in_the_cost_table(monkeypatch):
     monkeypatch.setattr(cost, "timed_command", fake)
     monkeypatch.setattr(cost, "_matrix_rate", lambda *arguments: 1e9)
     name = "VGG-16, width 0.25"
-    rows = cost.measure(argparse.Namespace(steps=2, device="cpu", models=[name], uncompiled=True))
-    assert len(rows) == 8
+    rows = cost.measure(argparse.Namespace(steps=2, device="cpu", models=[name], uncompiled=False))
+    assert len(rows) == 12
+    assert {row["channels_last"] for row in rows if row["compile"] == "true"} == {"true"}
     failed = [row for row in rows if "failed" in row]
-    assert [row["failed"] for row in failed] == ["no bfloat16 here"] * 4
+    assert [row["failed"] for row in failed] == ["no bfloat16 here"] * 6
     whole = next(row for row in rows if "failed" not in row)
     assert (whole["s/epoch"], whole["s at the start"]) == (1000.0, 3.0)
     assert whole["share of the matrix rate"] == pytest.approx(3 * 1e6 * 45 / 1e9)

@@ -190,7 +190,7 @@ SEARCHES = {
     "walk": {"start": "published", "step": 0.1},
     "grid": {"points": 9, "evaluations": None},
     "optuna": {"sampler_seed": 0, "prune": True},
-    "gradient": {"decimals": 2, "evaluations": 1},
+    "gradient": {"lr": 0.01, "decimals": 2, "evaluations": 1},
 }
 
 

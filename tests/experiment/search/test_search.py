@@ -78,12 +78,14 @@ def test_a_history_that_is_gone_is_made_again_from_the_runs(search, tmp_path):
 
 
 def test_the_trained_density_is_tried_as_a_fixed_one(search, tmp_path):
-    done = search("gradient", "search.seeds=[0]", "search.decimals=3", options=("--no-confirm",))
+    done = search("gradient", "search.seeds=[0]", "search.decimals=3", "search.lr=0.02", options=("--no-confirm",))
     assert done.code == 0, done.err
     assert "NOTHING WAS CONFIRMED" in done.out
     last = history(tmp_path).iloc[-1]
     assert last["evaluation"] == 2
     results = json.loads(next(tmp_path.glob("runs/*/vgg-trainable-*/results.json")).read_text())
+    (config,) = tmp_path.glob("runs/*/vgg-trainable-*/config.yaml")
+    assert "lr: 0.02" in config.read_text()
     ends = [axis[0] for layer in results["layers"] if layer["density"] for axis in layer["density"]]
     assert last["k3[0]"] == round(sum(ends) / len(ends), 3)
 

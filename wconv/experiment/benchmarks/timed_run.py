@@ -71,7 +71,9 @@ def timed_command(words: Sequence[str], steps: int, epochs: int = 1, device: str
         RunError: it failed; the message is its last line of output.
     """
     with tempfile.TemporaryDirectory() as folder:
-        run_python(["train.py", *_timed_words(words, steps, epochs, device, folder)], torch.get_num_threads())
+        command = ["train.py", *_timed_words(words, steps, epochs, device, folder)]
+        cache = f"{folder}/compiled"  # empty: what is compiled is compiled now
+        run_python(command, torch.get_num_threads(), TORCHINDUCTOR_CACHE_DIR=cache)
         return _timings(Path(folder))
 
 

@@ -139,6 +139,7 @@ RULES = {
     "scheduler.milestones": FRACTIONS,
     "conv.layer_density": LAYER_DENSITY,
     "conv.lr": POSITIVE,
+    "search.lr": POSITIVE,
     "conv.weight_decay": NOT_NEGATIVE,
     "conv.restart_epochs": POSITIVE,
     "conv.restart_factor": AT_LEAST_ONE,

@@ -19,6 +19,7 @@ def trained_density(settings: Settings) -> list[float]:
     """
     words = [word for word in settings.words if not word.startswith("conv.density.")]
     kept = [word for word in settings.words if word.startswith("conv.density.")]
+    kept.append(f"conv.lr={settings.search['lr']}")
     ends = []
     for seed in settings.seeds:
         result = run([*words, "conv=trainable", *kept, f"seed={seed}"])

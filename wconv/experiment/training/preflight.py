@@ -83,6 +83,8 @@ def _check_device(trainer: DictConfig) -> str:
 
 def has_bfloat16_instructions() -> bool:
     """Tell whether the CPU has bfloat16 instructions; otherwise oneDNN emulates them with several others."""
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older PyTorch: assume they exist, and do not warn
+        return True
     known = torch.cpu.get_capabilities()
     return any(known.get(name) for name in BFLOAT16)
 
