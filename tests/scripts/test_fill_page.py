@@ -31,6 +31,13 @@ def test_a_sentence_stands_in_its_line_and_a_table_between_empty_ones(tmp_path: 
     assert "99 %" not in page.read_text()
 
 
+def test_a_pattern_stands_for_the_runs_that_it_matches(tmp_path: Path) -> None:
+    pattern = ROW.replace("runs --row", "runs/vgg-[sw][te]* --row")  # standard and weighted
+    page = page_with(tmp_path, f"<!-- {pattern} --><!-- end -->")
+    assert fill_page.main([str(page)]) == 0
+    assert SAID in page.read_text()
+
+
 def test_filling_twice_changes_nothing_and_a_typed_number_is_found(tmp_path: Path, capsys) -> None:
     page = page_with(tmp_path, f"<!-- {ROW} --><!-- end -->\n")
     assert fill_page.main([str(page)]) == 0
