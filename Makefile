@@ -43,7 +43,7 @@ findings: install
 	$(BIN)/python scripts/compare.py $(STUDY)/denoising --where trainer.max_epochs=6 --metric test/bsd68/psnr \
 		--row "kaiming: weighted" --effects docs/findings_denoising.png
 	$(BIN)/python scripts/report.py $(STUDY) -o results/study/report.html
-	$(BIN)/python scripts/fill_page.py docs/findings.md README.md
+	$(BIN)/python scripts/fill_page.py docs/findings.md results/search/README.md README.md
 
 # One thread a test: what they compute is small, and two workers then share the cores evenly.
 test test-all: export OMP_NUM_THREADS = 1

@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from glob import glob
 from pathlib import Path
 
 from wconv.experiment.common.files import write_atomically
@@ -66,7 +67,9 @@ def run(command: str) -> str:
     Raises:
         ValueError: it failed; the message has its error.
     """
-    done = subprocess.run([sys.executable, *shlex.split(command)], cwd=ROOT, capture_output=True, text=True)
+    # Patterns are expanded as a shell does.
+    words = [path for word in shlex.split(command) for path in sorted(glob(word, root_dir=ROOT)) or [word]]
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"python {command}: {done.stderr.strip()}")
     return done.stdout.strip()

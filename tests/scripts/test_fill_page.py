@@ -8,7 +8,10 @@ from scripts import fill_page
 
 ROW = "python scripts/compare.py results/statistics_example/runs --row weighted"
 TABLE = "python scripts/compare.py results/statistics_example/runs --brief"
-SAID = "weighted: undecided: 6 seeds could have shown 10.6 points, not less"
+SAID = (
+    "weighted: undecided: 6 seeds could have shown 10.6 points, not less; "
+    "seen: 5.4 points better (95 % CI -2.4 to 13.2)"
+)
 
 
 def page_with(tmp_path: Path, text: str) -> Path:
@@ -26,6 +29,13 @@ def test_a_sentence_stands_in_its_line_and_a_table_between_empty_ones(tmp_path: 
     assert lines[4].startswith("| arm")
     assert lines[-2:] == ["", "<!-- end -->"]
     assert "99 %" not in page.read_text()
+
+
+def test_a_pattern_stands_for_the_runs_that_it_matches(tmp_path: Path) -> None:
+    pattern = ROW.replace("runs --row", "runs/vgg-[sw][te]* --row")  # standard and weighted
+    page = page_with(tmp_path, f"<!-- {pattern} --><!-- end -->")
+    assert fill_page.main([str(page)]) == 0
+    assert SAID in page.read_text()
 
 
 def test_filling_twice_changes_nothing_and_a_typed_number_is_found(tmp_path: Path, capsys) -> None:

@@ -41,8 +41,18 @@ def shifted(points, count=8, spread=1.0) -> list[float]:
             "weighted is 0.3 points better, but by less than 0.6 points (95 % CI 0.1 to 0.6, 8 seeds)",
         ),
         (shifted(0.05), None, "weighted: no difference larger than 0.5 points (equivalence, p = 0.0012, 8 seeds)"),
-        (shifted(0.05), 0.01, "weighted: undecided: 8 seeds could have shown 0.3 points, not less"),
-        (shifted(0.2, 5, 4), None, "weighted: undecided: 5 seeds could have shown 2.1 points, not less"),
+        (
+            shifted(0.05),
+            0.01,
+            "weighted: undecided: 8 seeds could have shown 0.3 points, not less; "
+            "seen: 0.1 points better (95 % CI -0.1 to 0.3)",
+        ),
+        (
+            shifted(0.2, 5, 4),
+            None,
+            "weighted: undecided: 5 seeds could have shown 2.1 points, not less; "
+            "seen: 0.4 points better (95 % CI -1.1 to 2.0)",
+        ),
     ],
 )
 def test_forms(make_row, values, margin, sentence) -> None:

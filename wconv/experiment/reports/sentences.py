@@ -77,7 +77,8 @@ def sentence(name: str, judged: Judged, metric: Metric, margin: float) -> str:
             f"{name}: undecided: {amount.difference} ({interval}), "
             f"but among {judged.comparisons} comparisons that may be chance ({p})"
         )
-    return f"{name}: undecided: {seeds} could have shown {amount.smallest} {unit}, not less"
+    seen = f"{amount.difference} (95 % CI {amount.interval})"
+    return f"{name}: undecided: {seeds} could have shown {amount.smallest} {unit}, not less; seen: {seen}"
 
 
 class _Amount:
