@@ -18,6 +18,7 @@ from datamodules.files.listing import EXTENSIONS, find_folders, find_images, ref
 from datamodules.files.names import printable
 
 OPTIONS = {"train": "datamodule.train_dir", "val": "datamodule.val_dir", "test": "datamodule.test_dirs"}
+MOST_NAMES = 10  # classes that a sentence lists
 
 Listing = list[tuple[Path, int]]  # path and class of each image
 
@@ -159,6 +160,6 @@ def _images(split: str, folder: Path, found: list[str], classes: list[str]) -> L
     return [(path, positions[name]) for name, paths in by_class.items() for path in paths]
 
 
-def _some(names: list[str], most: int = 10) -> str:
-    shown = ", ".join(printable(name) for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+def _some(names: list[str]) -> str:
+    shown = ", ".join(printable(name) for name in names[:MOST_NAMES])
+    return shown + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")

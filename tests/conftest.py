@@ -1,9 +1,10 @@
-"""What all tests share: one thread, a way to call train.py within the process, and the table of injected faults."""
+"""What all tests share: one thread, calls of train.py and scripts within the process, the table of injected faults."""
 
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -32,11 +33,31 @@ def root_logger() -> Iterator[None]:
 
 
 @pytest.fixture
-def train(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., CommandResult]:
-    """Call train.py on a tiny run with more arguments; runs land in tmp_path / "runs"."""
+def run_main(capsys: pytest.CaptureFixture[str]) -> Callable[..., CommandResult]:
+    """Call the main function of a script with arguments."""
+
+    def call(main: Callable[[list[str]], int], *arguments: object) -> CommandResult:
+        capsys.readouterr()
+        return CommandResult(main([str(argument) for argument in arguments]), *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch, run_main: Callable[..., CommandResult]) -> Callable[..., CommandResult]:
+    """Call train.py with a command line."""
     import train as program
+
+    def main(line: list[str]) -> int:
+        monkeypatch.setattr(sys, "argv", ["train.py", *line])
+        return program.main()
+
+    return partial(run_main, main)
+
+
+@pytest.fixture
+def train(tmp_path: Path, launch: Callable[..., CommandResult]) -> Callable[..., CommandResult]:
+    """Call train.py on a tiny run with more arguments; runs land in tmp_path / "runs"."""
 
     def call(*arguments: str) -> CommandResult:
         chosen = {argument.split("=")[0].lstrip("+") for argument in arguments}
@@ -52,13 +73,18 @@ def train(
         ]
         if "paths.output_dir" not in chosen:
             tiny.append(f"paths.output_dir={tmp_path / 'runs'}")
-        monkeypatch.setattr(sys, "argv", ["train.py", *tiny, *arguments])
-        capsys.readouterr()
-        code = program.main()
-        captured = capsys.readouterr()
-        return CommandResult(code, captured.out, captured.err)
+        return launch(*tiny, *arguments)
 
     return call
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """Return a folder that no attack may reach."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "diary").write_text("dear diary")
+    return folder
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """Runs of about a second, with every part in them, and what a call of train.py leaves."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -50,9 +51,30 @@ def command_line(base: dict[str, str], *options: str) -> list[str]:
     return [f"{key}={value}" for key, value in (base | chosen).items()]
 
 
-@dataclass
-class CommandResult:
-    """What a call of train.py left."""
+@contextmanager
+def interrupted(epoch: int) -> Iterator[None]:
+    """Interrupt the training of a classifier in an epoch, as Ctrl-C does."""
+    from wconv.experiment.tasks.classification import Classification
+
+    original = Classification.on_validation_epoch_end
+
+    def stop(self: Classification) -> None:
+        if self.current_epoch == epoch:
+            raise KeyboardInterrupt
+        original(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classification, "on_validation_epoch_end", stop)
+        yield
+
+
+def read_results(directory: Path) -> dict[str, Any]:
+    """Return what results.json holds, which is JSON of the standard."""
+    return json.loads((directory / "results.json").read_text(), parse_constant=pytest.fail)
+
+
+class CommandResult(NamedTuple):
+    """What a call of train.py or of a script left."""
 
     code: int
     out: str
@@ -64,4 +86,10 @@ class CommandResult:
 
     @property
     def results(self) -> dict[str, Any]:
-        return json.loads((self.directory / "results.json").read_text(), parse_constant=pytest.fail)
+        return read_results(self.directory)
+
+    def refusal(self) -> str:
+        """Require that the command was refused with one sentence, and return it."""
+        assert (self.code, self.out) == (2, ""), self.err
+        assert self.err.count("\n") == 1, self.err
+        return self.err

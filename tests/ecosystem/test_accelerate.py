@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import wconv
+from tests.ecosystem.common import images
 from wconv.modules import Weighted
 
 accelerate = pytest.importorskip("accelerate")
@@ -14,10 +15,6 @@ pytestmark = pytest.mark.ecosystem
 def network(**kwargs) -> nn.Module:
     torch.manual_seed(0)
     return wconv.convert(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)), {3: [0.7]}, **kwargs)
-
-
-def images() -> torch.Tensor:
-    return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("include_buffers", [False, True])

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import wconv
+from tests.ecosystem.common import images
 
 pytest.importorskip("peft")
 from peft import LoraConfig, get_peft_model
@@ -17,10 +18,6 @@ pytestmark = pytest.mark.ecosystem
 def network() -> nn.Module:
     torch.manual_seed(0)
     return wconv.convert(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3)), {3: [0.7]})
-
-
-def images() -> torch.Tensor:
-    return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
 def adapted(model: nn.Module, **kwargs) -> nn.Module:

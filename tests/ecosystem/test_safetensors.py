@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import wconv
+from tests.ecosystem.common import images
 
 pytest.importorskip("safetensors")
 from safetensors.torch import load_file, load_model, save_file, save_model
@@ -14,10 +15,6 @@ pytestmark = pytest.mark.ecosystem
 
 def network(trainable, value: float = 0.7) -> nn.Module:
     return wconv.convert(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)), {3: [value]}, trainable=trainable)
-
-
-def images() -> torch.Tensor:
-    return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("trainable", [False, True])

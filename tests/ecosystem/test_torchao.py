@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import wconv
+from tests.ecosystem.common import images
 
 pytest.importorskip("torchao")
 from torchao.quantization import Int8WeightOnlyConfig, quantize_
@@ -18,10 +19,6 @@ def network(trainable: bool = False) -> nn.Module:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(128, 32))
     return wconv.convert(model, {3: [0.7]}, trainable=trainable).eval()
-
-
-def images() -> torch.Tensor:
-    return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("trainable", [False, True])

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import wconv
+from tests.ecosystem.common import images
 
 pytest.importorskip("transformers")
 from transformers import PretrainedConfig, PreTrainedModel
@@ -72,10 +73,6 @@ class Shared(PreTrainedModel):
 
     def forward(self, images):
         return self.body(images)
-
-
-def images() -> torch.Tensor:
-    return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
 def saved(model: PreTrainedModel, directory) -> PreTrainedModel:

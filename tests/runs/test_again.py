@@ -15,14 +15,11 @@ import torch
 from filelock import FileLock
 
 from datamodules.synthetic_classes import SyntheticClasses
+from tests.tiny import interrupted, read_results
 from wconv.experiment.runs import checkpoint_io
 from wconv.experiment.tasks.classification import Classification, ClassificationMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def results(directory: Path) -> dict:
-    return json.loads((directory / "results.json").read_text())
 
 
 def test_the_same_command_again_returns_the_result(train):
@@ -53,25 +50,16 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(conv, train, tmp_path,
     if conv == "ablation":
         options += ("conv.decay=true", "optimizer=adamw", "optimizer.weight_decay=0.5")
     undisturbed = train(*options)
-
-    original = Classification.on_validation_epoch_end
-
-    def stop_in_the_third(self):
-        if self.current_epoch == 2:
-            raise KeyboardInterrupt
-        original(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Classification, "on_validation_epoch_end", stop_in_the_third)
+    with interrupted(epoch=2):
         stopped = train(*options, f"paths.output_dir={tmp_path / 'other'}")
     assert stopped.code == 75
     directory = next((tmp_path / "other").glob("classification/*"))
-    assert results(directory)["status"] == "interrupted"
+    assert read_results(directory)["status"] == "interrupted"
     resumed = train(*options, f"paths.output_dir={tmp_path / 'other'}")
     assert "resuming from step" in resumed.out
     assert resumed.directory == directory
     assert (directory / "metrics.csv").read_bytes() == (undisturbed.directory / "metrics.csv").read_bytes()
-    assert results(directory)["metrics"] == results(undisturbed.directory)["metrics"]
+    assert read_results(directory)["metrics"] == read_results(undisturbed.directory)["metrics"]
 
 
 def test_what_killed_processes_left_half_written_is_removed(train):
@@ -84,7 +72,7 @@ def test_what_killed_processes_left_half_written_is_removed(train):
         (directory / name).parent.mkdir(exist_ok=True)
         (directory / name).write_bytes(b"half")
     assert train("trainer.max_epochs=1").directory == directory
-    assert results(directory)["status"] == "completed"
+    assert read_results(directory)["status"] == "completed"
     assert not list(directory.rglob(".*.part"))
 
 
@@ -107,7 +95,7 @@ def test_a_run_that_was_moved_knows_its_best_epoch(train, tmp_path):
         patch.setattr(ClassificationMetrics, "compute_and_reset", compute_and_reset)
         assert train(*options, f"paths.output_dir={tmp_path / 'here'}").code == 75
     (tmp_path / "here").rename(tmp_path / "there")
-    content = results(train(*options, f"paths.output_dir={tmp_path / 'there'}").directory)
+    content = read_results(train(*options, f"paths.output_dir={tmp_path / 'there'}").directory)
     assert content["best_epoch"] == 0
     assert content["metrics"]["val/acc"] == 0.9
     directory = next((tmp_path / "there").glob("classification/*"))
@@ -138,12 +126,12 @@ def test_results_that_cannot_be_read_are_none(train, content):
     (directory / "results.json").write_text(content)
     done = train("trainer.max_epochs=1")
     assert done.code == 0, done.err
-    assert results(directory)["status"] == "completed"
+    assert read_results(directory)["status"] == "completed"
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(train):
     directory = train().directory
-    undisturbed = results(directory)["metrics"]
+    undisturbed = read_results(directory)["metrics"]
     (directory / "results.json").unlink()
     last = directory / "checkpoints" / "last.ckpt"
     last.write_bytes(b"not a checkpoint")
@@ -152,19 +140,19 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(train):
     assert f"{last} is damaged" in done.err
     assert "resuming from step 5 " in done.out  # of two epochs of five steps
     assert last.with_name("last.ckpt.damaged").read_bytes() == b"not a checkpoint"
-    assert results(directory)["metrics"] == undisturbed
+    assert read_results(directory)["metrics"] == undisturbed
 
 
 def test_without_any_sound_checkpoint_a_run_starts_over_and_says_so(train):
     directory = train().directory
-    undisturbed = results(directory)["metrics"]
+    undisturbed = read_results(directory)["metrics"]
     (directory / "results.json").unlink()
     for name in ("last.ckpt", "previous.ckpt"):
         (directory / "checkpoints" / name).write_bytes(b"")
     done = train()
     assert done.code == 0
     assert "no sound checkpoint is left" in done.err
-    assert results(directory)["metrics"] == undisturbed
+    assert read_results(directory)["metrics"] == undisturbed
 
 
 def test_a_best_epoch_that_is_damaged_is_not_tested(train):
@@ -178,7 +166,7 @@ def test_a_best_epoch_that_is_damaged_is_not_tested(train):
     assert done.code == 1
     assert f"{best}, the best epoch of this run, is damaged" in done.err
     assert "force=true" in done.err
-    assert results(directory)["status"] == "failed"
+    assert read_results(directory)["status"] == "failed"
 
 
 def test_a_failing_run_says_so(train, monkeypatch):
@@ -198,7 +186,7 @@ def test_a_failed_run_keeps_its_traceback_and_can_be_run_again(train, tmp_path):
         assert train().code == 1
     directory = next((tmp_path / "runs").glob("classification/*"))
     assert "ZeroDivisionError" in (directory / "error.log").read_text()
-    assert results(directory)["status"] == "failed"
+    assert read_results(directory)["status"] == "failed"
     assert train().code == 0
     assert not (directory / "error.log").exists()
 
@@ -215,7 +203,7 @@ def test_a_run_that_another_process_holds_is_left_alone(train):
 
 def test_a_folder_of_another_run_is_refused(train):
     directory = train().directory
-    content = results(directory)
+    content = read_results(directory)
     (directory / "results.json").write_text(json.dumps(content | {"config_hash": "0" * 64}))
     done = train()
     assert done.code == 2
@@ -248,7 +236,7 @@ def test_the_real_command_survives_sigterm(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stderr
     directory = Path(done.stdout.splitlines()[-1])
-    assert results(directory)["status"] == "completed"
+    assert read_results(directory)["status"] == "completed"
     shutil.rmtree(directory)
 
 

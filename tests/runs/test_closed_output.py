@@ -89,33 +89,16 @@ def test_a_sweep_whose_reader_has_left(tmp_path):
     assert [run.status for run in find_runs([tmp_path / "runs"])] == ["completed", "completed"]
 
 
-def test_a_table_whose_reader_has_left(tmp_path, train):
-    done = train()
-    reader, writer = os.pipe()
-    os.close(reader)
-    table = tmp_path / "table.md"
-    compared = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "compare.py"), str(done.directory), "--markdown", str(table)],
-        stdout=writer,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.close(writer)
-    assert (compared.returncode, compared.stderr) == (0, "")
-    assert "vgg" in table.read_text()
-
-
-def test_an_export_whose_reader_has_left(tmp_path, train):
+@pytest.mark.parametrize(
+    ("script", "option", "name", "content"),
+    [("compare.py", "--markdown", "table.md", b"vgg"), ("export.py", "-o", "network.pt2", b"PK")],
+)
+def test_a_script_whose_reader_has_left(tmp_path, train, script, option, name, content):
     done = train("trainer.max_epochs=1")
     reader, writer = os.pipe()
     os.close(reader)
-    file = tmp_path / "network.pt2"
-    exported = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "export.py"), str(done.directory), "-o", str(file)],
-        stdout=writer,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = [sys.executable, ROOT / "scripts" / script, done.directory, option, tmp_path / name]
+    ended = subprocess.run(list(map(str, command)), stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
-    assert (exported.returncode, exported.stderr) == (0, "")
-    assert file.exists()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert content in (tmp_path / name).read_bytes()

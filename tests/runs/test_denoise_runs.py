@@ -32,20 +32,6 @@ def arguments(output_dir: Path, *options: str) -> list[str]:
 
 
 @pytest.fixture
-def launch(monkeypatch, capsys):
-    """Call train.py with a command line."""
-    import train as program
-
-    def call(*line: str) -> CommandResult:
-        monkeypatch.setattr(sys, "argv", ["train.py", *line])
-        capsys.readouterr()
-        code = program.main()
-        return CommandResult(code, *capsys.readouterr())
-
-    return call
-
-
-@pytest.fixture
 def denoise(launch, tmp_path):
     """Call train.py on a tiny run with more options; runs land in tmp_path / "runs"."""
     return lambda *options: launch(*arguments(tmp_path / "runs", *options))

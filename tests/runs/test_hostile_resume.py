@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from wconv.experiment.tasks.classification import Classification
+from tests.tiny import interrupted
 
 
 class Attack:
@@ -25,30 +25,13 @@ def row(record_fault) -> None:
     record_fault("a run folder made to attack, in train.py", 1, "nothing ran, nothing was written outside")
 
 
-@pytest.fixture
-def mine(tmp_path):
-    """Return a folder that no attack may reach."""
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    (folder / "diary").write_text("dear diary")
-    return folder
-
-
 TINY_EPOCHS = ("trainer.max_epochs=3", "trainer.accelerator=cpu")
 
 
 @pytest.fixture
 def stopped(train, tmp_path):
     """Return the folder of a run that was stopped in its third epoch."""
-    original = Classification.on_validation_epoch_end
-
-    def stop(self):
-        if self.current_epoch == 2:
-            raise KeyboardInterrupt
-        original(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Classification, "on_validation_epoch_end", stop)
+    with interrupted(epoch=2):
         assert train(*TINY_EPOCHS).code == 75
     return next((tmp_path / "runs").glob("classification/*"))
 

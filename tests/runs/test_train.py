@@ -1,6 +1,5 @@
 """train.py from end to end, on drawn images."""
 
-import json
 import re
 import shutil
 from importlib.metadata import version
@@ -13,6 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 from PIL import Image
 
+from tests.tiny import read_results
 from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.curves import draw_comparison
 from wconv.experiment.reports.notes import notes
@@ -22,15 +22,11 @@ from wconv.experiment.tasks.classification import Classification
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def results(directory: Path) -> dict:
-    return json.loads((directory / "results.json").read_text())
-
-
 def test_a_run_leaves_what_the_design_promises(train):
     done = train("conv=weighted", "seed=3")
     assert done.code == 0, done.err
     directory = done.directory
-    content = results(directory)
+    content = read_results(directory)
     assert directory.name == f"vgg-weighted-s3-{content['config_hash'][:8]}"
     assert directory.parent.name == "classification"
     files = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
@@ -66,7 +62,7 @@ def test_a_run_leaves_what_the_design_promises(train):
 
 def test_the_tested_weights_are_those_of_the_best_epoch(train):
     done = train("trainer.max_epochs=4", "optimizer.lr=0.3")
-    content = results(done.directory)
+    content = read_results(done.directory)
     checkpoint = torch.load(done.directory / "checkpoints" / "best.ckpt", weights_only=True)
     assert checkpoint["epoch"] == content["best_epoch"]
 
@@ -74,7 +70,7 @@ def test_the_tested_weights_are_those_of_the_best_epoch(train):
 def test_a_run_that_ends_before_its_first_validation_is_tested_as_it_is(train):
     done = train("trainer.max_steps=2")
     assert done.code == 0, done.err
-    content = results(done.directory)
+    content = read_results(done.directory)
     assert content["best_epoch"] is None
     assert set(content["metrics"]) == {"test/acc", "test/acc_top5", "test/loss"}
 
@@ -83,14 +79,14 @@ def test_same_seed_same_result_in_another_folder(train, tmp_path):
     one, two = train("conv=weighted"), train("conv=weighted", f"paths.output_dir={tmp_path / 'other'}")
     assert one.directory != two.directory
     assert one.directory.name == two.directory.name
-    assert results(one.directory)["metrics"] == results(two.directory)["metrics"]
+    assert read_results(one.directory)["metrics"] == read_results(two.directory)["metrics"]
     assert (one.directory / "metrics.csv").read_bytes() == (two.directory / "metrics.csv").read_bytes()
 
 
 def test_another_seed_is_another_run(train):
     one, two = train("seed=1"), train("seed=2")
     assert one.directory.name != two.directory.name
-    assert results(one.directory)["metrics"] != results(two.directory)["metrics"]
+    assert read_results(one.directory)["metrics"] != read_results(two.directory)["metrics"]
 
 
 def test_a_relative_output_folder_is_below_the_current_one(train, tmp_path, monkeypatch):
@@ -105,7 +101,7 @@ def test_a_diverged_run_ends_at_once_and_names_the_last_good_checkpoint(every_se
     assert done.code == 1
     assert re.search(r"the loss is NaN or infinite at step [23]; ", done.err)
     directory = next((tmp_path / "runs").glob("classification/*"))
-    assert results(directory)["status"] == "failed"
+    assert read_results(directory)["status"] == "failed"
     last = directory / "checkpoints" / "last.ckpt"
     if every_seconds:
         assert "no checkpoint was made before it" in done.err
@@ -137,7 +133,7 @@ def test_timing_has_a_row_for_every_epoch(train):
     assert done.code == 0, done.err
     timing = pd.read_csv(done.directory / "timing.csv")
     assert timing["epoch"].tolist() == [0, 1, 2]
-    assert results(done.directory)["seconds"] == pytest.approx(timing["seconds"].sum())
+    assert read_results(done.directory)["seconds"] == pytest.approx(timing["seconds"].sum())
 
 
 def test_a_short_climb_of_one_cycle(train):
@@ -173,7 +169,7 @@ def folder_of_classes(tmp_path):
 def test_anybodys_images(train, folder_of_classes):
     done = train("datamodule=class_folder", f"paths.data_dir={folder_of_classes}", "datamodule.batch_size=8")
     assert done.code == 0, done.err
-    content = results(done.directory)
+    content = read_results(done.directory)
     assert set(content["metrics"]) == {"test/acc", "test/loss", "val/acc", "val/loss"}
     assert content["steps"] == 2 * (36 // 8)
 
@@ -228,9 +224,9 @@ def test_trained_densities_are_logged_and_move_while_the_weights_keep_their_reci
     done = train("conv=trainable", "conv.lr=0.1")
     assert done.code == 0, done.err
     history = pd.read_csv(done.directory / "metrics.csv")
-    layers = {layer["name"]: layer for layer in results(done.directory)["layers"]}
+    layers = {layer["name"]: layer for layer in read_results(done.directory)["layers"]}
     assert all(layer["trainable"] for layer in layers.values())
-    best = int(results(done.directory)["best_epoch"])
+    best = int(read_results(done.directory)["best_epoch"])
     for name, layer in layers.items():
         logged = history[f"density/{name}/0"]
         assert logged[0] != pytest.approx(0.7, abs=1e-4)
@@ -240,7 +236,7 @@ def test_trained_densities_are_logged_and_move_while_the_weights_keep_their_reci
 
 
 def test_one_density_can_be_shared(train):
-    layers = results(train("conv=trainable", "conv.share=true").directory)["layers"]
+    layers = read_results(train("conv=trainable", "conv.share=true").directory)["layers"]
     assert len({layer["density"][0][0] for layer in layers}) == 1
 
 

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import statistics
@@ -6,12 +5,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
 import pytest
 from PIL import Image
+
+from scripts import compare
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "compare.py"
@@ -41,23 +41,13 @@ def make_run(tmp_path: Path) -> MakeRun:
     return make
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compare_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_csv_round_trip(tmp_path: Path, make_run: MakeRun, script: ModuleType) -> None:
+def test_csv_round_trip(tmp_path: Path, make_run: MakeRun) -> None:
     values = [0.1234567890123, 0.3333333333333]
     for seed, value in enumerate(values):
         make_run(f"runs/w{seed}", "weighted", seed, {"test/acc": value, "test/loss": 1.5})
     make_run("runs/s", metrics={"test/acc": 0.2, "test/loss": 2.5})
 
-    assert script.main([str(tmp_path / "runs"), "--csv", str(tmp_path / "new" / "t.csv")]) == 0
+    assert compare.main([str(tmp_path / "runs"), "--csv", str(tmp_path / "new" / "t.csv")]) == 0
 
     back = pd.read_csv(tmp_path / "new" / "t.csv").set_index("conv")
     assert back.loc["weighted", "test/acc mean"] == pytest.approx(statistics.fmean(values), rel=1e-14)
@@ -67,12 +57,10 @@ def test_csv_round_trip(tmp_path: Path, make_run: MakeRun, script: ModuleType) -
     assert back["parameters"].tolist() == [100, 100]
 
 
-def test_markdown_is_printed_and_written(
-    tmp_path: Path, make_run: MakeRun, script: ModuleType, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_markdown_is_printed_and_written(tmp_path: Path, make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
     folder = make_run("a")
 
-    assert script.main([str(folder), "--markdown", str(tmp_path / "t.md")]) == 0
+    assert compare.main([str(folder), "--markdown", str(tmp_path / "t.md")]) == 0
 
     printed = capsys.readouterr().out
     assert printed.startswith("| model")
@@ -80,10 +68,10 @@ def test_markdown_is_printed_and_written(
     assert (tmp_path / "t.md").read_text() == printed
 
 
-def test_picture_is_written(tmp_path: Path, make_run: MakeRun, script: ModuleType) -> None:
+def test_picture_is_written(tmp_path: Path, make_run: MakeRun) -> None:
     folder = make_run("a")
 
-    assert script.main([str(folder), "--picture", str(tmp_path / "p.png")]) == 0
+    assert compare.main([str(folder), "--picture", str(tmp_path / "p.png")]) == 0
 
     with Image.open(tmp_path / "p.png") as image:
         assert min(image.size) > 400
@@ -97,13 +85,11 @@ def test_picture_is_written(tmp_path: Path, make_run: MakeRun, script: ModuleTyp
         ("failed", "no completed run"),
     ],
 )
-def test_bad_paths_exit_2(
-    path: str, reason: str, tmp_path: Path, make_run: MakeRun, script: ModuleType, capsys: Any
-) -> None:
+def test_bad_paths_exit_2(path: str, reason: str, tmp_path: Path, make_run: MakeRun, capsys: Any) -> None:
     (tmp_path / "empty").mkdir()
     make_run("failed", status="failed")
 
-    assert script.main([str(tmp_path / path)]) == 2
+    assert compare.main([str(tmp_path / path)]) == 2
 
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -112,23 +98,19 @@ def test_bad_paths_exit_2(
     assert captured.err.count("\n") == 1
 
 
-def test_runs_of_several_tasks_have_no_table_in_common(
-    tmp_path: Path, make_run: MakeRun, script: ModuleType, capsys: Any
-) -> None:
+def test_runs_of_several_tasks_have_no_table_in_common(tmp_path: Path, make_run: MakeRun, capsys: Any) -> None:
     make_run("a")
     make_run("b", task="denoising")
-    assert script.main([str(tmp_path)]) == 2
+    assert compare.main([str(tmp_path)]) == 2
     assert "runs of classification and denoising" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--markdown", "--csv", "--picture"])
-def test_unwritable_output_exits_2(
-    option: str, tmp_path: Path, make_run: MakeRun, script: ModuleType, capsys: Any
-) -> None:
+def test_unwritable_output_exits_2(option: str, tmp_path: Path, make_run: MakeRun, capsys: Any) -> None:
     folder = make_run("a")
     below_a_file = folder / "results.json" / "table"
 
-    assert script.main([str(folder), option, str(below_a_file)]) == 2
+    assert compare.main([str(folder), option, str(below_a_file)]) == 2
 
     assert f"{below_a_file} cannot be written" in capsys.readouterr().err
 

@@ -1,12 +1,10 @@
 """Cleaning pictures on the command line, with models that are easy to check in place of a trained one."""
 
-import importlib.util
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,6 +13,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.dncnn import DnCNN
+from scripts import denoise as script
+from tests.tiny import CommandResult
 from wconv.experiment.common.exceptions import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,21 +44,12 @@ class Trained:
 
 
 @pytest.fixture
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("denoise_script", ROOT / "scripts" / "denoise.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def denoise(script, monkeypatch, capsys):
+def denoise(monkeypatch, run_main):
     """Call the command with a denoiser, and return its exit code, stdout and stderr."""
 
-    def call(trained: Trained, *arguments: object) -> tuple[int, str, str]:
+    def call(trained: Trained, *arguments: object) -> CommandResult:
         monkeypatch.setattr("wconv.experiment.inference.load.load_denoiser", lambda run: trained)
-        code = script.main(["run", *map(str, arguments)])
-        return code, *capsys.readouterr()
+        return run_main(script.main, "run", *arguments)
 
     return call
 
@@ -259,7 +250,7 @@ def test_the_same_picture_named_twice_is_cleaned_once(tmp_path, denoise):
     assert out.endswith("1 of 1 pictures cleaned\n")
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path, script, monkeypatch, capsys):
+def test_a_folder_that_is_no_run_is_refused(tmp_path, monkeypatch, capsys):
     def refuse(run: Path) -> None:
         raise ConfigError(f"{run} is no finished denoising run")
 
@@ -269,7 +260,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, script, monkeypatch, capsy
     assert capsys.readouterr().err == "denoise: somewhere is no finished denoising run\n"
 
 
-def test_a_file_of_weights_cleans_as_it_computes(tmp_path, script, capsys):
+def test_a_file_of_weights_cleans_as_it_computes(tmp_path, capsys):
     torch.manual_seed(0)
     model = DnCNN(1, 3, 4).eval()
     torch.save(
@@ -295,14 +286,14 @@ def test_words_may_stand_around_the_options(tmp_path, denoise):
 
 
 @pytest.mark.parametrize("words", [["run"], ["--checkpoint", "net.pth"]])
-def test_a_picture_has_to_be_named(words, script, capsys, tmp_path):
+def test_a_picture_has_to_be_named(words, capsys, tmp_path):
     with pytest.raises(SystemExit) as caught:
         script.main([*words, "-o", str(tmp_path / "out")])
     assert caught.value.code == 2
     assert "required" in capsys.readouterr().err
 
 
-def test_help_says_that_a_denoiser_knows_one_noise(script, capsys):
+def test_help_says_that_a_denoiser_knows_one_noise(capsys):
     with pytest.raises(SystemExit):
         script.main(["--help"])
     assert "the results are poor" in capsys.readouterr().out

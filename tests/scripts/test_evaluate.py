@@ -1,8 +1,8 @@
 """scripts/evaluate.py: the numbers of the training again, other noise, other images, and what it refuses."""
 
-import importlib.util
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +11,16 @@ import torch
 import yaml
 from PIL import Image
 
+import scripts.evaluate
 from models.dncnn import DnCNN
-from tests.tiny import SMALL_DENOISER, command_line
+from tests.tiny import SMALL_DENOISER, CommandResult, command_line
 from wconv.experiment.tasks.denoising import Denoising, psnr, ssim
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def evaluate(capsys):
+def evaluate(run_main):
     """Call the command, and return its exit code, stdout and stderr."""
-    spec = importlib.util.spec_from_file_location("evaluate_script", ROOT / "scripts" / "evaluate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = module.main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return call
+    return partial(run_main, scripts.evaluate.main)
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +40,9 @@ def recorded(run: Path) -> dict:
     return json.loads((run / "evaluation.json").read_text(), parse_constant=pytest.fail)
 
 
-def refused(outcome: tuple[int, str, str]) -> str:
-    code, out, err = outcome
-    assert (code, out) == (2, "")
-    assert err.startswith("evaluate: ")
-    assert err.count("\n") == 1
-    return err
+def refused(done: CommandResult) -> str:
+    assert done.err.startswith("evaluate: ")
+    return done.refusal()
 
 
 def table(out: str) -> list[list[str]]:

@@ -1,8 +1,8 @@
 """scripts/export.py: what other programs compute from the file is what the run computes; or there is no file."""
 
-import importlib.util
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,12 @@ import torch
 import yaml
 from torch import nn
 
+import scripts.export
 from models.dncnn import DnCNN
-from tests.tiny import SMALL_DENOISER, command_line
+from tests.tiny import SMALL_DENOISER, CommandResult, command_line
 from wconv.experiment.inference import export as exporting
 from wconv.experiment.inference.load import load_denoiser, load_network
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL_CLASSIFIER = ("datamodule.train_images=60", "datamodule.test_images=30", "trainer.max_epochs=1")
 SMALL_NAFNET = command_line(
     {key: value for key, value in SMALL_DENOISER.items() if not key.startswith("model")},
@@ -56,26 +56,14 @@ def runs(kept, train, tmp_path):
 
 
 @pytest.fixture
-def export(capsys):
+def export(run_main):
     """Call the command, and return its exit code, stdout and stderr."""
-    spec = importlib.util.spec_from_file_location("export_script", ROOT / "scripts" / "export.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = module.main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return call
+    return partial(run_main, scripts.export.main)
 
 
-def refused(outcome: tuple[int, str, str]) -> str:
-    code, out, err = outcome
-    assert (code, out) == (2, "")
-    assert err.startswith("export: ")
-    assert err.count("\n") == 1
-    return err
+def refused(done: CommandResult) -> str:
+    assert done.err.startswith("export: ")
+    return done.refusal()
 
 
 def read(file: Path, plain: nn.Module):

@@ -1,24 +1,24 @@
 """The command against a server of its own on this machine; no test needs a network."""
 
-import importlib.util
 import io
 import pickle
 import socket
 import subprocess
 import sys
 import tarfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from torchvision.datasets import CIFAR100
 
 from datamodules.files import download
+from scripts import prepare_data
+from tests.servers import serving
+from tests.tiny import CommandResult
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "prepare_data.py"
 NAME = "cifar-100-python.tar.gz"
@@ -54,18 +54,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("prepare_data", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def archive(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> bytes:
+def archive(monkeypatch: pytest.MonkeyPatch) -> bytes:
     """A tiny archive in the official layout, which torchvision and the command are told to take for the real one."""
     contents = {name: pickle.dumps({"data": name * 100}) for name in ("train", "test", "meta")}
     buffer = io.BytesIO()
@@ -79,19 +69,15 @@ def archive(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> bytes:
     monkeypatch.setattr(CIFAR100, "test_list", [["test", digest["test"]]])
     monkeypatch.setattr(CIFAR100, "meta", {**CIFAR100.meta, "md5": digest["meta"]})
     monkeypatch.setattr(CIFAR100, "tgz_md5", md5(buffer.getvalue()).hexdigest())
-    monkeypatch.setattr(script, "CIFAR100_SIZE", len(buffer.getvalue()))
+    monkeypatch.setattr(prepare_data, "CIFAR100_SIZE", len(buffer.getvalue()))
     return buffer.getvalue()
 
 
 @pytest.fixture
 def server(archive: bytes) -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as running:
+    with serving(Server(("127.0.0.1", 0), Handler)) as running:
         running.body = archive
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -105,13 +91,11 @@ def nobody() -> str:
 class Command:
     """Runs the command in this process and keeps what it printed."""
 
-    def __init__(self, script: ModuleType, data_dir: Path, capture: pytest.CaptureFixture[str]) -> None:
-        self.script, self.data_dir, self.capture = script, data_dir, capture
+    def __init__(self, data_dir: Path, run_main: Callable[..., CommandResult]) -> None:
+        self.data_dir, self.run_main = data_dir, run_main
 
-    def __call__(self, url: str) -> tuple[int, str, str]:
-        code = self.script.main(["cifar100", "--data-dir", str(self.data_dir), "--url", url])
-        captured = self.capture.readouterr()
-        return code, captured.out, captured.err
+    def __call__(self, url: str) -> CommandResult:
+        return self.run_main(prepare_data.main, "cifar100", "--data-dir", self.data_dir, "--url", url)
 
     def complete(self, url: str) -> str:
         """Expect success and return what was printed."""
@@ -139,8 +123,8 @@ class Command:
 
 
 @pytest.fixture
-def command(script: ModuleType, archive: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(script, tmp_path / "new" / "data", capsys)
+def command(archive: bytes, tmp_path: Path, run_main: Callable[..., CommandResult]) -> Command:
+    return Command(tmp_path / "new" / "data", run_main)
 
 
 # What works
@@ -262,14 +246,14 @@ def test_file_in_the_way_of_the_folder(command: Command, server: Server) -> None
 
 
 @pytest.mark.parametrize("arguments", [[], ["imagenet"], ["cifar100", "--datadir"]])
-def test_wrong_arguments(script: ModuleType, arguments: list[str]) -> None:
+def test_wrong_arguments(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        script.main(arguments)
+        prepare_data.main(arguments)
     assert caught.value.code == 2
 
 
-def test_default_folder_lies_beside_train(script: ModuleType) -> None:
-    assert SCRIPT.parent.parent / "data" == script.DATA_DIR
+def test_default_folder_lies_beside_train() -> None:
+    assert SCRIPT.parent.parent / "data" == prepare_data.DATA_DIR
 
 
 def test_as_a_program_from_another_directory(tmp_path: Path, nobody: str) -> None:

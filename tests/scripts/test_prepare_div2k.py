@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import stat
-import threading
 from collections.abc import Iterator
 from functools import partial
 from hashlib import md5
@@ -21,6 +20,7 @@ from PIL import Image
 from datamodules.files import archive as module
 from datamodules.files.archive import ARCHIVES, Archive, unpack
 from scripts import prepare_data
+from tests.servers import serving
 
 TRAIN, VALID = "DIV2K_train_HR", "DIV2K_valid_HR"
 OFFICIAL = dict(ARCHIVES)
@@ -65,14 +65,10 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def server(mirror: Path) -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=mirror)) as running:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=mirror))) as running:
         running.asked = []
         running.url = f"http://127.0.0.1:{running.server_port}"
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture

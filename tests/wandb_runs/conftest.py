@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.servers import serving
 from tests.tiny import CLASSIFIER, DENOISER, CommandResult, command_line
 from tests.wandb_runs.fake_server import Server
 
@@ -43,11 +43,8 @@ sys.exit(train.main())
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    serving = Server()
-    threading.Thread(target=serving.serve_forever, args=(0.05,), daemon=True).start()
-    yield serving
-    serving.shutdown()
-    serving.server_close()
+    with serving(Server()) as running:
+        yield running
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.tiny import interrupted
 from wconv.experiment.reports.wandb.logger import WandbRunLogger
 from wconv.experiment.reports.wandb.parts import Part, list_parts
 from wconv.experiment.reports.wandb.sync import STALE, find_pending
@@ -52,15 +53,7 @@ def test_a_failed_run_is_shown_as_failed(offline, directory, monkeypatch):
 
 def test_a_stopped_run_goes_on_in_the_same_record(offline, directory):
     """Stopped in its third epoch; both parts together have every epoch once, and know the best of all."""
-    original = Classification.on_validation_epoch_end
-
-    def stop(self):
-        if self.current_epoch == 2:
-            raise KeyboardInterrupt
-        original(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Classification, "on_validation_epoch_end", stop)
+    with interrupted(epoch=2):
         assert offline("trainer.max_epochs=4").code == 75
     identifier = (directory() / "wandb_id").read_text()
     (first,) = list_parts(directory())

@@ -2,7 +2,6 @@
 
 import random
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import md5
@@ -13,6 +12,7 @@ import pytest
 
 from datamodules.files import download as module
 from datamodules.files.download import download
+from tests.servers import serving
 
 BODY = random.Random(0).randbytes(10_000)
 MD5 = md5(BODY).hexdigest()
@@ -65,12 +65,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Server()) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)

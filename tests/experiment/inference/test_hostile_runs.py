@@ -1,7 +1,6 @@
 """Run folders that somebody made to attack: nothing of theirs is executed, nothing outside is touched, exit code 2."""
 
 import contextlib
-import importlib.util
 import os
 import shutil
 import zipfile
@@ -12,11 +11,10 @@ import torch
 import yaml
 from PIL import Image
 
-from tests.tiny import SMALL_DENOISER, command_line
+from scripts import compare, crops, denoise, evaluate
+from tests.tiny import SMALL_DENOISER, CommandResult, command_line
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.inference.load import load_denoiser
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -45,33 +43,22 @@ def run(kept, train, tmp_path):
 
 
 @pytest.fixture
-def mine(tmp_path):
-    """Return a folder that no attack may reach."""
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    (folder / "diary").write_text("dear diary")
-    return folder
-
-
-@pytest.fixture
-def use(run, mine, tmp_path, capsys):
+def use(run, mine, tmp_path, run_main):
     """Use the run with every command; return what each left, and see that my folder is as it was."""
     photo = tmp_path / "photo.png"
     Image.new("L", (32, 32), 90).save(photo)
     out = tmp_path / "out"
     calls = {
-        "evaluate": [run],
-        "denoise": [run, photo, "-o", out],
-        "crops": [run, "--image", photo, "--size", 16, "-o", out / "crops.png"],
-        "compare": [run, "--csv", out / "table.csv", "--picture", out / "curves.png"],
+        evaluate: [run],
+        denoise: [run, photo, "-o", out],
+        crops: [run, "--image", photo, "--size", 16, "-o", out / "crops.png"],
+        compare: [run, "--csv", out / "table.csv", "--picture", out / "curves.png"],
     }
 
-    def call() -> dict[str, tuple[int, str, str]]:
-        found = {}
-        for name, arguments in calls.items():
-            capsys.readouterr()
-            code = _script(name).main(list(map(str, arguments)))
-            found[name] = (code, *capsys.readouterr())
+    def call() -> dict[str, CommandResult]:
+        found = {
+            script.__name__.rpartition(".")[2]: run_main(script.main, *arguments) for script, arguments in calls.items()
+        }
         assert {path.name: path.read_text() for path in mine.iterdir()} == {"diary": "dear diary"}
         for code, _, err in found.values():
             assert code in (0, 2)
@@ -80,13 +67,6 @@ def use(run, mine, tmp_path, capsys):
         return found
 
     return call
-
-
-def _script(name: str):
-    spec = importlib.util.spec_from_file_location(f"{name}_script", ROOT / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def change(run: Path, edit) -> None:
@@ -227,13 +207,13 @@ def test_weights_that_are_larger_than_their_file(run, use):
     assert "the file has fewer values" in found["evaluate"][2]
 
 
-def test_a_file_of_weights_that_are_larger_than_it(tmp_path, capsys):
+def test_a_file_of_weights_that_are_larger_than_it(tmp_path, run_main):
     one = torch.zeros(1)
     weights = {"dncnn.0.weight": one.expand(10**7, 1, 3, 3), "dncnn.2.weight": one.expand(1, 10**7, 3, 3)}
     torch.save(weights, tmp_path / "weights.pth")
-    code = _script("evaluate").main(["--checkpoint", str(tmp_path / "weights.pth"), "--data", str(tmp_path)])
-    assert code == 2
-    assert "cannot be read as a file of weights" in capsys.readouterr().err
+    done = run_main(evaluate.main, "--checkpoint", tmp_path / "weights.pth", "--data", tmp_path)
+    assert done.code == 2
+    assert "cannot be read as a file of weights" in done.err
 
 
 def test_weights_that_are_compressed(run, use):

@@ -1,7 +1,6 @@
 """A run that has diverged is in no mean, and is counted and named."""
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -14,13 +13,7 @@ from wconv.experiment.runs.saved_runs import find_runs
 
 MakeRun = Callable[..., Path]
 NAN = float("nan")
-
-
-@pytest.fixture(autouse=True)
-def no_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 def cells(text: str) -> list[dict[str, str]]:

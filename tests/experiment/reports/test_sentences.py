@@ -1,8 +1,6 @@
 """What is said of a row, from its runs to the sentence: each form, and how often it is wrong."""
 
-import warnings
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,13 +12,7 @@ from wconv.experiment.reports.pairing import choose_reference
 NAN = float("nan")
 STANDARD = [0.70, 0.71, 0.69, 0.72, 0.70, 0.68, 0.71, 0.70]
 WOBBLE = np.array([0.3, -0.2, 0.1, 0.4, -0.3, 0.2, -0.1, 0.0])  # of differences, in points
-
-
-@pytest.fixture(autouse=True)
-def no_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 def effects_of(*rows, margin=None, against=()) -> Effects:

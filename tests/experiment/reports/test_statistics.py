@@ -1,8 +1,6 @@
 """The statistics against numbers worked by hand, distributions, and other ways of the libraries to the same numbers."""
 
 import math
-import warnings
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,12 +14,7 @@ from wconv.experiment.reports.statistics import (
     sign_flip_p,
 )
 
-
-@pytest.fixture(autouse=True)
-def no_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 def test_paired_t_test_by_hand() -> None:

@@ -32,16 +32,9 @@ def words(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 @pytest.fixture
-def search(words: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> Callable[..., CommandResult]:
+def search(words: Callable[..., list[str]], run_main: Callable[..., CommandResult]) -> Callable[..., CommandResult]:
     """Call scripts/search.py within the process."""
-
-    def call(method: str, *more: str, options: tuple[str, ...] = ()) -> CommandResult:
-        capsys.readouterr()
-        code = main([*words(method, *more), *options])
-        captured = capsys.readouterr()
-        return CommandResult(code, captured.out, captured.err)
-
-    return call
+    return lambda method, *more, options=(): run_main(main, *words(method, *more), *options)
 
 
 QUICKSTART = "experiment=quickstart"

@@ -3,24 +3,15 @@
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from scripts.sweep import main
-from tests.tiny import CLASSIFIER, command_line
+from tests.tiny import CLASSIFIER, CommandResult, command_line
 
 Write = Callable[..., Path]
-
-
-@dataclass
-class CommandResult:
-    """What a call of scripts/sweep.py left."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -40,17 +31,11 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def sweep(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_main: Callable[..., CommandResult], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., CommandResult]:
     """Call scripts/sweep.py within the process, on a machine without SLURM."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "bash").symlink_to(str(shutil.which("bash")))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{tmp_path / 'bin'}")
 
-    def call(*arguments: object) -> CommandResult:
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return CommandResult(code, captured.out, captured.err)
-
-    return call
+    return partial(run_main, main)

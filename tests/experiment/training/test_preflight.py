@@ -29,17 +29,10 @@ def mounted(tmp_path):
     subprocess.run(["umount", str(place)], capture_output=True)
 
 
-def refusal(done) -> str:
-    assert done.code == 2, done.err
-    assert done.err.count("\n") == 1
-    assert done.out == ""
-    return done.err
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a file system")
 def test_a_file_system_without_room(train, mounted):
     place = mounted("size=1m")
-    message = refusal(train(f"paths.output_dir={place}"))
+    message = train(f"paths.output_dir={place}").refusal()
     assert "the run will write about" in message
     assert "make room there, or set paths.output_dir" in message
     assert list(place.iterdir()) == []
@@ -47,7 +40,7 @@ def test_a_file_system_without_room(train, mounted):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a file system")
 def test_a_file_system_that_is_read_only(train, mounted):
-    message = refusal(train(f"paths.output_dir={mounted('size=1m,ro')}"))
+    message = train(f"paths.output_dir={mounted('size=1m,ro')}").refusal()
     assert "cannot be written (Read-only file system); set paths.output_dir" in message
 
 
@@ -84,7 +77,7 @@ def test_the_estimate_is_that_of_what_is_written(train, monkeypatch):
     assert train("model.width=0.5", "debug=fast").code == 0
     (done.directory / "results.json").unlink()
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: Usage(0, 0, 10**6))
-    assert "1.0 MB are free" in refusal(train("model.width=0.5", "debug=fast"))
+    assert "1.0 MB are free" in train("model.width=0.5", "debug=fast").refusal()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
@@ -100,20 +93,20 @@ def test_what_the_optimiser_remembers_counts(train, monkeypatch, optimizer):
 
 def test_a_network_that_no_memory_holds(train):
     start = time.monotonic()
-    message = refusal(train("model.width=1000"))
+    message = train("model.width=1000").refusal()
     assert "of memory, where there are" in message
     assert time.monotonic() - start < 20
 
 
 def test_a_gpu_that_is_not_there(train, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "choose trainer.accelerator=cpu" in refusal(train("trainer.accelerator=gpu"))
-    assert "choose trainer.accelerator=cpu" in refusal(train("trainer.accelerator=cuda"))
+    assert "choose trainer.accelerator=cpu" in train("trainer.accelerator=gpu").refusal()
+    assert "choose trainer.accelerator=cpu" in train("trainer.accelerator=cuda").refusal()
 
 
 @pytest.mark.parametrize("precision", ["16-mixed", "16-true"])
 def test_half_precision_on_a_cpu(train, precision):
-    assert "choose bf16-mixed or 32-true" in refusal(train(f"trainer.precision={precision}"))
+    assert "choose bf16-mixed or 32-true" in train(f"trainer.precision={precision}").refusal()
 
 
 @pytest.fixture
@@ -127,13 +120,13 @@ def old_gpu(monkeypatch):
 
 @pytest.mark.parametrize("devices", ["2", "[1]", "[0,3]"])
 def test_more_gpus_than_there_are(train, old_gpu, devices):
-    message = refusal(train("trainer.accelerator=gpu", f"trainer.devices={devices}"))
+    message = train("trainer.accelerator=gpu", f"trainer.devices={devices}").refusal()
     assert "but PyTorch sees 1 GPU; ask for more, or use those" in message
 
 
 @pytest.mark.parametrize("accelerator", ["gpu", "auto"])
 def test_a_gpu_without_bfloat16(train, old_gpu, accelerator):
-    message = refusal(train(f"trainer.accelerator={accelerator}", "trainer.precision=bf16-mixed"))
+    message = train(f"trainer.accelerator={accelerator}", "trainer.precision=bf16-mixed").refusal()
     assert "Tesla P100 has no bfloat16; choose 16-mixed or 32-true" in message
 
 

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from wconv.experiment.common.text import escape_control_characters, one_line
 from wconv.experiment.inference.load import Denoiser
-from wconv.experiment.inference.photo import PhotoError, read_photo, replace_pixels, write_photo
+from wconv.experiment.inference.photo import PhotoError, read_photo, write_photo
 from wconv.experiment.tasks.random_streams import seeded_generator
 from wconv.experiment.tasks.tiles import denoise_tiled
 
@@ -64,7 +64,7 @@ def denoise_photos(places: Mapping[Path, Path], denoiser: Denoiser, sigma: float
                 torch.autocast(device, torch.bfloat16, enabled=fast),
             ):
                 pixels, approximate = denoise_pixels(photo.pixels, denoiser, sigma, step)
-            write_photo(replace_pixels(photo, pixels), target)
+            write_photo(replace(photo, pixels=pixels), target)
         except PhotoError as error:
             tally.failed += 1
             print(f"denoise: {escape_control_characters(error)}", file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
 """Read a user's photo as an array, and write an array to a file with the same format and metadata."""
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +93,6 @@ def write_photo(photo: Photo, path: Path) -> None:
         write_atomically(path, file.getvalue())
     except OSError as error:
         raise PhotoError(f"{path} cannot be written ({error.strerror}); make room or choose another place") from error
-
-
-def replace_pixels(photo: Photo, pixels: NDArray[Any]) -> Photo:
-    """Return the photo with other pixels of the same shape."""
-    return replace(photo, pixels=pixels)
 
 
 def _read(image: Image.Image) -> Photo:

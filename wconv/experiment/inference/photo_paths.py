@@ -25,7 +25,7 @@ def plan(inputs: list[Path], out: Path, find_images: FindImages) -> dict[Path, P
     places: dict[Path, Path] = {}
     for source, target in _pairs(inputs, out, find_images):
         other = places.setdefault(target, source)
-        if not _same(source, other):
+        if source != other and source.resolve() != other.resolve():
             raise ConfigError(f"{other} and {source} would both be written to {target}; clean them one by one")
     originals = {source.resolve() for source in places.values()}
     files = {_identity(source) for source in originals}
@@ -78,10 +78,6 @@ def _kind(path: Path) -> str:
     """Return the extension, normalised for synonyms."""
     ending = path.suffix.lower()
     return {".jpeg": ".jpg", ".tiff": ".tif"}.get(ending, ending)
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one == other or one.resolve() == other.resolve()
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -4,6 +4,7 @@ Two rows are paired if they differ only in the compared factor. A run that has d
 """
 
 import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,7 +166,7 @@ def pair(comparison: Comparison, reference: Reference) -> list[Pairing]:
             reason = f"{len(found)} rows are {reference}; give --against a second time, with what tells them apart"
             pairings.append(Pairing(row, group, None, reason))
         else:
-            nearest = min(others, key=lambda values: sum(map(_differ, values, _values(group, varying))))
+            nearest = min(others, key=lambda values: sum(map(operator.ne, values, _values(group, varying))))
             pairings.append(Pairing(row, group, None, _differences(group, nearest, varying, reference)))
     return pairings
 
@@ -179,10 +180,6 @@ def _varying(groups: Sequence[Group], reference: Reference) -> list[str]:
 
 def _values(group: Group, keys: Iterable[str]) -> tuple[Any, ...]:
     return tuple(group.identity.get(key) for key in keys)
-
-
-def _differ(one: Any, other: Any) -> bool:
-    return bool(one != other)
 
 
 def _differences(group: Group, nearest: Sequence[Any], keys: Sequence[str], reference: Reference) -> str:

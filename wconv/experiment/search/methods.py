@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 Function = Callable[[Sequence[float]], float]
 Bounds = Sequence[tuple[float, float]]
+# DIRECT ends when the sides of the box with the best value are this short, relative to the bounds: far below the
+# resolution of a density, because a small box need not hold the optimum (with 1e-3, not that of the six-hump camel).
+FINEST = 1e-4
 CALLS = 1000  # limit of DIRECT per coefficient; repeated calls cost nothing
 
 
-def direct_l(function: Function, bounds: Bounds, finest: float = 1e-4) -> None:
+def direct_l(function: Function, bounds: Bounds) -> None:
     """Divide the most promising boxes: SciPy's DIRECT-L.
 
     Gablonsky & Kelley, A locally-biased form of the DIRECT algorithm, 2001. It is deterministic, so a search that is
@@ -24,9 +27,6 @@ def direct_l(function: Function, bounds: Bounds, finest: float = 1e-4) -> None:
     Args:
         function: the function to minimise.
         bounds: lowest and highest value of each coefficient.
-        finest: it ends when the sides of the box with the best value are this short, relative to the bounds. The
-            default is far below the resolution of a density, because a small box need not hold the optimum: with 1e-3,
-            it misses the optimum of the six-hump camel function.
     """
     from scipy.optimize import direct
 
@@ -38,7 +38,7 @@ def direct_l(function: Function, bounds: Bounds, finest: float = 1e-4) -> None:
         maxfun=most,
         maxiter=most,
         vol_tol=0.0,
-        len_tol=finest,
+        len_tol=FINEST,
     )
 
 

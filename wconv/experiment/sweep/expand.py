@@ -72,7 +72,7 @@ def expand(lines: list[list[str]], root: Path, *, without_data: bool = False) ->
                 if "library" in config.model and (network := str((config.model, config.conv))) not in tried:
                     check_library_model(config)
                     tried.add(network)
-                data = _data(config, root, fingerprints, without_data)
+                data = _data(config, fingerprints, without_data)
                 directory = Run(config, data, Path(config.paths.output_dir)).directory
                 shown = directory
                 if UNKNOWN in data:
@@ -116,7 +116,7 @@ def _settings(config: DictConfig) -> Settings:
     return Settings(plain)
 
 
-def _data(config: DictConfig, root: Path, known: dict[str, dict[str, Any]], without: bool) -> dict[str, Any]:
+def _data(config: DictConfig, known: dict[str, dict[str, Any]], without: bool) -> dict[str, Any]:
     """Return the fingerprint of the data, computed once for all runs that use the same data."""
     content = OmegaConf.to_container(config.datamodule, resolve=True)
     assert isinstance(content, dict)

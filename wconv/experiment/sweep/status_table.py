@@ -25,6 +25,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
 }
 NAMED = ("model", "conv", "seed")  # already in the name of a run
 WIDE = 200
+REFRESH = 5  # seconds
 SHOWN = 25  # rows shown per state; the rest is counted
 
 
@@ -33,7 +34,7 @@ def print_states(name: str, found: list[State]) -> None:
     _console().print(render_states(name, found, SHOWN))
 
 
-def watch_states(name: str, get_states: Callable[[], list[State]], every_seconds: float = 5) -> None:
+def watch_states(name: str, get_states: Callable[[], list[State]]) -> None:
     """Show the status of a sweep while it runs; if the output is not a terminal, print it once."""
     console = _console()
     found = get_states()
@@ -49,7 +50,7 @@ def watch_states(name: str, get_states: Callable[[], list[State]], every_seconds
             )
             if not any(state.queued for state in found):
                 return
-            time.sleep(every_seconds)
+            time.sleep(REFRESH)
             try:
                 found, trouble = get_states(), ""
             except ValueError as error:  # SLURM does not answer: try again at the next refresh
