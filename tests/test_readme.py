@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from wconv.experiment.command_line.arguments import parse_command_line
 from wconv.experiment.reports.comparison import Comparison
@@ -52,11 +53,15 @@ SEARCHES = [line for block in blocks("bash") for line in block.splitlines() if "
 
 
 @pytest.mark.parametrize("line", SEARCHES)
-def test_searches_are_understood(line, monkeypatch):
+def test_searches_are_understood(line, monkeypatch, tmp_path):
+    for folder in ("bsd400", "bsd68", "set12"):
+        (tmp_path / folder).mkdir()
+        for number in range(4):
+            Image.new("L", (64, 64), 60 * number).save(tmp_path / folder / f"{number}.png")
     monkeypatch.chdir(ROOT)
     words = shlex.split(line, comments=True)
     words = words[words.index("scripts/search.py") + 1 :]
-    load_settings([word for word in words if "=" in word])
+    load_settings([*(word for word in words if "=" in word), f"paths.data_dir={tmp_path}"])
     assert {word for word in words if word.startswith("-")} <= {
         "--status",
         "--plot",
