@@ -25,7 +25,8 @@ def forget_parameter(model: nn.Module, owners: set[nn.Module], name: str) -> Non
 
     for module in model.modules():
         state = _get_module_fsdp_state(module)
-        for group in state._fsdp_param_groups if state is not None else ():
+        only = getattr(state, "_fsdp_param_group", None)  # PyTorch 2.10 and earlier
+        for group in getattr(state, "_fsdp_param_groups", [only] if only else []):
             group.fsdp_params = [
                 parameter
                 for parameter in group.fsdp_params

@@ -49,8 +49,15 @@ def assert_close(left: object, right: object, tolerance: float = 1e-5) -> None:
     torch.testing.assert_close(left, right, rtol=tolerance, atol=tolerance)
 
 
+@pytest.fixture
+def nothing_compiled():
+    """Forget what other tests compiled: all networks share their code, which PyTorch compiles eight times at most."""
+    torch.compiler.reset()
+
+
 @both
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.usefixtures("nothing_compiled")
 def test_compiles_as_one_graph(backend, trainable):
     model = network(trainable)
     compiled = torch.compile(copy.deepcopy(model), fullgraph=True, backend=backend)
@@ -62,6 +69,7 @@ def test_compiles_as_one_graph(backend, trainable):
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile's own backend needs a C++ compiler")
 @both
+@pytest.mark.usefixtures("nothing_compiled")
 def test_compiles_with_inductor_and_keeps_the_keys(trainable):
     model = network(trainable)
     other, keys = copy.deepcopy(model), list(model.state_dict())
