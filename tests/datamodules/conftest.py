@@ -1,7 +1,8 @@
-"""A miniature CIFAR-100 in the official layout, which torchvision is told to take for the real one."""
+"""Small data: a CIFAR-100 in the official layout, which torchvision is told to take for the real one; class folders."""
 
 import pickle
 from hashlib import md5
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from torchvision.datasets import CIFAR100 as Pickles
+
+from tests.datamodules.small_data import draw_image
 
 CLASSES = 5
 
@@ -38,10 +41,10 @@ def mini_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MiniCIFAR:
         digests[name] = md5((folder / name).read_bytes()).hexdigest()
 
     for part, a_class in (("train", 20), ("test", 4)):
-        count = CLASSES * a_class
-        rows = random.integers(0, 256, (count, 3072), dtype=np.uint8)
-        fine = random.permutation(np.arange(count) % CLASSES).tolist()
-        names = [f"image_{index}.png".encode() for index in range(count)]
+        images = CLASSES * a_class
+        rows = random.integers(0, 256, (images, 3072), dtype=np.uint8)
+        fine = random.permutation(np.arange(images) % CLASSES).tolist()
+        names = [f"image_{index}.png".encode() for index in range(images)]
         coarse = [label // 2 for label in fine]
         write(part, {"data": rows, "fine_labels": fine, "coarse_labels": coarse, "filenames": names})
         pixels[part], labels[part] = rows.reshape(-1, 3, 32, 32), fine
@@ -53,3 +56,15 @@ def mini_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MiniCIFAR:
     monkeypatch.setattr(Pickles, "test_list", [["test", digests["test"]]])
     monkeypatch.setattr(Pickles, "meta", {**Pickles.meta, "md5": digests["meta"]})
     return MiniCIFAR(folder.parent, pixels, labels, class_names)
+
+
+@pytest.fixture
+def class_tree(tmp_path: Path) -> Path:
+    """Two classes, ten training and two test images of each, 8x8."""
+    seeds = count(100)
+    for split, images in (("train", 10), ("test", 2)):
+        for name in ("cat", "ant"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for index in range(images):
+                draw_image(next(seeds)).save(tmp_path / split / name / f"{index}.png")
+    return tmp_path

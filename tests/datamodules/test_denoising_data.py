@@ -1,6 +1,5 @@
 """What all denoising data shares: what is held out, how batches are made, and what a process gets of them."""
 
-import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from datamodules.batching.packed_images import PackedImages
 from datamodules.batching.patches import EvaluationImage, Patches, apply_symmetry
 from datamodules.denoising import MAX_VALIDATION_IMAGES, DenoisingDataModule, in_unit_range
+from tests.datamodules.small_data import refused
 
 
 class InMemory(DenoisingDataModule):
@@ -42,14 +42,6 @@ def load(**options: Any) -> InMemory:
     data = InMemory(**options)
     data.load()
     return data
-
-
-def refused(*words: str, **options: Any) -> None:
-    with pytest.raises(ValueError, match=re.escape(words[0])) as caught:
-        load(**options)
-    message = str(caught.value)
-    assert all(word in message for word in words), message
-    assert "\n" not in message
 
 
 def joined(data: DenoisingDataModule) -> Tensor:
@@ -101,20 +93,22 @@ def test_named_validation_images_leave_all_others_to_train_with() -> None:
 @pytest.mark.parametrize("subset", [0, -1, 41])
 def test_subset_that_is_not_there(subset: int) -> None:
     refused(
-        f"datamodule.train_subset={subset}: there are 40 training images; choose 1 to 40, or null", train_subset=subset
+        load,
+        f"datamodule.train_subset={subset}: there are 40 training images; choose 1 to 40, or null",
+        train_subset=subset,
     )
 
 
 @pytest.mark.parametrize("val_size", [0, -1, 40, 100])
 def test_nothing_left_on_one_side(val_size: int) -> None:
     asked = f"datamodule.val_size={val_size}: {val_size} of 40 training images would be held out"
-    refused(asked, "leave one at least on either side", val_size=val_size)
-    refused(f"datamodule.val_size=5: 5 of {5} training images", val_size=5, train_subset=5)
-    refused("datamodule.val_size=null: 1 of 1 training images", train_subset=1)
+    refused(load, asked, "leave one at least on either side", val_size=val_size)
+    refused(load, f"datamodule.val_size=5: 5 of {5} training images", val_size=5, train_subset=5)
+    refused(load, "datamodule.val_size=null: 1 of 1 training images", train_subset=1)
 
 
 def test_number_of_held_out_images_and_named_ones() -> None:
-    refused("datamodule.val_size=2, but validation images", "datamodule.val_dir=null", val=3, val_size=2)
+    refused(load, "datamodule.val_size=2, but validation images", "datamodule.val_dir=null", val=3, val_size=2)
 
 
 def test_small_images_are_said_once() -> None:

@@ -1,9 +1,8 @@
 """Which files of a folder are images, what a folder can be wrong in, and what tells its data from other data."""
 
 import os
-import re
 import shutil
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,7 @@ from PIL import Image
 
 from datamodules.files.listing import EXTENSIONS
 from datamodules.image_folder import ImageFolder
-
-
-def draw_image(seed: int, height: int = 12, width: int = 14, channels: int = 3) -> Image.Image:
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
-    return Image.fromarray(pixels.squeeze())
+from tests.datamodules.small_data import draw_image, refused
 
 
 @pytest.fixture
@@ -27,7 +22,7 @@ def tree(tmp_path: Path) -> Path:
     for start, (part, count) in enumerate((("train", 10), ("Set2", 2), ("Kodak", 2), ("mine", 3))):
         (tmp_path / part).mkdir()
         for index in range(count):
-            draw_image(100 * start + index).save(tmp_path / part / f"{index:02}.png")
+            draw_image(100 * start + index, 12, 14).save(tmp_path / part / f"{index:02}.png")
     return tmp_path
 
 
@@ -41,14 +36,6 @@ def load(tree: Path, **options: Any) -> ImageFolder:
     data = make(tree, **options)
     data.load()
     return data
-
-
-def refused(call: Callable[..., Any], tree: Path, *words: str, **options: Any) -> None:
-    with pytest.raises(ValueError, match=re.escape(words[0])) as caught:
-        call(tree, **options)
-    message = str(caught.value)
-    assert all(word in message for word in words), message
-    assert "\n" not in message
 
 
 def names(data: ImageFolder) -> list[str]:
@@ -84,7 +71,7 @@ def test_other_files_and_hidden_ones_are_passed_over(tree: Path) -> None:
 @pytest.mark.filterwarnings("ignore:.*/train. 10 of 10")
 @pytest.mark.parametrize("channels", [3, 1])
 def test_mixed_grey_and_colour(tree: Path, channels: int) -> None:
-    grey = draw_image(8, channels=1)
+    grey = draw_image(8, 12, 14, 1)
     grey.save(tree / "Set2" / "00.png")
     with pytest.warns(UserWarning, match="Set2: 1 of 2 images are") as caught:
         data = load(tree, channels=channels)
@@ -123,7 +110,12 @@ def test_folder_that_is_none(tree: Path, part: str, option: str, fault: str) -> 
         (tree / part / "notes.txt").write_text("no image")
     words = {"missing": "does not exist", "file": "is a file", "empty": "holds no image (.png .jpg"}[fault]
     for call in (load, lambda *a, **b: make(*a, **b).fingerprint()):
-        refused(call, tree, f"the folder {tree / part} {words}", f"point datamodule.{option} at", val_dir=tree / "mine")
+        refused(
+            partial(call, tree),
+            f"the folder {tree / part} {words}",
+            f"point datamodule.{option} at",
+            val_dir=tree / "mine",
+        )
 
 
 @pytest.mark.parametrize("part", ["train", "mine", "Set2"])
@@ -133,35 +125,46 @@ def test_broken_image(tree: Path, part: str, fault: str) -> None:
     if fault == "truncated":
         draw_image(0, 64, 64).save(path)
     path.write_bytes({"truncated": path.read_bytes()[:2000], "text": b"this is no image", "no bytes": b""}[fault])
-    refused(load, tree, f"{path} cannot be read as an image", "repair or remove it", val_dir=str(tree / "mine"))
+    refused(
+        partial(load, tree), f"{path} cannot be read as an image", "repair or remove it", val_dir=str(tree / "mine")
+    )
 
 
 def test_link_that_leads_nowhere_is_not_left_out_in_silence(tree: Path) -> None:
     (tree / "Set2" / "02.png").symlink_to(tree / "gone.png")
-    refused(load, tree, f"the link {tree / 'Set2' / '02.png'} leads nowhere (to {tree / 'gone.png'}); mend or remove")
+    refused(
+        partial(load, tree),
+        f"the link {tree / 'Set2' / '02.png'} leads nowhere (to {tree / 'gone.png'}); mend or remove",
+    )
 
 
 @pytest.mark.parametrize("test_dirs", [[], "folder"])
 def test_test_sets_are_a_list(tree: Path, test_dirs: Any) -> None:
-    refused(make, tree, f"datamodule.test_dirs={test_dirs}: write a list", test_dirs=test_dirs)
+    refused(partial(make, tree), f"datamodule.test_dirs={test_dirs}: write a list", test_dirs=test_dirs)
 
 
 def test_sets_of_one_name_are_refused(tree: Path) -> None:
     (tree / "other" / "Set2").mkdir(parents=True)
     folders = [str(tree / "Set2"), str(tree / "other" / "Set2")]
-    refused(make, tree, f"datamodule.test_dirs={folders}", "two have the same name; rename one", test_dirs=folders)
+    refused(
+        partial(make, tree), f"datamodule.test_dirs={folders}", "two have the same name; rename one", test_dirs=folders
+    )
 
 
 @pytest.mark.parametrize("channels", [0, 2, 4])
 def test_other_numbers_of_channels(tree: Path, channels: int) -> None:
-    refused(make, tree, f"datamodule.channels={channels}: choose 3 for colour or 1 for grey", channels=channels)
+    refused(
+        partial(make, tree), f"datamodule.channels={channels}: choose 3 for colour or 1 for grey", channels=channels
+    )
 
 
 @pytest.mark.parametrize("part", ["mine", "Set2"])
 def test_images_too_small_to_be_evaluated_on(tree: Path, part: str) -> None:
     draw_image(0, 10, 40).save(tree / part / "01.png")
     name = {"mine": "validation", "Set2": "test set Set2"}[part]
-    refused(load, tree, f"01.png ({name}) is 40x10 pixels", "needs 11x11", "remove it", val_dir=str(tree / "mine"))
+    refused(
+        partial(load, tree), f"01.png ({name}) is 40x10 pixels", "needs 11x11", "remove it", val_dir=str(tree / "mine")
+    )
     draw_image(0, 11, 11).save(tree / part / "01.png")
     load(tree, val_dir=str(tree / "mine"))
 
@@ -204,7 +207,7 @@ def test_fingerprint_tells_other_files(tree: Path, part: str, change: str) -> No
     elif change == "renamed":
         path.rename(tree / part / "09b.png")
     elif change == "one more":
-        draw_image(0).save(tree / part / "11.png")
+        draw_image(0, 12, 14).save(tree / part / "11.png")
     elif change == "one less":
         path.unlink()
     else:
@@ -233,7 +236,7 @@ def test_names_of_any_bytes_are_read_and_shown_as_text(
     tree: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tree / "Set2").rename(tree / name)
-    draw_image(7, channels=1).save(tree / name / f"{name}.png")
+    draw_image(7, 12, 14, 1).save(tree / name / f"{name}.png")
     with pytest.warns(UserWarning, match="1 of 3 images are grey") as caught:
         data = load(tree, test_dirs=[str(tree / name)])
     shown = name.encode("utf-8", "backslashreplace").decode()
@@ -246,7 +249,7 @@ def test_names_of_any_bytes_are_read_and_shown_as_text(
         assert text.isprintable()
         text.encode()
     (tree / name / f"{name}.png").write_text("no image")
-    refused(load, tree, f"{shown}.png cannot be read as an image", test_dirs=[str(tree / name)])
+    refused(partial(load, tree), f"{shown}.png cannot be read as an image", test_dirs=[str(tree / name)])
     (tree / name / f"{name}.png").unlink()
     (tree / name / f"{name}.png").symlink_to("gone")
-    refused(load, tree, f"{shown}.png leads nowhere", test_dirs=[str(tree / name)])
+    refused(partial(load, tree), f"{shown}.png leads nowhere", test_dirs=[str(tree / name)])
