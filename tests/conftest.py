@@ -97,8 +97,9 @@ PAGE = """# Faults that were injected, and what they cost
 
 Made by
 
-    python -m pytest -n 2 tests/faults tests/test_malformed_lines.py tests/test_hostile_resume.py \\
-        tests/experiment/test_damaged_files.py tests/experiment/test_hostile_runs.py --faults-table results/faults.md
+    python -m pytest -n 2 tests/faults tests/runs/test_malformed_lines.py tests/runs/test_hostile_resume.py \\
+        tests/experiment/runs/test_damaged_files.py tests/experiment/inference/test_hostile_runs.py \\
+        --faults-table results/faults.md
 
 which writes it only where every test passes. `times` counts the faults, or the tests that inject several of one kind.
 
