@@ -8,14 +8,18 @@ ECOSYSTEM := $(VENV)/.ecosystem
 .PHONY: install quickstart screenshot findings test test-all test-oldest lint format
 install: $(INSTALLED)
 
+# pip prints a line per package; --use-pep517 avoids a warning of older versions of pip about one of them.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --use-pep517 -c constraints.txt
+
 $(INSTALLED): pyproject.toml constraints.txt
+	@echo "Installing into $(VENV): about 6 GB, in some minutes."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt -e ".[experiment,dev]"
+	$(PIP) -e ".[experiment,dev]"
 	@touch $@
 
 # Other people's tools, which tests/ecosystem tries.
 $(ECOSYSTEM): $(INSTALLED)
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt -e ".[ecosystem]"
+	$(PIP) -e ".[ecosystem]"
 	@touch $@
 
 # The main jobs on drawn images: standard against weighted, and a picture denoised; see README.md.

@@ -15,7 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, usage="%(prog)s SWEEP [KEY=VALUE ...] OPTION", allow_abbrev=False
     )
-    parser.add_argument("sweep", metavar="SWEEP", help="a file of configs/sweep by its name, or the path of one")
+    names = ", ".join(sorted(path.stem for path in (ROOT / "configs" / "sweep").glob("*.yaml")))
+    parser.add_argument("sweep", nargs="?", metavar="SWEEP", help=f"one of {names}, or the path of a sweep file")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides of train.py for every run")
     parser.add_argument("--list", action="store_true", help="print status, folder and command of each run")
     parser.add_argument("--status", action="store_true", help="show the progress, until no job is running")
@@ -27,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="print what --submit would submit, and change nothing")
     parser.add_argument("--cancel", action="store_true", help="end all jobs of the sweep; --submit goes on later")
     options = parser.parse_intermixed_args(arguments)
+    if options.sweep is None:
+        parser.error(f"name a sweep: {names}, or the path of a sweep file")
     from wconv.experiment.sweep import actions  # here, so that --help does not wait for PyTorch
 
     try:

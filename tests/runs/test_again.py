@@ -29,6 +29,9 @@ def test_the_same_command_again_returns_the_result(train):
     again = train()
     assert again.code == 0
     assert "completed before" in again.out
+    best = first.results["best_epoch"] + 1
+    for done in (first, again):
+        assert f"after epoch {best} of {first.results['epochs']}, the best in validation" in done.out
     assert again.directory == first.directory
     assert checkpoint.stat().st_mtime_ns == made
 

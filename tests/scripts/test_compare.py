@@ -102,7 +102,10 @@ def test_runs_of_several_tasks_have_no_table_in_common(tmp_path: Path, make_run:
     make_run("a")
     make_run("b", task="denoising")
     assert compare.main([str(tmp_path)]) == 2
-    assert "runs of classification and denoising" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "runs of classification and denoising have no table in common" in message
+    assert message.endswith("; add --where task=classification or --where task=denoising\n")
+    assert compare.main([str(tmp_path), "--where", "task=denoising"]) == 0
 
 
 @pytest.mark.parametrize("option", ["--markdown", "--csv", "--picture"])

@@ -93,5 +93,5 @@ def write_panel(run: Path, name: str, images: Sequence[torch.Tensor]) -> None:
     """Write the panel of a test image: clean, noisy and denoised (1, C, H, W)."""
     (run / "images").mkdir(exist_ok=True)
     clean, noisy, denoised = images
-    panel = make_panel({"clean": clean, "noisy 20.17 dB": noisy, "denoised 28.31 dB": denoised, "difference x5": clean})
+    panel = make_panel({"clean": clean, "noisy 20 dB": noisy, "denoised 28 dB": denoised, "error, 5 times": clean})
     (run / "images" / f"{name}.png").write_bytes(encode_png(panel))

@@ -168,7 +168,7 @@ def test_runs_that_are_all_equal_give_no_warning_and_no_nan(tmp_path, make_page,
 
 def test_a_single_run(tmp_path, make_page):
     page = Parsed(make_page(write_run(tmp_path / "run")))
-    assert page.texts("li")[0].startswith("There is nothing to compare")
+    assert page.texts("li")[0].startswith("No difference is shown")
     assert "1 run in 1 row, 1 seed." in page.texts("p")
 
 

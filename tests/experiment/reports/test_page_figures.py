@@ -39,6 +39,14 @@ def test_curves_are_means_with_bands_in_shown_units(tmp_path, part_of):
     assert [row.cells for row in figure.table.rows] == [("standard", "2", "30.00", "45.00", "40.00 to 50.00")]
 
 
+@pytest.mark.parametrize(("epochs", "ticks"), [(1, 1), (2, 1), (3, 2), (6, 5), (40, 5)])
+def test_no_label_of_an_epoch_is_repeated(tmp_path, part_of, epochs, ticks):
+    """With one tick more, the axis of three epochs would read 1, 2, 2, 3, 3."""
+    write_run(tmp_path / "run", epochs=epochs)
+    [figure] = curve_figures(part_of())["Validation accuracy (%)"]
+    assert {layer["encoding"]["x"]["axis"]["tickCount"] for layer in figure.spec["layer"]} == {ticks}
+
+
 def test_long_curves_are_thinned_to_what_a_screen_shows(tmp_path, part_of):
     write_run(tmp_path / "run", epochs=1000)
     [figure] = curve_figures(part_of())["Validation accuracy (%)"]

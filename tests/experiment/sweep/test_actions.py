@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from scripts.sweep import main
+
 
 def test_the_list_names_state_folder_and_command(write, sweep, tmp_path):
     said = sweep(write("grid: {seed: [0, 1]}"), "--list")
@@ -76,12 +78,31 @@ def test_checked_on_a_machine_without_slurm(write, sweep):
     assert said.out.splitlines()[-1] == "tiny: ready to be submitted"
 
 
+def test_a_check_goes_on_where_data_is_missing(sweep, tmp_path):
+    """Somebody who has no data yet wants to know about the account and the environment all the same."""
+    nowhere = (f"paths.data_dir={tmp_path / 'nowhere'}", f"paths.output_dir={tmp_path / 'runs'}")
+    said = sweep("paper", *nowhere, "--check")
+    assert said.code == 2
+    (data,) = [line for line in said.out.splitlines() if line.startswith("data ")]
+    assert "WRONG: cifar100: " in data
+    assert "; div2k: " in data
+    assert "all that a run imports" in said.out
+    assert said.out.splitlines()[-1] == "paper: 1 of 4 checks failed"
+
+
 def test_the_cost_is_told_by_finished_runs_of_the_same_work_alone(write, sweep):
     assert sweep(write("grid: {seed: [0]}"), "--local", "1").code == 0
     said = sweep(write("grid: {seed: [1], conv: [standard, weighted], optimizer.lr: [0.1]}"), "--check")
     assert re.search(r"vgg: 2 runs of 0\.\d\d h, 0\.\d core-hours \(from 1 finished runs on cpu", said.out)
     said = sweep(write("grid: {seed: [1], model.width: [0.1]}"), "--check")
     assert "vgg: 1 runs, unknown" in said.out
+
+
+def test_without_a_name_the_sweeps_are_listed(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--list"])
+    assert ended.value.code == 2
+    assert re.search("name a sweep: ablation, .*, smoke, or the path of a sweep file", capsys.readouterr().err)
 
 
 def test_a_sweep_is_no_choice_of_train(train):

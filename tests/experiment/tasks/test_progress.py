@@ -23,6 +23,7 @@ def test_epoch_lines_end_with_the_time_left(step, unit, train, monkeypatch):
     monkeypatch.setattr(progress, "time", Clock(step))
     done = train("trainer.max_epochs=3", "callbacks.progress.every_seconds=1e9")
     assert done.code == 0, done.err
+    assert re.search(r"^training: 3 epochs of \d+ batches$", done.out, re.MULTILINE)
     first, second, last = [line for line in done.out.splitlines() if line.startswith("epoch ")]
     left = [float(re.fullmatch(rf"epoch ./3 .* ([\d.]+) {unit} left", line)[1]) for line in (first, second)]
     assert left[0] > left[1] > 0

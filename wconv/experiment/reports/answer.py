@@ -41,7 +41,8 @@ def answer(options: Namespace) -> tuple[str, "Comparison", "Effects | None"]:
     runs = chosen_runs(options)
     tasks = sorted({str(run.features.get("task")) for run in runs if run.status == "completed"})
     if len(tasks) > 1:
-        raise ValueError(f"runs of {' and '.join(tasks)} have no table in common; name the folder of one task")
+        choices = " or ".join(f"--where task={task}" for task in tasks)
+        raise ValueError(f"runs of {' and '.join(tasks)} have no table in common; add {choices}")
     comparison, effects = compare(runs, options)
     if not effects:
         for name in ("parts", "brief", "row"):

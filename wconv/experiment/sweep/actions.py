@@ -36,7 +36,7 @@ def run_action(options: Namespace, root: Path) -> int:
         if options.local is not None and options.local < 1:
             raise ValueError(f"--local {options.local}: at least one process is needed")
         looks = bool(chosen & {"status", "cancel"})
-        without = looks or bool(chosen & {"list", "dry_run"})
+        without = looks or bool(chosen & {"list", "dry_run", "check"})
         sweep = load_sweep(options.sweep, options.overrides, root, refresh=not looks, without_data=without)
         return _do(chosen, options, sweep, root)
     except (ValueError, RunError) as error:

@@ -57,11 +57,18 @@ def check(sweep: Sweep, root: Path, *, probe: bool) -> int:
 
 def _data(sweep: Sweep, root: Path) -> Iterator[str]:
     """Read every data set, which verifies it."""
+    wrong = []
     for name, data in datasets(sweep.rows, root):
         start = time.monotonic()
-        with configuration_errors():
-            data.load()
-        yield f"{name}: there and verified, read in {time.monotonic() - start:.0f} s"
+        try:
+            with configuration_errors():
+                data.load()
+        except ConfigError as error:
+            wrong.append(f"{name}: {error}")
+        else:
+            yield f"{name}: there and verified, read in {time.monotonic() - start:.0f} s"
+    if wrong:
+        raise ConfigError("; ".join(wrong))
 
 
 def _environment(sweep: Sweep, root: Path) -> Iterator[str]:

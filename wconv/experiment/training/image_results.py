@@ -58,7 +58,7 @@ class ImageResults(pl.Callback):
                     "clean": batch.clean,
                     f"noisy {psnr(outputs['noisy'], batch.clean):.2f} dB": outputs["noisy"],
                     f"denoised {psnr(outputs['denoised'], batch.clean):.2f} dB": outputs["denoised"],
-                    f"difference x{DIFFERENCE_GAIN}": difference(outputs["denoised"], batch.clean),
+                    f"error, {DIFFERENCE_GAIN} times": difference(outputs["denoised"], batch.clean),
                 }
             )
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -65,6 +65,9 @@ def print_result(result: Result) -> None:
             )
             + "(force=true starts it over)"
         )
+    best, epochs = result.results.get("best_epoch"), result.results.get("epochs")
+    if isinstance(best, int) and isinstance(epochs, int):
+        print(f"tested: the weights after epoch {best + 1} of {epochs}, the best in validation")
     metrics = sorted(result.metrics.items())
     texts = (f"{name} {'nan' if value is None else f'{value:.4g}'}" for name, value in metrics)
     print("  ".join(map(escape_control_characters, texts)))

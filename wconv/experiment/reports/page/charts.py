@@ -38,7 +38,9 @@ def curves(
     """
     epochs = [epoch for name in ("lines", "diverged") for line in data[name] for epoch in line["epoch"]]
     scale = alt.Scale(domain=[min(epochs), max(epochs)], zero=False)
-    x = alt.X("epoch:Q", title="epoch", scale=scale, axis=alt.Axis(tickMinStep=1, tickCount=5, format="d"))
+    # Vega rounds the distance between ticks to 1, 2 or 5 of a power of ten; more ticks than epochs would repeat labels.
+    ticks = max(1, min(5, max(epochs) - min(epochs)))
+    x = alt.X("epoch:Q", title="epoch", scale=scale, axis=alt.Axis(tickMinStep=1, tickCount=ticks, format="d"))
     steps = alt.Axis(values=_log_steps(*domain), format="~g") if is_log else alt.Axis()
     height = alt.Scale(domain=list(domain), type="log") if is_log else alt.Scale(domain=list(domain), zero=False)
     y = alt.Y("value:Q", title=None, axis=steps, scale=height)
