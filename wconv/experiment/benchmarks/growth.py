@@ -90,9 +90,10 @@ def draw(table: pd.DataFrame, file: Path) -> None:
         time.loglog(points["value"], points["ms/step"], "o-")
         time.loglog(points["value"], expected, "k:", label="arithmetic")
         time.legend(frameon=False)
-        time.yaxis.set_major_formatter("{x:g}")
+        time.set_yticks(points["ms/step"], [f"{value:.0f}" for value in points["ms/step"]])
+        time.yaxis.set_minor_locator(NullLocator())
         memory.semilogx(points["value"], points["peak MB"], "o-")
-        memory.set_ylim(bottom=0)  # most of it is PyTorch
+        memory.set_ylim(0, 1.1 * points["peak MB"].max())  # most of it is PyTorch
         for panel, measured in ((time, "ms/step"), (memory, "peak MB")):
             panel.set(xlabel=axis, ylabel=measured)
             panel.set_xticks(points["value"], points["value"].astype(str))
