@@ -60,7 +60,6 @@ test-all: install $(ECOSYSTEM)
 	tests/slurm/with_cluster.sh $(BIN)/python -m pytest -n 2 tests/slurm
 
 # The tests without a mark, with the oldest versions that pyproject.toml allows; PYTHON names the oldest Python, too.
-# It does not pass yet: tests of sharding, of compiled and of traced models need a newer PyTorch than 2.10.
 OLDEST := .venv-oldest
 test-oldest: export OMP_NUM_THREADS = 1
 test-oldest:

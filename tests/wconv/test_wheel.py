@@ -16,4 +16,4 @@ def test_the_wheel_holds_the_typed_library_alone_and_needs_torch_alone(tmp_path)
     assert "wconv/py.typed" in names
     assert not [name for name in names if name.startswith("wconv/experiment")]  # it needs configs/, models/, slurm/
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra ==" not in line]
-    assert required == ["Requires-Dist: torch>=2.8"]
+    assert required == ["Requires-Dist: torch>=2.10"]
