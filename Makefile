@@ -12,7 +12,7 @@ install: $(INSTALLED)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --use-pep517 -c constraints.txt
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@echo "Installing into $(VENV): about 6 GB, in some minutes."
+	@echo "Installing into $(VENV): about 6 GB, in a few minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e ".[experiment,dev]"
 	@touch $@
@@ -47,7 +47,7 @@ findings: install
 	$(BIN)/python scripts/compare.py $(STUDY)/denoising --where trainer.max_epochs=6 --metric test/bsd68/psnr \
 		--row "kaiming: weighted" --effects docs/findings_denoising.png
 	$(BIN)/python scripts/report.py $(STUDY) -o results/study/report.html
-	$(BIN)/python scripts/fill_page.py docs/findings.md results/search/README.md README.md
+	$(BIN)/python scripts/fill_page.py docs/findings.md docs/speed.md results/search/README.md results/precision/README.md README.md
 
 # One thread a test: what they compute is small, and two workers then share the cores evenly.
 test test-all: export OMP_NUM_THREADS = 1
