@@ -27,7 +27,7 @@ def test_runs_beside_each_other_then_nothing_then_what_is_new(write, sweep, tmp_
     assert statuses(tmp_path) == ["completed", "failed"]
     assert "[2/2]" in said.out
     assert "failed with exit code 1: the loss is" in said.out
-    assert re.search(r"done; [1-9]\d* runs an hour$", said.out, re.M)
+    assert re.search(r"done; [1-9][\d.]* runs an hour$", said.out, re.M)
     assert "tiny: 2 runs: 1 done, 1 failed" in said.out
 
     again = sweep(write(rates.format(""), overrides=short), "--local", 2)
