@@ -91,7 +91,7 @@ def test_a_sweep_whose_reader_has_left(tmp_path):
 
 @pytest.mark.parametrize(
     ("script", "option", "name", "content"),
-    [("compare.py", "--markdown", "table.md", b"vgg"), ("export.py", "-o", "network.pt2", b"PK")],
+    [("compare.py", "--markdown", "table.md", b"vgg"), ("export.py", "-o", "network.safetensors", b"format")],
 )
 def test_a_script_whose_reader_has_left(tmp_path, train, script, option, name, content):
     done = train("trainer.max_epochs=1")

@@ -95,6 +95,10 @@ def plain_network(run: Path) -> nn.Module:
 def test_the_file_computes_what_the_run_computes(name, form, runs, export, tmp_path):
     run, file = runs(name), tmp_path / "new" / f"network.{form}"
     code, out, err = export(run, "-o", file)
+    if (name, form) == ("vgg", "pt2") and torch.__version__ < "2.13":  # its pooling ties a program to traced sizes
+        assert code == 2
+        assert f"{file} cannot be written" in err
+        return
     assert (code, err) == (0, "")
     assert out.startswith(f"{file}: computes what the run does (largest difference ")
     assert [path.name for path in file.parent.iterdir()] == [file.name]
