@@ -15,7 +15,7 @@ def in_start_up(process: Process, command: Command, chance) -> None:
 
 
 def in_an_epoch(process: Process, command: Command, chance) -> None:
-    process.wait_for(lambda: "epoch" in process.output)
+    process.wait_for(lambda: "\nepoch " in process.output)
     time.sleep(chance.uniform(0, 1.5))
 
 
@@ -25,7 +25,7 @@ def in_validation(process: Process, command: Command, chance) -> None:
 
 
 def in_a_checkpoint(process: Process, command: Command, chance) -> None:
-    process.wait_for(lambda: "epoch" in process.output)
+    process.wait_for(lambda: "\nepoch " in process.output)
     time.sleep(chance.uniform(0, 0.5))
     process.wait_for(lambda: bool(command.parts))
 

@@ -21,7 +21,7 @@ def test_a_signal_at_five_instants(number, classifier, tmp_path, chance, record_
         if instant == 0:  # while it still imports
             time.sleep(1)
         else:
-            process.wait_for(lambda started=process: "epoch" in started.output)
+            process.wait_for(lambda started=process: "\nepoch " in started.output)
             time.sleep(chance.uniform(0, 0.5))
         process.popen.send_signal(number)
         assert process.end() == 75, process.output
