@@ -24,8 +24,7 @@ $(ECOSYSTEM): $(INSTALLED)
 
 # The main jobs on drawn images: standard against weighted, and a picture denoised; see README.md.
 quickstart: install
-	$(BIN)/python train.py experiment=quickstart conv=standard
-	$(BIN)/python train.py experiment=quickstart conv=weighted
+	$(BIN)/python train.py -m experiment=quickstart conv=standard,weighted
 	$(BIN)/python train.py experiment=quickstart_denoising conv=weighted
 	$(BIN)/python scripts/compare.py runs/quickstart/classification --picture runs/quickstart/comparison.png
 	$(BIN)/python scripts/report.py runs/quickstart -o runs/quickstart/report.html
