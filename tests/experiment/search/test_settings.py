@@ -90,7 +90,7 @@ def test_only_what_changes_the_history_changes_the_folder():
     assert folder("search.bounds.k3=[[0.5,1.5]]", "search.metric=val/acc") == same  # what null stands for
     changed = [
         folder("search.bounds.k3=[[0.5,1.4]]"),
-        folder("trainer.max_epochs=4"),
+        folder("trainer.max_epochs=9"),
         folder("search.seeds=[0,1]"),
         folder("search.metric=val/loss"),
         folder("search.scope=stage"),
