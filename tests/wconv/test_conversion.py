@@ -278,15 +278,6 @@ def test_the_summary_names_every_layer_and_the_unused_keys():
     ]
 
 
-def test_the_summary_of_other_densities():
-    assert str(wconv.summary(wconv.convert(nn.Conv2d(1, 1, (3, 1)), {(3, 1): ([0.7], [])}))).splitlines()[1] == (
-        "(model)  3x1     0.7 x 1  -"
-    )
-    radial = wconv.convert(nn.Conv2d(1, 1, 3), {3: torch.tensor([[0.3, 0.7, 0.3], [0.7, 1, 0.7], [0.3, 0.7, 0.3]])})
-    assert wconv.summary(radial)[0].note == "Phi given tap by tap"
-    assert wconv.summary(nn.Conv2d(1, 1, 3))[0].note == "not converted"
-
-
 @pytest.mark.parametrize(("trainable", "count"), [(True, 3), ("shared", 1)])
 def test_parameter_groups_have_two_learning_rates(trainable, count):
     model = wconv.convert(network(), {3: [0.7]}, trainable=trainable)
@@ -302,8 +293,3 @@ def test_parameter_groups_have_two_learning_rates(trainable, count):
 def test_without_a_trained_density_there_is_one_group():
     groups = wconv.param_groups(wconv.convert(network(), {3: [0.7]}), 1e-4, 1e-2)
     assert [len(group["params"]) for group in groups] == [8]
-
-
-def test_a_density_of_three_axes_that_no_layer_has_is_a_warning_too():
-    with pytest.warns(UserWarning, match="kernel size 5"):
-        wconv.convert(nn.Sequential(nn.Conv3d(1, 1, 3)), {3: [0.7], 5: ([0.1, 0.7], [0.1, 0.7], [0.1, 0.7])})

@@ -74,3 +74,17 @@ def test_a_wrong_density_changes_nothing():
     with pytest.raises(ValueError, match="5x5: expected 2 numbers"):
         wconv.convert(model, {3: [0.7], 5: [0.2]})
     assert type(model[0]) is nn.Conv2d
+
+
+def test_the_summary_of_other_densities():
+    assert str(wconv.summary(wconv.convert(nn.Conv2d(1, 1, (3, 1)), {(3, 1): ([0.7], [])}))).splitlines()[1] == (
+        "(model)  3x1     0.7 x 1  -"
+    )
+    radial = wconv.convert(nn.Conv2d(1, 1, 3), {3: torch.tensor([[0.3, 0.7, 0.3], [0.7, 1, 0.7], [0.3, 0.7, 0.3]])})
+    assert wconv.summary(radial)[0].note == "Phi given tap by tap"
+    assert wconv.summary(nn.Conv2d(1, 1, 3))[0].note == "not converted"
+
+
+def test_a_density_of_three_axes_that_no_layer_has_is_a_warning_too():
+    with pytest.warns(UserWarning, match="kernel size 5"):
+        wconv.convert(nn.Sequential(nn.Conv3d(1, 1, 3)), {3: [0.7], 5: ([0.1, 0.7], [0.1, 0.7], [0.1, 0.7])})

@@ -286,26 +286,6 @@ def test_phi_is_rounded_from_the_exact_values(dtype):
     assert torch.equal(layer.double().density, PHI_3)  # there and back again without loss
 
 
-@both
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_channels_last_is_kept(dimensions, trainable):
-    kind, last = {
-        2: (WeightedConv2d, torch.channels_last),
-        3: (wconv.WeightedConv3d, torch.channels_last_3d),
-    }[dimensions]
-    layer = kind(4, 4, 3, density=[0.7], trainable_density=trainable, dtype=torch.float64)
-    batch = torch.randn(2, 4, *(6,) * dimensions, dtype=torch.float64)
-    expected = layer(batch)
-    layer.to(memory_format=last)
-    product = wconv.functional.weighted(layer.weight, layer.density)
-    assert product.is_contiguous(memory_format=last)
-    assert not product.is_contiguous()
-    output = layer(batch.to(memory_format=last))
-    assert_close(output, expected, 1e-12)
-    output.sum().backward()
-    assert layer.weight.grad.is_contiguous(memory_format=last)
-
-
 if __name__ == "__main__":
     torch.set_num_threads(1)
     distributed_worker(int(sys.argv[1]), Path(sys.argv[2]))

@@ -194,3 +194,21 @@ def test_the_functions_are_the_layers():
 def test_a_phi_that_would_be_broadcast_is_refused(shape):
     with pytest.raises(ValueError, match=r"does not fit a kernel of \(3, 3\)"):
         wconv.weighted_conv2d(torch.ones(1, 2, 5, 5), torch.ones(2, 2, 3, 3), torch.ones(shape))
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_channels_last_is_kept(dimensions, trainable):
+    last = {2: torch.channels_last, 3: torch.channels_last_3d}[dimensions]
+    kind = WEIGHTED[PLAIN[dimensions]]
+    layer = kind(4, 4, 3, density=[0.7], trainable_density=trainable, dtype=torch.float64)
+    batch = torch.randn(2, 4, *(6,) * dimensions, dtype=torch.float64)
+    expected = layer(batch)
+    layer.to(memory_format=last)
+    product = wconv.functional.weighted(layer.weight, layer.density)
+    assert product.is_contiguous(memory_format=last)
+    assert not product.is_contiguous()
+    output = layer(batch.to(memory_format=last))
+    torch.testing.assert_close(output, expected, rtol=1e-12, atol=1e-12)
+    output.sum().backward()
+    assert layer.weight.grad.is_contiguous(memory_format=last)
