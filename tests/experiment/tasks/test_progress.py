@@ -1,6 +1,7 @@
 """The lines of a log: how far a run is, how long it will take, and what would make a long one quicker."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,6 +29,21 @@ def test_epoch_lines_end_with_the_time_left(step, unit, train, monkeypatch):
     left = [float(re.fullmatch(rf"epoch ./3 .* ([\d.]+) {unit} left", line)[1]) for line in (first, second)]
     assert left[0] > left[1] > 0
     assert "left" not in last
+
+
+def test_the_first_batch_which_is_slow_counts_once(monkeypatch, capsys):
+    clock = Clock(0)
+    monkeypatch.setattr(progress, "time", clock)
+    trainer = SimpleNamespace(
+        global_step=0, estimated_stepping_batches=10, max_epochs=2, num_training_batches=5, current_epoch=0,
+        callback_metrics={},
+    )  # fmt: skip
+    bar = progress.PlainProgress(every_seconds=1e9)
+    bar.on_train_start(trainer, None)
+    for clock.now, trainer.global_step in [(100, 1), (101, 2), (102, 3), (103, 4), (104, 5)]:
+        bar.on_train_batch_end(trainer)
+    bar.on_validation_end(trainer, None)
+    assert capsys.readouterr().out.endswith("  5 s left\n")
 
 
 @pytest.mark.parametrize(

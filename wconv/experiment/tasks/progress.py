@@ -32,14 +32,16 @@ class PlainProgress(ProgressBar):
         self.long_run_said = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock for estimating the time left, and print how much there is to do."""
-        self.start, self.first_step = time.monotonic(), trainer.global_step
+        """Print how much there is to do."""
+        self.start, self.first_step = math.nan, trainer.global_step
         self.steps = trainer.estimated_stepping_batches
         if self.shown:
             print(f"training: {trainer.max_epochs} epochs of {trainer.num_training_batches} batches", flush=True)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        """Print the progress of the epoch."""
+        """Print the progress of the epoch; the clock of the time left starts after the first batch, which warms up."""
+        if math.isnan(self.start):
+            self.start, self.first_step = time.monotonic(), trainer.global_step
         if time.monotonic() - self.last_line >= self.every_seconds:
             batch = trainer.fit_loop.epoch_loop.batch_idx + 1
             self._print(trainer, f"batch {batch}/{self.total_train_batches}")
