@@ -65,7 +65,7 @@ def test_what_is_sound_is_used_and_the_rest_is_listed_with_the_reason(tmp_path: 
         assert f"- Not in the table: {tmp_path / name}: {reason}" in done.stdout
     assert f"- Diverged, in no mean: {tmp_path / 'diverged'} (seed 5)" in done.stdout
     assert done.stdout.endswith(
-        "- weighted is 1.1 points better (95 % CI 0.9 to 1.3, 3 seeds); left out: seed 5 (diverged)\n"
+        "- weighted: 1.1 points better (95 % CI 0.9 to 1.3, 3 seeds); left out: seed 5 (diverged)\n"
     )
     assert "nan" not in done.stdout.replace("the loss is nan", "")
 

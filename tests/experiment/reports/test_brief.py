@@ -111,7 +111,7 @@ def test_another_metric_is_compared(denoisers: Path, capsys) -> None:
     assert table.splitlines()[0].count("PSNR (dB)") == 2, "the set that is compared, and the other one beside it"
     assert rows_of(table)[1][2:5] == ["28.31 ± 0.01", "27.00 ± 0.00", "+0.30 (+0.30 to +0.31)"]
     assert compare.main([str(denoisers), "--metric", "test/bsd68/psnr", "--row", "weighted"]) == 0
-    assert capsys.readouterr().out == "weighted is 0.30 dB better (95 % CI 0.30 to 0.31, 3 seeds)\n"
+    assert capsys.readouterr().out == "weighted: 0.30 dB better (95 % CI 0.30 to 0.31, 3 seeds)\n"
 
 
 @pytest.mark.parametrize(

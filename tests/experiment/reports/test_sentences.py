@@ -33,25 +33,23 @@ def shifted(points, count=8, spread=1.0) -> list[float]:
 @pytest.mark.parametrize(
     ("values", "margin", "sentence"),
     [
-        (shifted(1.2, 5), None, "weighted is 1.3 points better (95 % CI 0.9 to 1.6, 5 seeds)"),
-        (shifted(-1.2, 5), None, "weighted is 1.1 points worse (95 % CI 0.8 to 1.5, 5 seeds)"),
+        (shifted(1.2, 5), None, "weighted: 1.3 points better (95 % CI 0.9 to 1.6, 5 seeds)"),
+        (shifted(-1.2, 5), None, "weighted: 1.1 points worse (95 % CI 0.8 to 1.5, 5 seeds)"),
         (
             shifted(0.3),
             None,
-            "weighted is 0.3 points better, but by less than 0.6 points (95 % CI 0.1 to 0.6, 8 seeds)",
+            "weighted: 0.3 points better, but by less than 0.6 points (95 % CI 0.1 to 0.6, 8 seeds)",
         ),
         (shifted(0.05), None, "weighted: no difference larger than 0.5 points (equivalence, p = 0.0012, 8 seeds)"),
         (
             shifted(0.05),
             0.01,
-            "weighted: undecided: 8 seeds could have shown 0.3 points, not less; "
-            "seen: 0.1 points better (95 % CI -0.1 to 0.3)",
+            "weighted: undecided: 0.1 points better (95 % CI -0.1 to 0.3, 8 seeds); 8 seeds could show 0.3 points",
         ),
         (
             shifted(0.2, 5, 4),
             None,
-            "weighted: undecided: 5 seeds could have shown 2.1 points, not less; "
-            "seen: 0.4 points better (95 % CI -1.1 to 2.0)",
+            "weighted: undecided: 0.4 points better (95 % CI -1.1 to 2.0, 5 seeds); 5 seeds could show 2.1 points",
         ),
     ],
 )
@@ -65,7 +63,7 @@ def test_psnr_is_in_decibels_with_a_margin_of_its_own(make_row) -> None:
     better = [value + step for value, step in zip(reference, (0.10, 0.12, 0.11, 0.13, 0.09), strict=True)]
     same = [value + step for value, step in zip(reference, (0.01, -0.01, 0.0, 0.01, -0.01), strict=True)]
     assert said(make_row, better, reference, metric="test/psnr") == (
-        "weighted is 0.11 dB better (95 % CI 0.09 to 0.13, 5 seeds)"
+        "weighted: 0.11 dB better (95 % CI 0.09 to 0.13, 5 seeds)"
     )
     assert said(make_row, same, reference, metric="test/psnr") == (
         "weighted: no difference larger than 0.05 dB (equivalence, p < 0.001, 5 seeds)"
@@ -114,7 +112,7 @@ def test_better_alone_but_not_among_many_is_undecided_and_says_both(make_row) ->
     rows = effects_of(
         make_row("standard", STANDARD[:5]), make_row("weighted", values), make_row("trainable", other)
     ).rows
-    assert alone == "weighted is 0.60 points better (95 % CI 0.08 to 1.12, 5 seeds)"
+    assert alone == "weighted: 0.60 points better (95 % CI 0.08 to 1.12, 5 seeds)"
     assert rows[0].sentence == (
         "weighted: undecided: 0.60 points better (95 % CI 0.08 to 1.12, 5 seeds), "
         "but among 2 comparisons that may be chance (p = 0.065)"

@@ -43,7 +43,7 @@ def test_markdown_has_the_table_then_the_differences_then_a_sentence_a_row(make_
     assert (row["row"], row["seeds"], row["difference (points)"]) == ("weighted", "6", "+1.83")
     assert row["sign-flip p"] == "0.031"  # 2 / 2^6
     assert text.index("| model") < text.index("| row") < text.index("Against conv=standard, paired by seed")
-    assert text.endswith("\n- weighted is 1.8 points better (95 % CI 1.0 to 2.6, 6 seeds)")
+    assert text.endswith("\n- weighted: 1.8 points better (95 % CI 1.0 to 2.6, 6 seeds)")
 
 
 def test_with_fewer_than_six_seeds_two_tests_are_not_printed_and_it_is_said_why(make_row) -> None:

@@ -1,7 +1,7 @@
 """State the result of a paired comparison in one sentence.
 
 In this order: better or worse, if Holm's p is below 0.05; else no difference larger than the margin, if the adjusted p
-of the equivalence test is; else undecided, with the smallest difference that the seeds could have shown.
+of the equivalence test is; else undecided, with the smallest difference that the seeds could show.
 """
 
 import math
@@ -67,7 +67,7 @@ def sentence(name: str, judged: Judged, metric: Metric, margin: float) -> str:
     interval = f"95 % CI {amount.interval}, {seeds}"
     if judged.is_different:
         within = f", but by less than {margin:g} {unit}" if judged.is_equivalent else ""
-        return f"{name} is {amount.difference}{within} ({interval})"
+        return f"{name}: {amount.difference}{within} ({interval})"
     if judged.is_equivalent:
         p = format_p(judged.p_equivalence)
         return f"{name}: no difference larger than {margin:g} {unit} (equivalence, {p}, {seeds})"
@@ -77,8 +77,7 @@ def sentence(name: str, judged: Judged, metric: Metric, margin: float) -> str:
             f"{name}: undecided: {amount.difference} ({interval}), "
             f"but among {judged.comparisons} comparisons that may be chance ({p})"
         )
-    seen = f"{amount.difference} (95 % CI {amount.interval})"
-    return f"{name}: undecided: {seeds} could have shown {amount.smallest} {unit}, not less; seen: {seen}"
+    return f"{name}: undecided: {amount.difference} ({interval}); {seeds} could show {amount.smallest} {unit}"
 
 
 class _Amount:
@@ -113,7 +112,7 @@ class _Amount:
 
     @property
     def smallest(self) -> str:
-        """The smallest difference that the seeds could have shown."""
+        """The smallest difference that the seeds could show."""
         return self._format(self._test.smallest, self._test.smallest)
 
 
