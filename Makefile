@@ -22,14 +22,14 @@ $(ECOSYSTEM): $(INSTALLED)
 	$(PIP) -e ".[ecosystem]"
 	@touch $@
 
-# The main jobs on drawn images: standard against weighted, and a picture denoised; see README.md.
+# The main jobs on synthetic images: standard against weighted, and an image denoised; see README.md.
 quickstart: install
 	$(BIN)/python train.py -m experiment=quickstart conv=standard,weighted
 	$(BIN)/python train.py experiment=quickstart_denoising conv=weighted
 	$(BIN)/python scripts/compare.py runs/quickstart/classification --picture runs/quickstart/comparison.png
 	$(BIN)/python scripts/report.py runs/quickstart -o runs/quickstart/report.html
 	@cp $$(ls -t runs/quickstart/denoising/*/images/dead_leaves-test0000.png | head -1) runs/quickstart/denoised.png
-	@echo "Now open runs/quickstart/report.html in a browser; runs/quickstart/denoised.png is a picture that was denoised."
+	@echo "Now open runs/quickstart/report.html in a browser; runs/quickstart/denoised.png shows a denoised image."
 
 # The picture of a page in README.md, of committed runs; CHROMIUM names the browser that takes it.
 CHROMIUM ?= chromium --no-sandbox

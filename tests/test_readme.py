@@ -76,10 +76,25 @@ def test_there_are_commands_and_tables_to_test():
     assert TABLES
 
 
-@pytest.mark.parametrize("links", PAGES, ids=lambda page: page.parent.name)
-def test_links_lead_somewhere(links):
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", links.read_text()):
-        assert (links.parent / target).exists(), target
+def anchors(page: Path) -> list[str]:
+    """The names that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_links_lead_somewhere(page):
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+        there = page.parent / target if target else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), f"{target}#{anchor}"
+
+
+def test_the_index_lists_every_page():
+    index = (ROOT / "docs" / "README.md").read_text()
+    assert [
+        page.name for page in ROOT.glob("docs/*.md") if page.name != "README.md" and f"]({page.name})" not in index
+    ] == []
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
