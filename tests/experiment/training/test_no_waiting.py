@@ -1,5 +1,6 @@
 """No step of a run reads a number off its device: on the meta device there is none, and reading one raises."""
 
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -40,19 +41,20 @@ class Watch(pl.Callback):
 
     def __init__(self) -> None:
         self.copies = BlockingCopies()
+        self.watching = ExitStack()
         self.steps = 0
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         self.steps += 1
         if self.steps == 1:
-            self.copies.__enter__()
+            self.watching.enter_context(self.copies)
         if self.steps == STEPS:
-            self.copies.__exit__(None, None, None)
+            self.watching.close()
             raise Enough
 
 
 def train_on_meta(watch: Watch) -> None:
-    with prepared_run(TINY) as run, pytest.MonkeyPatch.context() as patch:
+    with prepared_run(TINY) as run, pytest.MonkeyPatch.context() as patch, watch.watching:
         run.trainer.callbacks.append(watch)
         run.trainer.strategy._root_device = torch.device("meta")
         # Before and after the training Lightning may wait, and on this device it cannot.
