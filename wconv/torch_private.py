@@ -32,8 +32,8 @@ def forget_parameter(model: nn.Module, owners: set[nn.Module], name: str) -> Non
                 for parameter in group.fsdp_params
                 if parameter._module_info.module not in owners or parameter._module_info.param_name != name
             ]
-            if state._is_root is not None:  # PyTorch 2.15 keeps positions in that list, which this computes again
-                group.lazy_init()
+            if state and state._is_root is not None:
+                group.lazy_init()  # again: PyTorch 2.15 keeps positions in that list
 
 
 def memory_tracker() -> Any:
