@@ -42,7 +42,7 @@ screenshot: install
 STUDY := results/study/runs
 findings: install
 	$(BIN)/python scripts/compare.py $(STUDY)/classification --where trainer.max_epochs=15 --where model.batch_norm=true \
-		--row weighted --effects docs/findings_classification.png
+		--where optimizer.weight_decay=0.0005 --row weighted --effects docs/findings_classification.png
 	$(BIN)/python scripts/compare.py $(STUDY)/denoising --where trainer.max_epochs=6 --metric test/bsd68/psnr \
 		--row "kaiming: weighted" --effects docs/findings_denoising.png
 	$(BIN)/python scripts/report.py $(STUDY) -o results/study/report.html
