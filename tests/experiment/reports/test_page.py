@@ -231,6 +231,6 @@ def test_a_run_that_does_not_say_its_command(tmp_path, make_page):
 def test_arms_are_explained(runs, make_page):
     page = Parsed(make_page(runs))
     assert list(zip(page.texts("dt"), page.texts("dd"), strict=True)) == [
-        ("standard", "nn.Conv2d as it is"),
+        ("standard", "plain nn.Conv2d"),
         ("weighted", "kernels multiplied by a fixed density"),
     ]

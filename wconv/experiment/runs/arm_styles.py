@@ -25,7 +25,7 @@ class Arm:
 
 
 ARMS = (  # in the order of tables and legends
-    Arm("standard", "#0072B2", "nn.Conv2d as it is"),
+    Arm("standard", "#0072B2", "plain nn.Conv2d"),
     Arm("weighted", "#D55E00", "kernels multiplied by a fixed density"),
     Arm("trainable", "#CC79A7", "kernels multiplied by a density that is trained, too"),
     Arm("scaled_init", "#009E73", "the control: standard convolutions that start from W * Phi"),
