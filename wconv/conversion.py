@@ -20,7 +20,8 @@ from wconv.subclasses import weighted_class
 from wconv.torch_private import ConvNd, LazyModuleMixin, forget_parameter
 
 KernelSize = int | tuple[int, ...]
-_LEFT_OUT = "all such convolutions are weighted already, or left out by include or exclude"
+_WEIGHTED = "all such convolutions are weighted already and keep their density; layer.set_density changes it"
+_LEFT_OUT = "all such convolutions are left out by include or exclude"
 _ALONE = "all such convolutions are of classes that are left alone"
 Which = str | Iterable[str] | Callable[[str, nn.Module], bool]
 
@@ -74,6 +75,8 @@ def convert(
     """
     if preserve not in ("weights", "function"):
         raise ValueError(f"preserve={preserve!r}: expected 'weights' or 'function'")
+    if not isinstance(density, Mapping):
+        raise ValueError(f"density={density!r}: expected coefficients per kernel size, e.g. {{3: [0.7]}}")
     classes = _checked(subclasses or {})
     chosen: dict[ConvNd, KernelSize] = {}
     becomes: dict[ConvNd, type[Weighted]] = {}
@@ -87,7 +90,7 @@ def convert(
         key = _key(kernel_size, density)
         kind = classes.get(kind_of(module)) or weighted_class(kind_of(module))
         if isinstance(module, Weighted):
-            unused[key] = _LEFT_OUT
+            unused[key] = _WEIGHTED
         elif not _matches(name, module, include) or _matches(name, module, exclude):
             reasons[name] = "left out by include or exclude"
             unused[key] = _LEFT_OUT
@@ -184,10 +187,12 @@ def _checked(subclasses: Mapping[type[nn.Module], type[Weighted]]) -> Mapping[ty
 
 def _left_alone(foreign: Counter[str]) -> str:
     names = ", ".join(f"{name} ({count})" for name, count in foreign.most_common())
-    several = "convolutions have" if foreign.total() > 1 else "convolution has"
+    have, are, classes = ("convolutions have", "are", "their classes convolve in their")
+    if foreign.total() == 1:
+        have, are, classes = ("convolution has", "is", "its class convolves in its")
     return (
-        f"{foreign.total()} {several} a kernel size with a density and are left alone, since their classes convolve in "
-        f"their own way: {names}. Exclude them, or say how to convert them with subclasses="
+        f"{foreign.total()} {have} a kernel size with a density and {are} left alone, since {classes} own way: "
+        f"{names}. Exclude them, or say how to convert them with subclasses="
     )
 
 

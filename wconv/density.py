@@ -165,7 +165,8 @@ def _expectation(density: object, kernel_size: Sequence[int]) -> str:
     halves = [[round((i + 1) / (size // 2 + 1), 2) for i in range(size // 2)] for size in kernel_size]
     if len(set(kernel_size)) == 1:
         count = kernel_size[0] // 2
-        expected = f"{count} number{'' if count == 1 else 's'}, e.g. {halves[0]}"
+        example = [density] if count == 1 and _is_finite_number(density) else halves[0]
+        expected = f"a list of {count} number{'' if count == 1 else 's'}, e.g. {example}"
     else:
         counts = " and ".join(str(size // 2) for size in kernel_size)
         expected = f"a list an axis of {counts} numbers, e.g. {halves}"

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
     ("arguments", "message"),
     [
         (["nowhere.png", "-o", "out"], "nowhere.png does not exist; name pictures"),
+        (["nowhere.png", "-o", "out.png"], "nowhere.png does not exist; name pictures"),
         (["empty", "-o", "out"], "empty holds no picture"),
         (["a.png", "-o", "a.png"], "would replace the input a.png"),
         (["a.png", "-o", "."], "would replace the input a.png"),

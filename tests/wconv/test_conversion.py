@@ -135,8 +135,8 @@ def test_preserving_the_function_keeps_ties_and_frozen_weights():
     ("density", "arguments", "message"),
     [
         ({3: [0.7], 5: [0.0, 0.8]}, {"preserve": "function"}, "has a zero"),
-        ({3: [0.7], 5: [0.8]}, {}, "5x5: expected 2 numbers"),
-        ({3: [0.7], 7: [0.8]}, {}, "7x7: expected 3 numbers"),  # no layer has it, and still it is wrong
+        ({3: [0.7], 5: [0.8]}, {}, "5x5: expected a list of 2 numbers"),
+        ({3: [0.7], 7: [0.8]}, {}, "7x7: expected a list of 3 numbers"),  # no layer has it, and still it is wrong
         ({3: [0.7], 5: torch.ones(3, 3)}, {}, "does not fit a kernel of"),
         ({3: [0.7], 5: 2 * torch.ones(5, 5)}, {}, "1 at the centre"),
         ({3: [0.7], 5: torch.ones(5, 5)}, {"trainable": True}, "cannot be trained"),

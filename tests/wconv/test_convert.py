@@ -71,9 +71,22 @@ def test_a_key_without_a_layer_warns():
 
 def test_a_wrong_density_changes_nothing():
     model = network()
-    with pytest.raises(ValueError, match="5x5: expected 2 numbers"):
+    with pytest.raises(ValueError, match="5x5: expected a list of 2 numbers"):
         wconv.convert(model, {3: [0.7], 5: [0.2]})
     assert type(model[0]) is nn.Conv2d
+
+
+def test_what_is_no_density_per_kernel_size_is_refused():
+    for density in (0.7, [0.7]):
+        with pytest.raises(ValueError, match=r"expected coefficients per kernel size, e\.g\. \{3: \[0\.7\]\}"):
+            wconv.convert(network(), density)
+
+
+def test_a_second_conversion_says_that_densities_stay():
+    model = wconv.convert(network(), {3: [0.7]})
+    with pytest.warns(UserWarning, match=r"weighted already and keep their density; layer\.set_density changes it"):
+        wconv.convert(model, {3: [0.9]})
+    assert wconv.summary(model)[0].density == ((0.7,), (0.7,))
 
 
 def test_the_summary_of_other_densities():

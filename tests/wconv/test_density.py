@@ -22,11 +22,16 @@ def test_one_list_serves_all_axes_of_one_size():
 
 
 @pytest.mark.parametrize(
-    "density", [[], [0.7, 0.8], ["a"], [float("nan")], [float("inf")], 0.7, "0.7", [True], [[0.7]], [[0.7], [0.7], [1]]]
+    "density", [[], [0.7, 0.8], ["a"], [float("nan")], [float("inf")], "0.7", [True], [[0.7]], [[0.7], [0.7], [1]]]
 )
 def test_what_does_not_fit_is_refused_with_an_example(density):
-    with pytest.raises(ValueError, match=r"3x3: expected 1 number, e\.g\. \[0\.5\]"):
+    with pytest.raises(ValueError, match=r"3x3: expected a list of 1 number, e\.g\. \[0\.5\]"):
         axis_coefficients(density, (3, 3))
+
+
+def test_a_bare_number_is_refused_with_the_list_that_it_stands_for():
+    with pytest.raises(ValueError, match=r"3x3: expected a list of 1 number, e\.g\. \[0\.7\]"):
+        axis_coefficients(0.7, (3, 3))
 
 
 def test_the_example_for_an_uneven_kernel_is_itself_valid():

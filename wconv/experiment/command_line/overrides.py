@@ -116,6 +116,8 @@ def _check_key(override: Override, base: DictConfig, names: list[str], cell: lis
     key = override.key_or_group
     if not key or OmegaConf.select(base, key, default=MISSING) is MISSING:
         where = f" with {' '.join(cell)}" if cell else ""
+        if "density" in key and OmegaConf.select(base, "conv.density") is None:
+            raise ConfigError(f"unknown key {key!r}{where}: conv={base.conv.name} has no density; add conv=weighted")
         raise ConfigError(
             f"unknown key {key!r}{where}{_nearest(key, names)}; python train.py --help lists the keys of your choices"
         )
@@ -241,10 +243,17 @@ def _nearest(name: str, names: list[str]) -> str:
     """Suggest the most similar name; a key typed without its group is compared with the last part."""
     last_parts = {candidate.rsplit(".", 1)[-1]: candidate for candidate in names}
     match = difflib.get_close_matches(name, names, 1, cutoff=0.7) or [
-        last_parts[part] for part in difflib.get_close_matches(name.rsplit(".", 1)[-1], last_parts, 1)
+        last_parts[part] for part in _equally_close(name.rsplit(".", 1)[-1], list(last_parts))
     ]
     match = match or difflib.get_close_matches(name, names, 1, cutoff=0.3)
-    return f": did you mean {match[0]!r}?" if match else ""
+    return f": did you mean {' or '.join(map(repr, match))}?" if match else ""
+
+
+def _equally_close(word: str, words: list[str]) -> list[str]:
+    """Return the most similar word; two, as of "epochs", if they are equally similar."""
+    close = difflib.get_close_matches(word, words, 2)
+    ratios = [difflib.SequenceMatcher(None, other, word).ratio() for other in close]
+    return sorted(other for other, ratio in zip(close, ratios, strict=True) if ratio == ratios[0])
 
 
 def parse_values(lines: list[str], base: DictConfig, choices: list[str]) -> dict[str, Any]:

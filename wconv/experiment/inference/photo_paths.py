@@ -38,6 +38,11 @@ def plan(inputs: list[Path], out: Path, find_images: FindImages) -> dict[Path, P
 
 
 def _pairs(inputs: list[Path], out: Path, find_images: FindImages) -> Iterator[tuple[Path, Path]]:
+    for path in inputs:
+        if path.is_symlink() and not path.exists():
+            raise ConfigError(f"the link {path} leads nowhere (to {os.readlink(path)}); mend or remove it")
+        if not path.exists():
+            raise ConfigError(f"{path} does not exist; name pictures and folders of pictures")
     if len(inputs) == 1 and inputs[0].is_file() and _is_file_name(out):
         if _kind(inputs[0]) != _kind(out):
             raise ConfigError(f"{out} would be a file like {inputs[0]}; give it the ending {inputs[0].suffix!r} too")
@@ -48,12 +53,8 @@ def _pairs(inputs: list[Path], out: Path, find_images: FindImages) -> Iterator[t
     for path in inputs:
         if path.is_dir():
             yield from ((photo, out / photo.relative_to(path)) for photo in _photos(path, out, find_images))
-        elif path.exists():
-            yield path, out / path.name
-        elif path.is_symlink():
-            raise ConfigError(f"the link {path} leads nowhere (to {os.readlink(path)}); mend or remove it")
         else:
-            raise ConfigError(f"{path} does not exist; name pictures and folders of pictures")
+            yield path, out / path.name
 
 
 def _photos(folder: Path, out: Path, find_images: FindImages) -> list[Path]:
