@@ -31,15 +31,17 @@ quickstart: install
 	@cp $$(ls -t runs/quickstart/denoising/*/images/dead_leaves-test0000.png | head -1) runs/quickstart/denoised.png
 	@echo "Now open runs/quickstart/report.html in a browser; runs/quickstart/denoised.png shows a denoised image."
 
+STUDY := results/study/runs
+
 # The picture of a page in README.md, of committed runs; CHROMIUM names the browser that takes it.
 CHROMIUM ?= chromium --no-sandbox
 screenshot: install
-	$(BIN)/python scripts/report.py results/cifar100_short/runs -o runs/report.html
+	$(BIN)/python scripts/report.py $(STUDY)/classification/vgg-standard-* $(STUDY)/classification/vgg-weighted-* \
+		--where trainer.max_epochs=5 --where model.batch_norm=true -o runs/report.html
 	$(CHROMIUM) --headless --hide-scrollbars --window-size=1240,1500 --virtual-time-budget=5000 \
 		--screenshot=docs/report.png "file://$(CURDIR)/runs/report.html"
 
 # What docs/findings.md and README.md say of the study, from its committed runs; its figure, and the page of all its runs.
-STUDY := results/study/runs
 findings: install
 	$(BIN)/python scripts/compare.py $(STUDY)/classification --where trainer.max_epochs=15 --where model.batch_norm=true \
 		--where optimizer.weight_decay=0.0005 --row weighted --effects docs/findings_classification.png
