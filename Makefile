@@ -12,7 +12,7 @@ install: $(INSTALLED)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --use-pep517 -c constraints.txt
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@echo "Installing into $(VENV): about 6 GB, in a few minutes."
+	@echo "Installing into $(VENV): about 6 GB, in a few minutes; pip is silent for the last of them."
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e ".[experiment,dev]"
 	@touch $@
@@ -26,7 +26,7 @@ $(ECOSYSTEM): $(INSTALLED)
 quickstart: install
 	$(BIN)/python train.py -m experiment=quickstart conv=standard,weighted
 	$(BIN)/python train.py experiment=quickstart_denoising conv=weighted
-	$(BIN)/python scripts/compare.py runs/quickstart/classification --picture runs/quickstart/comparison.png
+	$(BIN)/python scripts/compare.py runs/quickstart/classification
 	$(BIN)/python scripts/report.py runs/quickstart -o runs/quickstart/report.html
 	@cp $$(ls -t runs/quickstart/denoising/*/images/dead_leaves-test0000.png | head -1) runs/quickstart/denoised.png
 	@echo "Now open runs/quickstart/report.html in a browser; runs/quickstart/denoised.png shows a denoised image."
