@@ -20,8 +20,10 @@ from wconv.subclasses import weighted_class
 from wconv.torch_private import ConvNd, LazyModuleMixin, forget_parameter
 
 KernelSize = int | tuple[int, ...]
-_WEIGHTED = "all such convolutions are weighted already and keep their density; layer.set_density changes it"
-_LEFT_OUT = "all such convolutions are left out by include or exclude"
+_LEFT_OUT = (
+    "all such convolutions are weighted already and keep their density (layer.set_density changes it), "
+    "or are left out by include or exclude"
+)
 _ALONE = "all such convolutions are of classes that are left alone"
 Which = str | Iterable[str] | Callable[[str, nn.Module], bool]
 
@@ -90,7 +92,7 @@ def convert(
         key = _key(kernel_size, density)
         kind = classes.get(kind_of(module)) or weighted_class(kind_of(module))
         if isinstance(module, Weighted):
-            unused[key] = _WEIGHTED
+            unused[key] = _LEFT_OUT
         elif not _matches(name, module, include) or _matches(name, module, exclude):
             reasons[name] = "left out by include or exclude"
             unused[key] = _LEFT_OUT

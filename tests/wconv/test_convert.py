@@ -84,7 +84,7 @@ def test_what_is_no_density_per_kernel_size_is_refused():
 
 def test_a_second_conversion_says_that_densities_stay():
     model = wconv.convert(network(), {3: [0.7]})
-    with pytest.warns(UserWarning, match=r"weighted already and keep their density; layer\.set_density changes it"):
+    with pytest.warns(UserWarning, match=r"weighted already and keep their density \(layer\.set_density changes it\)"):
         wconv.convert(model, {3: [0.9]})
     assert wconv.summary(model)[0].density == ((0.7,), (0.7,))
 

@@ -92,3 +92,10 @@ def test_numbers_go_through_json() -> None:
     written = json.dumps([to_json(value) for value in values], allow_nan=False)
     assert written == '[1.5, "inf", "-inf", null]'
     assert [from_json(value) for value in json.loads(written)] == [1.5, math.inf, -math.inf, None]
+
+
+def test_the_last_bit_of_a_mean_decides_no_tie():
+    shown = {
+        METRICS["acc"].format(value) for value in (0.06745, math.nextafter(0.06745, 0), math.nextafter(0.06745, 1))
+    }
+    assert len(shown) == 1

@@ -59,7 +59,8 @@ class Metric:
 
     def format(self, value: float) -> str:
         """Format a logged value for display, without the unit."""
-        return f"{self.factor * value:.{self.decimals}f}"
+        # Rounded twice: the last bit of a mean follows the version of pandas, and would decide a tie.
+        return f"{round(self.factor * value, 9):.{self.decimals}f}"
 
 
 METRICS: Mapping[str, Metric] = {
