@@ -82,6 +82,14 @@ def test_densities_against_standard_or_among_themselves(make_row) -> None:
     assert str(effects(densities, ["density=k3 0.9"]).rows[0].name) == "k3 0.5"
 
 
+def test_a_density_with_commas_stands_in_brackets(make_row) -> None:
+    densities = ["k7 0.9, 0.9, 0.9", "k7 0.25, 0.15, 0.55"]
+    rows = [make_row("weighted", ACC, density=each, model__kernel_size=7) for each in densities]
+    rows += [make_row("standard", ACC, model__kernel_size=size) for size in (3, 7)]
+    names = [str(row.name) for row in effects(rows, ["conv=standard", "model.kernel_size=3"]).rows]
+    assert "weighted (k7 0.25, 0.15, 0.55), kernel_size 7" in names, names
+
+
 def test_several_references_for_one_row_are_refused(make_row) -> None:
     rows = [make_row("standard", ACC), *(make_row("weighted", ACC, density=f"k3 {value}") for value in (0.5, 0.7))]
     assert "2 rows are conv=weighted; give --against a second time" in pairs(rows, "conv=weighted")["standard"]

@@ -38,7 +38,9 @@ def name_rows(comparison: Comparison, may_differ: Callable[[str], bool] = lambda
         values = {key: format_value(group.features[key]) for key in chosen if group.features.get(key, "-") != "-"}
         if chosen and not values:
             return f"no {headings.get(chosen[0], chosen[0])}"
-        return ", ".join(f"{headings[key]} {value}" if key in headings else value for key, value in values.items())
+        parts = [f"{headings[key]} {value}" if key in headings else value for key, value in values.items()]
+        # A density with commas is put in brackets, for its commas are not those of the name.
+        return ", ".join(f"({part})" if ", " in part else part for part in parts).replace(", (", " (")
 
     return [RowName(text(group, setting), text(group, arm)) for group in groups]
 
