@@ -1,4 +1,4 @@
-"""Clean pictures with a trained denoiser: python scripts/denoise.py RUN photo.jpg holidays -o cleaned."""
+"""Clean photos with a trained denoiser: python scripts/denoise.py RUN photo.jpg holidays -o cleaned."""
 
 import argparse
 import sys
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         nargs="+",
         type=Path,
         metavar="RUN IN",
-        help="the folder of a finished denoising run, and pictures or folders of pictures",
+        help="the folder of a finished denoising run, and photos or folders of photos",
     )
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="in place of RUN: a file of weights (docs/weights.md)"
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     tally = denoise_photos(places, denoiser, options.sigma, options.fast)
     approximate = f", {tally.approximate} of them in approximate tiles" if tally.approximate else ""
     failed = f", {tally.failed} failed" if tally.failed else ""
-    print(f"{tally.cleaned} of {len(places)} pictures cleaned{approximate}{failed}")
+    print(f"{tally.cleaned} of {len(places)} photos cleaned{approximate}{failed}")
     return 1 if tally.failed else 0
 
 

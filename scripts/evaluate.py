@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--fast",
         action="store_true",
-        help="compute in bfloat16: faster, and results differ by some thousandths of a dB",
+        help="compute in bfloat16: faster, and PSNR differs by about 0.01 dB",
     )
     options = parser.parse_args(arguments)
     from wconv.experiment.inference.evaluate import evaluate, mean_metrics, to_markdown, update_evaluation

@@ -11,10 +11,10 @@ from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
 
 HINT = """
-The network of the best epoch is written with plain convolutions (wconv.fold), so the file can be used without this
-project. It takes images (N, C, H, W) of any number and size, prepared as in training: for a denoiser, noisy pixels in
-[0, 1]; for a classifier, pixels minus datamodule.mean, divided by datamodule.std. Before the file is put in place, it
-is read back and its outputs are compared with those of the run.
+The network of the best epoch is written with plain convolutions (wconv.fold), so .onnx and .pt2 files can be used
+without this project. The network takes images (N, C, H, W) of any number and size, prepared as in training: for a
+denoiser, noisy pixels in [0, 1]; for a classifier, pixels minus datamodule.mean, divided by datamodule.std. Before the
+file is put in place, it is read back and its outputs are compared with those of the run.
 """
 
 

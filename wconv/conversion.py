@@ -57,7 +57,7 @@ def convert(
             and module.
         exclude: likewise, those to leave alone.
         trainable: train the densities: True for one per layer, "shared" for one per kernel size (tied parameters,
-            which `to_empty` unties like all others).
+            which `to_empty` unties, as it does all tied parameters).
         parametrization: as in `wconv.WeightedConv2d`.
         preserve: "weights" keeps W, so the function changes; "function" keeps the function by dividing W by Phi (in
             new parameters, so create the optimiser afterwards).

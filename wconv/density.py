@@ -169,7 +169,7 @@ def _expectation(density: object, kernel_size: Sequence[int]) -> str:
         expected = f"a list of {count} number{'' if count == 1 else 's'}, e.g. {example}"
     else:
         counts = " and ".join(str(size // 2) for size in kernel_size)
-        expected = f"a list an axis of {counts} numbers, e.g. {halves}"
+        expected = f"a list per axis of {counts} numbers, e.g. {halves}"
     return (
         f"density {density!r} does not fit a kernel of {sizes}: expected {expected} "
         "(finite, outermost tap first, without the centre, which is 1)"

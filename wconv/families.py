@@ -26,7 +26,7 @@ def published(name: str, kernel_size: int) -> list[float]:
 
     Args:
         name: a key of `PUBLISHED`.
-        kernel_size: taps an axis.
+        kernel_size: taps per axis.
 
     Raises:
         ValueError: there are none of that name or size.

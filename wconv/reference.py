@@ -90,7 +90,7 @@ def _read_den(den: Tensor, kernel_size: tuple[int, ...]) -> _Read:
     """Return the coefficients of all axes."""
     size = _one_size(kernel_size, "den")
     if den.numel() != size // 2:
-        raise ValueError(f"den holds {den.numel()} numbers; a kernel of {size} taps an axis has {size // 2}")
+        raise ValueError(f"den holds {den.numel()} numbers; a kernel of {size} taps per axis has {size // 2}")
     return axis_coefficients(_exact(den).flatten().tolist(), kernel_size)
 
 
@@ -98,7 +98,7 @@ def _read_alfa(alfa: Tensor, kernel_size: tuple[int, ...]) -> _Read:
     """Return the first half of the symmetric vector, divided by its centre."""
     size = _one_size(kernel_size, "alfa")
     if alfa.numel() != size:
-        raise ValueError(f"alfa holds {alfa.numel()} numbers; a kernel of {size} taps an axis has {size}")
+        raise ValueError(f"alfa holds {alfa.numel()} numbers; a kernel of {size} taps per axis has {size}")
     vector = _exact(alfa).flatten()
     if not torch.equal(vector, vector.flip(0)):
         raise ValueError(f"alfa {vector.tolist()} is not symmetric")

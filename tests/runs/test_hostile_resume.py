@@ -22,7 +22,7 @@ class Attack:
 
 @pytest.fixture(autouse=True)
 def row(record_fault) -> None:
-    record_fault("a run folder made to attack, in train.py", 1, "nothing ran, nothing was written outside")
+    record_fault("a malicious run folder, in train.py", 1, "nothing ran, nothing was written outside")
 
 
 TINY_EPOCHS = ("trainer.max_epochs=3", "trainer.accelerator=cpu")

@@ -1,4 +1,4 @@
-"""Cleaning pictures on the command line, with models that are easy to check in place of a trained one."""
+"""Cleaning photos on the command line, with models that are easy to check in place of a trained one."""
 
 import sys
 
@@ -25,7 +25,7 @@ def test_a_folder_is_cleaned_as_it_lies(tmp_path, denoise):
     assert np.array_equal(load(tmp_path / "out" / "a.png"), np.round(old / 255 * 0.5 * 255).astype(np.uint8))
     assert out.splitlines()[0] == "darker, standard: trained for noise of sigma 25"
     assert f"{tmp_path / 'in' / 'a.png'} -> {tmp_path / 'out' / 'a.png'}\n" in out
-    assert out.endswith("2 of 2 pictures cleaned\n")
+    assert out.endswith("2 of 2 photos cleaned\n")
 
 
 def test_results_of_the_last_call_are_not_cleaned_again(tmp_path, denoise):
@@ -112,7 +112,7 @@ def test_approximate_tiles_are_said(tmp_path, denoise):
     trained = Trained(Darker(context=None), channels=3, max_pixels=100 * 100)
     _, out, _ = denoise(trained, tmp_path / "in", "-o", tmp_path / "out")
     assert "large.png (in tiles, which changes it a little)" in out
-    assert out.endswith("2 of 2 pictures cleaned, 1 of them in approximate tiles\n")
+    assert out.endswith("2 of 2 photos cleaned, 1 of them in approximate tiles\n")
 
 
 def test_approximate_tiles_are_small_and_what_fits_stays_whole(tmp_path, denoise, monkeypatch):
@@ -137,7 +137,7 @@ def test_a_broken_picture_is_named_and_the_rest_goes_on(tmp_path, denoise):
     assert first.startswith(f"denoise: {tmp_path / 'in' / 'a.png'} cannot be read")
     assert "b.tif holds 2 frames or pages" in second
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["c.png"]
-    assert out.endswith("1 of 3 pictures cleaned, 2 failed\n")
+    assert out.endswith("1 of 3 photos cleaned, 2 failed\n")
 
 
 def test_a_model_without_numbers_writes_nothing(tmp_path, denoise):

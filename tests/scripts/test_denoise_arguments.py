@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere.png", "-o", "out"], "nowhere.png does not exist; name pictures"),
-        (["nowhere.png", "-o", "out.png"], "nowhere.png does not exist; name pictures"),
+        (["nowhere.png", "-o", "out"], "nowhere.png does not exist; name photos"),
+        (["nowhere.png", "-o", "out.png"], "nowhere.png does not exist; name photos"),
         (["empty", "-o", "out"], "empty holds no picture"),
         (["a.png", "-o", "a.png"], "would replace the input a.png"),
         (["a.png", "-o", "."], "would replace the input a.png"),
@@ -62,7 +62,7 @@ def test_the_same_picture_named_twice_is_cleaned_once(tmp_path, denoise):
         Trained(Darker(), channels=3), tmp_path / "in", tmp_path / "in" / "a.png", "-o", tmp_path / "out"
     )
     assert code == 0
-    assert out.endswith("1 of 1 pictures cleaned\n")
+    assert out.endswith("1 of 1 photos cleaned\n")
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path, monkeypatch, capsys):
@@ -115,7 +115,7 @@ sys.exit(denoise.main(["run", *sys.argv[1:]]))
     assert done.returncode == 1
     assert len(out.splitlines()) == 3
     assert f"{tmp_path}/in/{shown}/{shown}.png -> {tmp_path}/out/{shown}/{shown}.png\n" in out
-    assert out.endswith("1 of 2 pictures cleaned, 1 failed\n")
+    assert out.endswith("1 of 2 photos cleaned, 1 failed\n")
     warning, failure = err.splitlines()
     assert warning.startswith(f"warning: {tmp_path}/in: images of formats that are not read are passed over (1 .gif)")
     assert failure.startswith(f"denoise: {tmp_path}/in/{shown}.png cannot be read as a picture")

@@ -185,8 +185,8 @@ def without(state, *keys):
         (lambda s: {**s, "2.Phi": s["2.Phi"] / torch.tensor([0.0, 1, 1, 1, 0])}, "layer '2': .*not finite"),
         (lambda s: {**without(s, "2.Phi"), "2.alfa": torch.tensor([0.2, 0.8, 1, 0.8, 0.3])}, "is not symmetric"),
         (lambda s: {**without(s, "2.Phi"), "2.alfa": torch.tensor([0.2, 0.8, 0, 0.8, 0.2])}, "is 0 at its centre"),
-        (lambda s: {**without(s, "2.Phi"), "2.alfa": torch.ones(3)}, "alfa holds 3 numbers; .* 5 taps an axis has 5"),
-        (lambda s: {**without(s, "2.Phi"), "2.den": torch.ones(3)}, "den holds 3 numbers; .* 5 taps an axis has 2"),
+        (lambda s: {**without(s, "2.Phi"), "2.alfa": torch.ones(3)}, "alfa holds 3 numbers; .* 5 taps per axis has 5"),
+        (lambda s: {**without(s, "2.Phi"), "2.den": torch.ones(3)}, "den holds 3 numbers; .* 5 taps per axis has 2"),
         (lambda s: {**without(s, "2.Phi"), "2.den": torch.tensor([0.2, float("nan")])}, "layer '2': .*finite"),
     ],
 )

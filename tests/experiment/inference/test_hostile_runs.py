@@ -20,7 +20,7 @@ from wconv.experiment.inference.load import load_denoiser
 @pytest.fixture(autouse=True)
 def row(record_fault) -> None:
     record_fault(
-        "a run folder made to attack, in evaluate, denoise, crops and compare",
+        "a malicious run folder, in evaluate, denoise, crops and compare",
         1,
         "nothing ran, nothing was written outside",
     )

@@ -259,7 +259,7 @@ def test_of_a_phones_file_the_photograph_is_taken(tmp_path):
     first, second = image("RGB", 16, 16), image("RGB", 8, 8)
     first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
     assert again(tmp_path / "a.jpg").format == "JPEG"
-    assert "of the 2 pictures in the file only the first" in read_photo(tmp_path / "a.jpg").remarks
+    assert "of the 2 images in the file only the first" in read_photo(tmp_path / "a.jpg").remarks
 
 
 def test_other_files_are_refused_in_a_sentence(tmp_path):

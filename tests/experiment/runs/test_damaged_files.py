@@ -28,7 +28,7 @@ def damages(content: bytes, every: int) -> dict[str, bytes]:
 @pytest.fixture(autouse=True)
 def row(record_fault) -> None:
     record_fault(
-        "results.json, config.yaml, image store: bytes flipped, cut, emptied", 1, "nothing: noticed, or made again"
+        "results.json, config.yaml, image store: bytes flipped, cut, emptied", 1, "nothing: noticed, or rebuilt"
     )
 
 

@@ -148,9 +148,9 @@ def _say_channels(tally: Tally, has: int, wants: int) -> None:
     if has == wants:
         return
     text = (
-        "the denoiser was trained on grey pictures: colours are denoised one by one"
+        "the denoiser was trained on grey images: colours are denoised one by one"
         if wants == 1
-        else "the denoiser was trained on colour pictures: grey ones go through it as three equal colours"
+        else "the denoiser was trained on colour images: grey ones go through it as three equal colours"
     )
     if text not in tally.said:
         tally.said.add(text)

@@ -99,7 +99,7 @@ def _read(image: Image.Image) -> Photo:
     several = getattr(image, "n_frames", 1)
     remarks = []
     if image.format == "MPO":  # phones store a photograph with its preview or depth map
-        remarks.append(f"of the {several} pictures in the file only the first")
+        remarks.append(f"of the {several} images in the file only the first")
     elif image.format not in FORMATS:
         raise PhotoError(f"is of the format {image.format}, which is not written here; save it as PNG first")
     elif several > 1:

@@ -42,7 +42,7 @@ def _pairs(inputs: list[Path], out: Path, find_images: FindImages) -> Iterator[t
         if path.is_symlink() and not path.exists():
             raise ConfigError(f"the link {path} leads nowhere (to {os.readlink(path)}); mend or remove it")
         if not path.exists():
-            raise ConfigError(f"{path} does not exist; name pictures and folders of pictures")
+            raise ConfigError(f"{path} does not exist; name photos and folders of photos")
     if len(inputs) == 1 and inputs[0].is_file() and _is_file_name(out):
         if _kind(inputs[0]) != _kind(out):
             raise ConfigError(f"{out} would be a file like {inputs[0]}; give it the ending {inputs[0].suffix!r} too")
