@@ -23,6 +23,8 @@ def runs(make_row, tmp_path):
         (["trainer.max_epochs=5.0", "optimizer.lr=1e-1"], 3),
         (["conv=weighted"], 2),
         (["optimizer.lr=0.1"], 4),
+        (["conv=weighted", "conv=standard"], 4),
+        (["conv=weighted", "trainer.max_epochs=30", "conv=standard"], 2),
     ],
 )
 def test_those_are_kept_that_meet_all_conditions_and_those_that_cannot_be_used(conditions, count, runs):

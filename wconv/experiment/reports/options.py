@@ -22,7 +22,8 @@ def add_options(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="use only runs with this value, such as trainer.max_epochs=15; repeat for further conditions",
+        help="use only runs with this value, such as trainer.max_epochs=15; repeat for further conditions, "
+        "or with the same key for further values",
     )
     parser.add_argument(
         "--against",
