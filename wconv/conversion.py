@@ -22,7 +22,7 @@ from wconv.torch_private import ConvNd, LazyModuleMixin, forget_parameter
 KernelSize = int | tuple[int, ...]
 _LEFT_OUT = (
     "all such convolutions are weighted already and keep their density (layer.set_density changes it), "
-    "or are left out by include or exclude"
+    "left out by include or exclude, or of a class that is left alone"
 )
 _ALONE = "all such convolutions are of classes that are left alone"
 Which = str | Iterable[str] | Callable[[str, nn.Module], bool]
@@ -84,7 +84,7 @@ def convert(
     becomes: dict[ConvNd, type[Weighted]] = {}
     reasons: dict[str, str] = {}
     unused: dict[KernelSize | None, str] = dict.fromkeys(density, "the model has no such convolution")
-    foreign: Counter[str] = Counter()
+    foreign: Counter[type[nn.Module]] = Counter()
     for name, module in model.named_modules():
         kernel_size = kernel_size_of(module)
         if kernel_size is None:
@@ -100,8 +100,8 @@ def convert(
             reasons[name] = "no density for this kernel size"
         elif kind is None or not isinstance(module, ConvNd):
             reasons[name] = why_not(module)
-            foreign[type(module).__name__] += 1
-            unused[key] = _ALONE
+            foreign[type(module)] += 1
+            unused[key] = _LEFT_OUT if unused.get(key) == _LEFT_OUT else _ALONE
         else:
             _refuse_computed(name, module, bool(trainable))
             chosen[module], becomes[module] = key, kind
@@ -187,14 +187,16 @@ def _checked(subclasses: Mapping[type[nn.Module], type[Weighted]]) -> Mapping[ty
     return subclasses
 
 
-def _left_alone(foreign: Counter[str]) -> str:
-    names = ", ".join(f"{name} ({count})" for name, count in foreign.most_common())
+def _left_alone(foreign: Counter[type[nn.Module]]) -> str:
+    names = ", ".join(f"{kind.__name__} ({count})" for kind, count in foreign.most_common())
+    ours = any(kind.__module__.startswith("timm.") for kind in foreign)
     have, are, classes = ("convolutions have", "are", "their classes convolve in their")
     if foreign.total() == 1:
         have, are, classes = ("convolution has", "is", "its class convolves in its")
     return (
         f"{foreign.total()} {have} a kernel size with a density and {are} left alone, since {classes} own way: "
         f"{names}. Exclude them, or say how to convert them with subclasses="
+        f"{' (wconv.timm_layers.SUBCLASSES for those of timm)' if ours else ''}"
     )
 
 

@@ -137,7 +137,10 @@ def check_phi(phi: Tensor, kernel_size: Sequence[int]) -> Tensor:
     check_odd(kernel_size)
     exact = phi.detach().to("cpu", torch.float64, copy=True)
     if exact.shape != tuple(kernel_size):
-        raise ValueError(f"density of shape {tuple(exact.shape)} does not fit a kernel of {tuple(kernel_size)}")
+        raise ValueError(
+            f"density of shape {tuple(exact.shape)} does not fit a kernel of {tuple(kernel_size)}: a tensor is Phi tap by "
+            "tap; give coefficients as a list"
+        )
     if not exact.isfinite().all():
         raise ValueError("the density holds values that are not finite")
     symmetric = all(torch.equal(exact, exact.flip(axis)) for axis in range(exact.dim()))
@@ -169,7 +172,7 @@ def _expectation(density: object, kernel_size: Sequence[int]) -> str:
         expected = f"a list of {count} number{'' if count == 1 else 's'}, e.g. {example}"
     else:
         counts = " and ".join(str(size // 2) for size in kernel_size)
-        expected = f"a list per axis of {counts} numbers, e.g. {halves}"
+        expected = f"one list per axis, of {counts} numbers, e.g. {halves}"
     return (
         f"density {density!r} does not fit a kernel of {sizes}: expected {expected} "
         "(finite, outermost tap first, without the centre, which is 1)"

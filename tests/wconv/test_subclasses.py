@@ -142,6 +142,18 @@ def test_one_warning_counts_and_names_what_is_left_alone():
     ]
 
 
+def test_a_second_conversion_beside_a_layer_left_alone_says_that_densities_are_kept():
+    model = nn.Sequential(nn.Conv2d(2, 2, 3), nn.ConvTranspose2d(2, 2, 3))
+    with pytest.warns(UserWarning, match="1 convolution has"):
+        wconv.convert(model, {3: [0.7]})
+    with pytest.warns(UserWarning) as caught:
+        wconv.convert(model, {3: [0.9]})
+    kept, alone = (str(warning.message) for warning in caught)
+    assert "weighted already and keep their density" in kept
+    assert "ConvTranspose2d (1)" in alone
+    assert "weighted already and keep their density" in str(wconv.summary(model))
+
+
 def test_what_is_excluded_is_not_called_missing():
     with pytest.warns(UserWarning, match="all such convolutions are .* left out by include or exclude") as caught:
         wconv.convert(nn.Sequential(nn.Conv2d(2, 2, 3)), {3: [0.7]}, include="features.*")
