@@ -138,8 +138,8 @@ def check_phi(phi: Tensor, kernel_size: Sequence[int]) -> Tensor:
     exact = phi.detach().to("cpu", torch.float64, copy=True)
     if exact.shape != tuple(kernel_size):
         raise ValueError(
-            f"density of shape {tuple(exact.shape)} does not fit a kernel of {tuple(kernel_size)}: a tensor is Phi tap by "
-            "tap; give coefficients as a list"
+            f"density of shape {tuple(exact.shape)} does not fit a kernel of {tuple(kernel_size)}: "
+            "a tensor is Phi tap by tap; give coefficients as a list"
         )
     if not exact.isfinite().all():
         raise ValueError("the density holds values that are not finite")

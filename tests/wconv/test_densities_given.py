@@ -48,6 +48,11 @@ def test_what_does_not_fit_is_refused(density):
         WeightedConv2d(2, 2, 3, density=density)
 
 
+def test_a_tensor_of_coefficients_is_refused_with_what_to_give():
+    with pytest.raises(ValueError, match="a tensor is Phi tap by tap; give coefficients as a list"):
+        WeightedConv2d(2, 2, 3, density=torch.tensor([0.7]))
+
+
 @pytest.mark.parametrize("density", [np.array([0.7]), PHI, np.array([[0.7], [0.7]]), np.full((3, 1), 0.7)])
 def test_an_array_that_no_layer_takes_is_a_warning(density):
     with pytest.warns(UserWarning, match="the model has no such convolution"):

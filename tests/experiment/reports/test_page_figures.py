@@ -36,6 +36,7 @@ def test_curves_are_means_with_bands_in_shown_units(tmp_path, part_of):
     data = figure.spec["datasets"]
     assert (data["lines"][0]["epoch"], data["lines"][0]["value"]) == ([1, 2], [30.0, 45.0])
     assert (data["bands"][0]["value"], data["bands"][0]["high"]) == ([20.0, 40.0], [40.0, 50.0])
+    assert "dots" not in data
     assert [row.cells for row in figure.table.rows] == [("standard", "2", "30.00", "45.00", "40.00 to 50.00")]
 
 
@@ -45,6 +46,14 @@ def test_no_label_of_an_epoch_is_repeated(tmp_path, part_of, epochs, ticks):
     write_run(tmp_path / "run", epochs=epochs)
     [figure] = curve_figures(part_of())["Validation accuracy (%)"]
     assert {layer["encoding"]["x"]["axis"]["tickCount"] for layer in figure.spec["layer"]} == {ticks}
+
+
+def test_a_curve_of_one_epoch_is_a_dot(tmp_path, part_of):
+    write_run(tmp_path / "run", epochs=1)
+    for [figure] in curve_figures(part_of()).values():
+        [dot] = figure.spec["datasets"]["dots"]
+        assert [dot["epoch"]] == figure.spec["datasets"]["lines"][0]["epoch"]
+        assert any(layer["mark"]["type"] == "point" and layer["mark"]["opacity"] == 1 for layer in figure.spec["layer"])
 
 
 def test_long_curves_are_thinned_to_what_a_screen_shows(tmp_path, part_of):

@@ -30,7 +30,8 @@ def curves(
     """Draw means over the epochs with bands over the seeds, labelled at their ends.
 
     Args:
-        data: "lines", "bands", "ends" and "diverged"; all but "ends" hold lists of epochs and values.
+        data: "lines", "bands", "dots", "ends", "diverged" and "crosses"; all but "dots", "ends" and "crosses" hold
+            lists of epochs and values.
         domain: of the values.
         is_log: whether their axis is logarithmic.
         digits: number format of values, as d3-format.
@@ -55,6 +56,7 @@ def curves(
         .transform_flatten(["epoch", "value"])
         .mark_line(strokeWidth=1.8, point=has_points and {"size": 90, "opacity": 0})
         .encode(x, y, colour, detail="line:N", tooltip=tip if has_points else alt.value(None)),
+        "dots": _data("dots").mark_point(filled=True, size=60, opacity=1).encode(x, y, colour),
         "diverged": _data("diverged")
         .transform_flatten(["epoch", "value"])
         .mark_line(strokeWidth=1.2, strokeDash=[2, 3])

@@ -90,13 +90,16 @@ class Drawn:
 def _figure(
     panel: str, title: str, drawn: Sequence[Drawn], domain: Sequence[float], is_log: bool, decimals: int
 ) -> Figure:
-    data: dict[str, list[dict[str, Any]]] = {"lines": [], "bands": [], "ends": [], "diverged": [], "crosses": []}
+    names = ("lines", "bands", "dots", "ends", "diverged", "crosses")
+    data: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for one in drawn:
         marks, seeds = one.line.marks, _thinned(one.seeds)
         if len(seeds):
             mean, epochs = seeds.mean(axis=1), [int(epoch) for epoch in seeds.index]
             data["lines"].append(marks | {"epoch": epochs, "value": _rounded(mean, decimals)})
-            data["ends"].append(marks | {"epoch": epochs[-1], "value": float(mean.iloc[-1])})
+            last = marks | {"epoch": epochs[-1], "value": float(mean.iloc[-1])}
+            data["ends"].append(last)
+            data["dots"] += [dict(last)] if len(epochs) == 1 else []  # a line through one point cannot be seen
             if seeds.shape[1] > 1:
                 edges = {"value": _rounded(seeds.min(axis=1), decimals), "high": _rounded(seeds.max(axis=1), decimals)}
                 data["bands"].append(marks | {"epoch": epochs} | edges)
