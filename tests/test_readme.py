@@ -2,16 +2,14 @@
 
 import re
 import shlex
+from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from wconv.experiment.command_line.arguments import parse_command_line
-from wconv.experiment.reports.comparison import Comparison
-from wconv.experiment.reports.effects import find_effects
-from wconv.experiment.reports.tables import to_markdown
-from wconv.experiment.runs.saved_runs import find_runs
+from wconv.experiment.reports.answer import add_answer_options, answer
 from wconv.experiment.search.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,8 +97,9 @@ def test_the_index_lists_every_page():
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
 def test_a_committed_table_is_made_again_from_its_runs(path):
-    comparison = Comparison(find_runs([path.parent / "runs"]))
-    assert to_markdown(comparison, find_effects(comparison)) + "\n" == path.read_text()
+    parser = ArgumentParser()
+    add_answer_options(parser)
+    assert answer(parser.parse_args([str(path.parent / "runs")]))[0] + "\n" == path.read_text()
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)

@@ -94,7 +94,7 @@ def _fault(store: Path, sources: list[dict[str, Any]], channels: int) -> str:
 
 
 def _build(store: Path, files: Sequence[Path], sources: list[dict[str, Any]], channels: int, fault: str) -> None:
-    print(f"decoding {len(files)} images once, because the image store {printable(store)} {fault}", flush=True)
+    print(f"decoding {len(files)} images, because the image store {printable(store)} {fault}", flush=True)
     part = store.with_name(f".{store.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # left by a killed process
     try:

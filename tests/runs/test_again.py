@@ -146,6 +146,14 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(train):
     assert read_results(directory)["metrics"] == undisturbed
 
 
+def test_a_run_that_was_interrupted_after_its_last_step_says_that_only_the_test_is_left(train):
+    directory = train().directory
+    (directory / "results.json").unlink()
+    done = train()
+    assert "the training is complete; now the test" in done.out
+    assert "\ntraining " not in done.out
+
+
 def test_without_any_sound_checkpoint_a_run_starts_over_and_says_so(train):
     directory = train().directory
     undisturbed = read_results(directory)["metrics"]

@@ -98,7 +98,9 @@ def test_equal_seeds_and_constant_metrics_give_neither_a_warning_nor_nan(
 def test_single_runs_have_no_statistics_unless_they_are_asked_for(tmp_path: Path) -> None:
     make(tmp_path / "s")
     make(tmp_path / "w", "weighted", accuracy=0.71)
-    assert "Against" not in compare(tmp_path).stdout
+    said = compare(tmp_path).stdout
+    assert "Against" not in said
+    assert "with one seed per row there are no statistics; train several seeds, or add --against conv=standard" in said
     assert compare(tmp_path, "--against", "conv=standard").stdout.endswith(
         "1.0 points better with 1 seed, which may be chance\n"
     )
@@ -130,11 +132,12 @@ def test_a_margin_without_anything_to_compare_exits_2(tmp_path: Path) -> None:
     assert "no two rows are compared" in done.stderr
 
 
-def test_nothing_to_compare_with_is_said_where_there_are_several_rows(tmp_path: Path) -> None:
+def test_nothing_to_compare_with_is_said(tmp_path: Path) -> None:
     for conv in ("weighted", "trainable"):
         for seed in (0, 1):
             make(tmp_path / f"{conv}{seed}", conv, seed)
-    assert "takes a row of conv=standard and another, or --against" in compare(tmp_path).stdout.splitlines()[-1]
+    last = compare(tmp_path).stdout.splitlines()[-1]
+    assert "takes completed runs of conv=standard and of another arm, or --against" in last
 
 
 def test_a_thousand_run_folders_take_less_than_5_seconds(tmp_path: Path) -> None:

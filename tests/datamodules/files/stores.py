@@ -43,6 +43,6 @@ def assert_rebuilt(folder: Path, capsys: pytest.CaptureFixture[str], why: str, c
     """Open the store, and expect it built anew with a line that says why; then once more, expecting silence."""
     capsys.readouterr()
     assert is_right(opened(folder), folder)
-    assert f"decoding {count} images once, because the image store {store_of(folder)} {why}" in capsys.readouterr().out
+    assert f"decoding {count} images, because the image store {store_of(folder)} {why}" in capsys.readouterr().out
     assert is_right(opened(folder), folder)
     assert capsys.readouterr().out == ""

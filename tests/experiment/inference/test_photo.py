@@ -210,7 +210,7 @@ def test_jpeg_keeps_its_quantisation_sampling_comment_and_caption(tmp_path, mode
     assert new.info["comment"] == b"sea"
     assert ("APP13", b"caption") in new.applist
     assert new.info["progressive"]
-    assert read_photo(tmp_path / "a.jpg").remarks == ["JPEG with its own quantisation tables"]
+    assert read_photo(tmp_path / "a.jpg").remarks == ["JPEG with the compression of the photo"]
 
 
 def test_a_profile_of_inks_does_not_stay_where_there_are_none(tmp_path):

@@ -25,7 +25,7 @@ def test_mean_and_sample_deviation_over_seeds(tmp_path: Path, make_run: MakeRun)
     # Deviations from the mean are -5/300, -2/300 and 7/300; their squares sum to 78/90000.
     assert rows.loc[0, "test/acc std"] == pytest.approx((78 / 90000 / 2) ** 0.5)
     assert " 67.67 ± 2.08 |" in to_markdown(Comparison(runs))
-    assert "Seeds of every row: 0, 1, 2." in to_markdown(Comparison(runs))
+    assert "Seeds: 0, 1, 2." in to_markdown(Comparison(runs))
     assert "not known" not in to_markdown(Comparison(runs))
 
 
@@ -48,7 +48,7 @@ def test_rows_with_different_seeds_are_said_to_be(tmp_path: Path, make_run: Make
 
     text = to_markdown(Comparison(find_runs([tmp_path])))
 
-    assert "The rows rest on different seeds (1, 2 a row)." in text
+    assert "The rows rest on different seeds: 1 or 2 each." in text
 
 
 def test_columns_are_what_differs(tmp_path: Path, make_run: MakeRun) -> None:

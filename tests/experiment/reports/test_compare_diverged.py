@@ -34,7 +34,7 @@ def test_n_and_mean_are_of_the_same_runs(tmp_path: Path, make_run: MakeRun) -> N
     text = to_markdown(comparison)
     (shown,) = cells(text)
     assert (shown["n"], shown["diverged"], shown["test acc (%)"]) == ("2", "1", "50.00 ± 14.14")
-    assert "- Seeds of every row: 0, 2." in text
+    assert "- Seeds: 0, 2." in text
     assert f"- Diverged, in no mean: {tmp_path / 's1'} (seed 1): test/acc is not a finite number." in text
 
     (back,) = pd.read_csv(StringIO(to_csv(comparison))).to_dict("records")
@@ -63,7 +63,7 @@ def test_a_row_of_which_every_run_diverged_has_no_figures(tmp_path: Path, make_r
     standard, weighted = cells(text)
     assert (standard["n"], standard["diverged"], standard["test acc (%)"]) == ("1", "0", "40.00")
     assert (weighted["n"], weighted["diverged"], weighted["test acc (%)"]) == ("0", "2", "-")
-    assert "The rows rest on different seeds (0, 1 a row)." in text
+    assert "The rows rest on different seeds: 0 or 1 each." in text
     assert "nan" not in text
 
 

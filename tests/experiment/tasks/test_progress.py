@@ -24,7 +24,7 @@ def test_epoch_lines_end_with_the_time_left(step, unit, train, monkeypatch):
     monkeypatch.setattr(progress, "time", Clock(step))
     done = train("trainer.max_epochs=3", "callbacks.progress.every_seconds=1e9")
     assert done.code == 0, done.err
-    assert re.search(r"^training: 3 epochs of \d+ batches$", done.out, re.MULTILINE)
+    assert re.search(r"^training vgg-[\w-]+: 3 epochs of \d+ batches$", done.out, re.MULTILINE)
     first, second, last = [line for line in done.out.splitlines() if line.startswith("epoch ")]
     left = [float(re.fullmatch(rf"epoch ./3 .* ([\d.]+) {unit} left", line)[1]) for line in (first, second)]
     assert left[0] > left[1] > 0
@@ -35,8 +35,8 @@ def test_the_first_batch_which_is_slow_counts_once(monkeypatch, capsys):
     clock = Clock(0)
     monkeypatch.setattr(progress, "time", clock)
     trainer = SimpleNamespace(
-        global_step=0, estimated_stepping_batches=10, max_epochs=2, num_training_batches=5, current_epoch=0,
-        callback_metrics={},
+        global_step=0, estimated_stepping_batches=10, default_root_dir="runs/vgg", max_epochs=2,
+        num_training_batches=5, current_epoch=0, callback_metrics={},
     )  # fmt: skip
     bar = progress.PlainProgress(every_seconds=1e9)
     bar.on_train_start(trainer, None)

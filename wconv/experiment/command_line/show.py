@@ -19,19 +19,21 @@ Usage:    python train.py [GROUP=CHOICE ...] [KEY=VALUE ...]
   python train.py fast=true                                     in bfloat16: faster, and another run
   python train.py -m conv=standard,weighted seed=0,1,2          a grid, one run after the other
   python train.py experiment=quickstart                         a minute, no download
-  python scripts/sweep.py smoke --local 2                       many runs at once: the sweeps below, no choices
-  python scripts/search.py search=walk model=vgg                which density? the searches below, no choices either
+  python scripts/sweep.py smoke --local 2                       many runs at once: a file of configs/sweep
+  python scripts/search.py search=walk model=vgg                which density? a method of configs/search
 
-The same command finds the same run folder: a finished run is shown, an unfinished one goes on.
+The same command finds the same run folder: a finished run is shown, an unfinished one is resumed.
 
 Groups (choose with GROUP=CHOICE):
 
 {groups}
 
-Keys and their values (change with KEY=VALUE, e.g. trainer.max_epochs=10; the keys follow the choices made):
+Keys and their values (change with KEY=VALUE, e.g. trainer.max_epochs=10; the keys follow the choices made, and
+comments in configs/GROUP/CHOICE.yaml explain them):
 
 {config}
-Exit codes: 0 done, 1 the run failed, 2 the configuration or the data is wrong, 75 stopped and can go on.
+Exit codes: 0 done, 1 the run failed, 2 the configuration or the data is wrong,
+75 interrupted (resume with the same command).
 More options: -m (a grid), --cfg job (the configuration alone), --hydra-help (the rest).
 """
 
@@ -57,6 +59,6 @@ def _groups(configs: Path) -> str:
     choices = {
         folder.name: sorted(str(file.relative_to(folder).with_suffix("")) for file in folder.rglob("*.yaml"))
         for folder in sorted(configs.iterdir())
-        if folder.is_dir() and folder.name != "hydra"
+        if folder.is_dir() and folder.name not in ("hydra", "search", "sweep")  # the last two are for scripts
     }
     return "\n".join(f"{group}: {', '.join(names)}" for group, names in choices.items())

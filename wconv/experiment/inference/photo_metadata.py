@@ -68,7 +68,7 @@ def _jpeg(image: JpegImagePlugin.JpegImageFile, same_mode: bool) -> tuple[dict[s
     if not same_mode:
         return options | {"quality": JPEG_QUALITY, "subsampling": 0}, f"JPEG of quality {JPEG_QUALITY}"
     sampling = JpegImagePlugin.get_sampling(image)
-    return options | {"qtables": image.quantization, "subsampling": sampling}, "JPEG with its own quantisation tables"
+    return options | {"qtables": image.quantization, "subsampling": sampling}, "JPEG with the compression of the photo"
 
 
 def _png(image: PngImagePlugin.PngImageFile) -> PngImagePlugin.PngInfo:

@@ -35,6 +35,7 @@ def answer(options: Namespace) -> tuple[str, "Comparison", "Effects | None"]:
         ValueError: an option names something unknown; the message lists what there is.
     """
     from wconv.experiment.reports.brief import brief, parts_table, sentences
+    from wconv.experiment.reports.pairing import choose_reference
     from wconv.experiment.reports.parts import worth_of_parts
     from wconv.experiment.reports.tables import to_markdown, write_markdown
 
@@ -48,10 +49,12 @@ def answer(options: Namespace) -> tuple[str, "Comparison", "Effects | None"]:
         for name in ("parts", "brief", "row"):
             if getattr(options, name):
                 raise ValueError(f"--{name}: nothing is compared; that takes several seeds, or --against KEY=VALUE")
-        text = to_markdown(comparison)
-        if comparison.has_repeated_runs and len(comparison.groups) > 1:
-            text += "\n\nNothing is compared: that takes a row of conv=standard and another, or --against KEY=VALUE."
-        return text, comparison, None
+        why = (
+            "with one seed per row there are no statistics; train several seeds, or add --against conv=standard"
+            if choose_reference(comparison)
+            else "that takes completed runs of conv=standard and of another arm, or --against KEY=VALUE"
+        )
+        return f"{to_markdown(comparison)}\n\nNothing is compared: {why}.", comparison, None
     parts = worth_of_parts(effects) if options.parts else []
     if options.row:
         return sentences(effects, options.row, parts), comparison, effects

@@ -18,6 +18,10 @@ def notes(comparison: Comparison) -> list[str]:
         found.append(f"Diverged, in no mean: {run.folder} (seed {run.seed}): {', '.join(names)} {are}.")
     found += [note for group in comparison.groups for note in (*group.notes, *_missing(group))]
     found += _tiled(comparison.counted)
+    if any(run.costs.get("seconds") for run in comparison.counted):
+        found.append(
+            "Time: of the training, next to whatever else ran. Memory: the peak of the process, or of the GPU."
+        )
     for run in comparison.left_out:
         found.append(f"Not in the table: {run.folder}: {run.status}{run.reason and f' ({run.reason})'}")
     return found
@@ -27,17 +31,20 @@ def _basis(groups: Sequence[Group]) -> str:
     """State the seeds that the means are over."""
     seeds = {tuple(sorted(group.counted)) for group in groups}
     counts = sorted({len(some) for some in seeds})
+    several = len(groups) > 1
     if counts == [0]:
         return "Every run has diverged: there is nothing to take a mean of."
-    if len(seeds) == 1:
-        text = f"Seeds of every row: {', '.join(map(str, seeds.pop()))}."
+    if len(seeds) > 1:
+        text = f"The rows rest on different seeds: {' or '.join(map(str, counts))} each."
+    elif counts == [1]:
+        text = f"{'Every row' if several else 'The row'} rests on one seed, {seeds.pop()[0]}."
     else:
-        per_row = ", ".join(map(str, counts))
-        text = f"The rows rest on different seeds ({per_row} a row)."
+        text = f"Seeds{' of every row' * several}: {', '.join(map(str, seeds.pop()))}."
     if counts[-1] > 1:
         text += " Mean ± sample standard deviation over the seeds; 95 % CI: t-interval of the mean."
     if 1 in counts:
-        text += " With n = 1 the spread over seeds is not known: a difference between two such rows may be chance."
+        text += " With n = 1 the spread over seeds is not known"
+        text += ": a difference between two such rows may be chance." if several else "."
     return text
 
 

@@ -90,10 +90,12 @@ def _about(effects: Effects) -> list[str]:
     """Explain the columns of the differences, and which tests were not made."""
     compared = [effect.judged for effect in effects.rows if effect.judged]
     count = max(judged.comparisons for judged in compared)
-    about = [
-        f"p: paired t-test. Holm p and equivalence p (TOST, within ±{effects.margin:g} {effects.unit}): adjusted for "
-        f"{count} comparison{'s' * (count != 1)}. Could show: the smallest difference found with a power of 80 %."
-    ]
+    about = []
+    if count:
+        about.append(
+            f"p: paired t-test. Holm p and equivalence p (TOST, within ±{effects.margin:g} {effects.unit}): adjusted "
+            f"for {count} comparison{'s' * (count != 1)}. Could show: the smallest difference found with power 80 %."
+        )
     if any(judged.test.n < ENOUGH for judged in compared):
         about.append(
             f"Rows of fewer than {ENOUGH} seeds have no sign-flip test and no bootstrap interval: "

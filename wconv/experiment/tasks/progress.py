@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -35,8 +36,12 @@ class PlainProgress(ProgressBar):
         """Print how much there is to do."""
         self.start, self.first_step = math.nan, trainer.global_step
         self.steps = trainer.estimated_stepping_batches
-        if self.shown:
-            print(f"training: {trainer.max_epochs} epochs of {trainer.num_training_batches} batches", flush=True)
+        if self.shown and trainer.global_step >= self.steps:
+            print("the training is complete; now the test", flush=True)
+        elif self.shown:
+            epochs = f"{trainer.max_epochs} epoch{'s' * (trainer.max_epochs != 1)}"
+            name = Path(trainer.default_root_dir).name  # names model, arm and seed, which differ within a grid
+            print(f"training {name}: {epochs} of {trainer.num_training_batches} batches", flush=True)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """Print the progress of the epoch; the clock of the time left starts after the first batch, which warms up."""
