@@ -20,7 +20,7 @@ def notes(comparison: Comparison) -> list[str]:
     found += _tiled(comparison.counted)
     if any(run.costs.get("seconds") for run in comparison.counted):
         found.append(
-            "Time: of the training, next to whatever else ran. Memory: the peak of the process, or of the GPU."
+            "Time: of the training, which depends on what else ran. Memory: peak of the process, or of the GPU."
         )
     for run in comparison.left_out:
         found.append(f"Not in the table: {run.folder}: {run.status}{run.reason and f' ({run.reason})'}")
