@@ -8,9 +8,8 @@ A page names a command in a comment; its output goes between that comment and th
 import argparse
 import re
 import shlex
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir
 from glob import glob
 from pathlib import Path
 
@@ -50,9 +49,7 @@ def fill(text: str) -> str:
     Raises:
         ValueError: a command failed; the message has its error.
     """
-    commands = list(dict.fromkeys(match[1] for match in FILLED.finditer(text)))
-    with ThreadPoolExecutor(2) as pool:
-        printed = dict(zip(commands, pool.map(run, commands), strict=True))
+    printed = {command: run(command) for command in dict.fromkeys(match[1] for match in FILLED.finditer(text))}
 
     def put(match: re.Match[str]) -> str:
         said = printed[match[1]]
@@ -62,17 +59,22 @@ def fill(text: str) -> str:
 
 
 def run(command: str) -> str:
-    """Run a command in the checkout and return its output.
+    """Return what a command prints in the checkout; it runs in this process, since a page has many of them.
 
     Raises:
         ValueError: it failed; the message has its error.
     """
+    from wconv.experiment.reports.answer import add_answer_options, answer
+
     # Patterns are expanded as a shell does.
-    words = [path for word in shlex.split(command) for path in sorted(glob(word, root_dir=ROOT)) or [word]]
-    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(f"python {command}: {done.stderr.strip()}")
-    return done.stdout.strip()
+    script, *words = [path for word in shlex.split(command) for path in sorted(glob(word, root_dir=ROOT)) or [word]]
+    parser = argparse.ArgumentParser(prog=script, exit_on_error=False)
+    add_answer_options(parser)
+    try:
+        with chdir(ROOT):
+            return answer(parser.parse_args(words))[0].strip()
+    except (argparse.ArgumentError, ValueError) as error:
+        raise ValueError(f"python {command}: {error}") from error
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def test_filling_twice_changes_nothing_and_a_typed_number_is_found(tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<!-- python scripts/compare.py results/nowhere --><!-- end -->", "compare: no run in results/nowhere"),
+        ("<!-- python scripts/compare.py results/nowhere --><!-- end -->", "no run in results/nowhere"),
         ("<!-- python scripts/compare.py results/statistics_example/runs --row x --><!-- end -->", "--row x: there is"),
     ],
 )
