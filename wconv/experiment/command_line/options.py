@@ -15,7 +15,8 @@ class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Refuse a command line with a message of our own."""
         usage_error(
-            f"{message} (train.py has -m and some options of Hydra; its configuration is beside train.py, changed by KEY=VALUE)"
+            f"{message} (train.py has -m and some options of Hydra; "
+            "its configuration is beside train.py, changed by KEY=VALUE)"
         )
 
 
