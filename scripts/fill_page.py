@@ -67,13 +67,13 @@ def run(command: str) -> str:
     from wconv.experiment.reports.answer import add_answer_options, answer
 
     # Patterns are expanded as a shell does.
-    script, *words = [path for word in shlex.split(command) for path in sorted(glob(word, root_dir=ROOT)) or [word]]
-    parser = argparse.ArgumentParser(prog=script, exit_on_error=False)
+    _, *words = [path for word in shlex.split(command) for path in sorted(glob(word, root_dir=ROOT)) or [word]]
+    parser = argparse.ArgumentParser(prog="compare.py")
     add_answer_options(parser)
     try:
         with chdir(ROOT):
             return answer(parser.parse_args(words))[0].strip()
-    except (argparse.ArgumentError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"python {command}: {error}") from error
 
 

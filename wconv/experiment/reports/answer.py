@@ -49,11 +49,12 @@ def answer(options: Namespace) -> tuple[str, "Comparison", "Effects | None"]:
         for name in ("parts", "brief", "row"):
             if getattr(options, name):
                 raise ValueError(f"--{name}: nothing is compared; that takes several seeds, or --against KEY=VALUE")
-        why = (
-            "with one seed per row there are no statistics; train several seeds, or add --against conv=standard"
-            if choose_reference(comparison)
-            else "that takes completed runs of conv=standard and of another arm, or --against KEY=VALUE"
-        )
+        if not choose_reference(comparison):
+            why = "that takes completed runs of conv=standard and of another arm, or --against KEY=VALUE"
+        elif comparison.has_repeated_runs:
+            why = "no run has a test accuracy or a test PSNR"
+        else:
+            why = "with one seed per row there are no statistics; train several seeds, or add --against conv=standard"
         return f"{to_markdown(comparison)}\n\nNothing is compared: {why}.", comparison, None
     parts = worth_of_parts(effects) if options.parts else []
     if options.row:

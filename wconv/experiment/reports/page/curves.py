@@ -99,7 +99,8 @@ def _figure(
             data["lines"].append(marks | {"epoch": epochs, "value": _rounded(mean, decimals)})
             last = marks | {"epoch": epochs[-1], "value": float(mean.iloc[-1])}
             data["ends"].append(last)
-            data["dots"] += [dict(last)] if len(epochs) == 1 else []  # a line through one point cannot be seen
+            if len(epochs) == 1:  # a line through one point cannot be seen
+                data["dots"].append(last)
             if seeds.shape[1] > 1:
                 edges = {"value": _rounded(seeds.min(axis=1), decimals), "high": _rounded(seeds.max(axis=1), decimals)}
                 data["bands"].append(marks | {"epoch": epochs} | edges)
