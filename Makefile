@@ -8,8 +8,9 @@ ECOSYSTEM := $(VENV)/.ecosystem
 .PHONY: install quickstart screenshot findings test test-all test-oldest lint format
 install: $(INSTALLED)
 
-# pip prints a line per package; --use-pep517 avoids a warning of older versions of pip about one of them.
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --use-pep517 -c constraints.txt
+# pip prints a line per package; --no-compile leaves it to Python to compile the files that are imported, which are few;
+# --use-pep517 avoids a warning of older versions of pip about one of the packages.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile --use-pep517 -c constraints.txt
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): about 6 GB, in a few minutes; pip is silent for the last of them."
@@ -55,10 +56,10 @@ test test-all: export OMP_NUM_THREADS = 1
 test: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults and not slurm and not browser and not ecosystem"
 
-# with_cluster.sh starts a SLURM of one node, where it is installed.
+# with_cluster.sh starts a SLURM of one node, where it is installed. Its tests often wait for jobs, so four run at once.
 test-all: install $(ECOSYSTEM)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slurm"
-	tests/slurm/with_cluster.sh $(BIN)/python -m pytest -n 2 tests/slurm
+	tests/slurm/with_cluster.sh $(BIN)/python -m pytest -n 4 --maxschedchunk 1 tests/slurm
 
 # The tests without a mark, with the oldest versions that pyproject.toml allows; PYTHON names the oldest Python, too.
 OLDEST := .venv-oldest

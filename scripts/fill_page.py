@@ -28,10 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; say which pages are out of date")
     options = parser.parse_args(arguments)
     exit_code = 0
+    printed: dict[str, str] = {}  # pages share commands
     for page in options.pages:
         try:
             text = page.read_text()
-            filled = fill(text)
+            filled = fill(text, printed)
             if filled != text and not options.check:
                 write_atomically(page, filled.encode())
         except (OSError, ValueError) as error:
@@ -43,13 +44,15 @@ def main(arguments: list[str] | None = None) -> int:
     return exit_code
 
 
-def fill(text: str) -> str:
-    """Return a page with the current output of its commands.
+def fill(text: str, printed: dict[str, str]) -> str:
+    """Return a page with the current output of its commands; those in `printed` are not run again.
 
     Raises:
         ValueError: a command failed; the message has its error.
     """
-    printed = {command: run(command) for command in dict.fromkeys(match[1] for match in FILLED.finditer(text))}
+    for match in FILLED.finditer(text):
+        if match[1] not in printed:
+            printed[match[1]] = run(match[1])
 
     def put(match: re.Match[str]) -> str:
         said = printed[match[1]]

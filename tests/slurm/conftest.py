@@ -19,6 +19,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.slurm)
+    # The longest first, so that no worker waits for one of them at the end.
+    items.sort(key=lambda item: item.path != here / "test_walltime.py")
 
 
 @pytest.fixture(autouse=True)

@@ -47,6 +47,34 @@ def assert_bit_identical(sweep: ClusterSweep, other: ClusterSweep) -> None:
     assert results[0]["steps"] == results[1]["steps"] == 4 * BATCHES
 
 
+def test_when_the_time_ends_slurm_itself_sends_the_signal(tmp_path):
+    """A minute is the shortest time that SLURM gives, and its signal may come a minute early: here at any moment."""
+    short = ("resources.walltime=00:01:00", "cluster.warn_seconds=30")
+    sweep = ClusterSweep("smoke", tmp_path, *LONG, *devices(1), *short, "trainer.max_epochs=15")
+    sweep.call("--submit")
+    sweep.until_over(1200)
+    assert "1 done" in sweep.call("--status"), sweep.logs()
+    assert restarts(sweep.jobs[0]) >= 1
+    rows = (sweep.runs[0] / "metrics.csv").read_text().splitlines()
+    assert [int(row.split(",")[0]) for row in rows[1:]] == list(range(15 + 1))  # and the test
+
+
+def test_two_ranks_are_requeued_five_times(tmp_path, undisturbed):
+    sweep = ClusterSweep("smoke", tmp_path, *LONG, *devices(2))
+    sweep.call("--submit")
+    job = sweep.jobs[0]
+    for number in range(5):
+        going = rf"{'resuming from step' if number else 'epoch 1/'}"
+        what = f"start {number}\n{sweep.logs()}"
+        wait_until(lambda: len(re.findall(going, sweep.logs())) >= max(1, number), what=what)  # noqa: B023
+        run("scancel", "--signal=USR1", "--batch", job)
+        wait_until(lambda: len(steps(sweep)) > number, 60, f"stop {number}\n{sweep.logs()}")  # noqa: B023
+        wait_until(lambda: restarts(job) > number, 60, f"restart {number}")  # noqa: B023
+    sweep.until_over()
+    assert "1 done" in sweep.call("--status"), sweep.logs()
+    assert_bit_identical(sweep, undisturbed(2))
+
+
 @pytest.mark.parametrize("restart", ["requeue", "chain"])
 @pytest.mark.parametrize("target", ["--batch", "--full"])
 def test_a_job_signalled_inside_an_epoch_goes_on(tmp_path, undisturbed, restart, target):
@@ -77,34 +105,6 @@ def test_where_a_requeue_is_refused_a_job_is_chained(tmp_path, undisturbed, comm
     assert_bit_identical(sweep, undisturbed(1))
 
 
-def test_two_ranks_are_requeued_five_times(tmp_path, undisturbed):
-    sweep = ClusterSweep("smoke", tmp_path, *LONG, *devices(2))
-    sweep.call("--submit")
-    job = sweep.jobs[0]
-    for number in range(5):
-        going = rf"{'resuming from step' if number else 'epoch 1/'}"
-        what = f"start {number}\n{sweep.logs()}"
-        wait_until(lambda: len(re.findall(going, sweep.logs())) >= max(1, number), what=what)  # noqa: B023
-        run("scancel", "--signal=USR1", "--batch", job)
-        wait_until(lambda: len(steps(sweep)) > number, 60, f"stop {number}\n{sweep.logs()}")  # noqa: B023
-        wait_until(lambda: restarts(job) > number, 60, f"restart {number}")  # noqa: B023
-    sweep.until_over()
-    assert "1 done" in sweep.call("--status"), sweep.logs()
-    assert_bit_identical(sweep, undisturbed(2))
-
-
 def restarts(job: str) -> int:
     found = re.search(r"Restarts=(\d+)", run("scontrol", "show", "job", job).stdout)
     return int(found[1]) if found else 0
-
-
-def test_when_the_time_ends_slurm_itself_sends_the_signal(tmp_path):
-    """A minute is the shortest time that SLURM gives, and its signal may come a minute early: here at any moment."""
-    short = ("resources.walltime=00:01:00", "cluster.warn_seconds=45")
-    sweep = ClusterSweep("smoke", tmp_path, *LONG, *devices(1), *short, "trainer.max_epochs=15")
-    sweep.call("--submit")
-    sweep.until_over(1200)
-    assert "1 done" in sweep.call("--status"), sweep.logs()
-    assert restarts(sweep.jobs[0]) >= 1
-    rows = (sweep.runs[0] / "metrics.csv").read_text().splitlines()
-    assert [int(row.split(",")[0]) for row in rows[1:]] == list(range(15 + 1))  # and the test
