@@ -12,6 +12,8 @@ from wconv.experiment.reports.comparison import Comparison
 from wconv.experiment.reports.effects import find_effects
 from wconv.experiment.reports.tables import write_markdown
 
+STUDY = Path(__file__).resolve().parents[3] / "results" / "study" / "runs"
+
 
 @pytest.fixture
 def effects_of(make_row):
@@ -144,6 +146,16 @@ def test_differences_are_drawn_with_a_line_a_row(denoisers: Path, tmp_path: Path
     assert compare.main([str(denoisers), "--brief", "--metric", "test/bsd68/psnr", "--effects", str(more)]) == 0
     heights = [Image.open(path).height for path in (few, more)]
     assert heights[0] < heights[1]
+
+
+def test_nothing_of_a_figure_with_long_settings_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "effects.png"
+    kernels = [str(STUDY / "classification"), "--where", "datamodule.train_subset=5000"]
+    assert compare.main([*kernels, "--brief", "--effects", str(path)]) == 0
+    picture = Image.open(path).convert("L")
+    width, height = picture.size
+    edges = [(0, 0, 2, height), (width - 2, 0, width, height), (0, 0, width, 2), (0, height - 2, width, height)]
+    assert [picture.crop(edge).getextrema() for edge in edges] == [(255, 255)] * 4
 
 
 def test_the_short_table_is_one_for_a_paper_too(denoisers: Path, tmp_path: Path) -> None:

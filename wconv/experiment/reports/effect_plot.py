@@ -40,8 +40,15 @@ def draw_effects(effects: Effects, path: Path) -> None:
     decimals = METRICS[effects.metric.rpartition("/")[2]].decimals
     labels: list[str] = []
     for setting, rows in settings.items():
-        if setting:
-            labels.append(setting)
+        if setting:  # across the plot: beside it, long ones would leave little room for the lines
+            axes.annotate(
+                escape_mathtext(setting),
+                (0, len(labels)),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                weight="bold",
+            )
+            labels.append("")
         for effect in rows:
             assert effect.judged
             test, place = effect.judged.test, len(labels)
@@ -53,10 +60,8 @@ def draw_effects(effects: Effects, path: Path) -> None:
             axes.annotate(number, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize="small")
             labels.append(effect.name.arm or effect.name.setting)
     axes.set_yticks(range(len(labels)), [escape_mathtext(label) for label in labels])
-    for tick, label in zip(axes.get_yticklabels(), labels, strict=True):
-        tick.set_fontweight("bold" if label in settings and label else "normal")
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_xlabel(f"{effects.unit}, 95 % interval; right of 0 is better; grey: the margin, ±{effects.margin:g}")
+    axes.set_xlabel(f"{effects.unit}, 95 % interval; right of 0 is better\ngrey: the margin, ±{effects.margin:g}")
     axes.set_title(escape_mathtext(effects.title), fontsize="medium", loc="left", wrap=True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(left=False)
