@@ -47,6 +47,8 @@ findings: install
 	$(BIN)/python scripts/compare.py $(STUDY)/classification --where trainer.max_epochs=15 --where model.batch_norm=true \
 		--where datamodule.train_subset=20000 --where model.kernel_size=3 --where optimizer.weight_decay=0.0005 \
 		--where optimizer.lr=0.1 --row weighted --effects docs/findings_classification.png
+	$(BIN)/python scripts/compare.py $(STUDY)/classification --where trainer.max_epochs=15 --where model.batch_norm=false \
+		--row weighted --effects docs/findings_plain.png
 	$(BIN)/python scripts/compare.py $(STUDY)/classification --where datamodule.train_subset=5000 \
 		--row "weight_decay 0.0005, kernel_size 7: weighted" --effects docs/findings_kernels.png
 	$(BIN)/python scripts/compare.py $(STUDY)/denoising --where trainer.max_epochs=6 --metric test/bsd68/psnr \
