@@ -53,6 +53,8 @@ findings: install
 		--row "weight_decay 0.0005, kernel_size 7: weighted" --effects docs/findings_kernels.png
 	$(BIN)/python scripts/compare.py $(STUDY)/denoising --where trainer.max_epochs=6 --metric test/bsd68/psnr \
 		--row "kaiming: weighted" --effects docs/findings_denoising.png
+	$(BIN)/python scripts/compare.py $(STUDY)/denoising --where trainer.max_epochs=20 --metric test/bsd68/psnr \
+		--row weighted --effects docs/findings_long.png
 	$(BIN)/python scripts/report.py $(STUDY) -o results/study/report.html
 	$(BIN)/python scripts/fill_page.py docs/findings.md docs/speed.md results/search/README.md results/precision/README.md README.md
 
