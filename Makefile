@@ -42,7 +42,7 @@ screenshot: install
 	$(CHROMIUM) --headless --hide-scrollbars --window-size=1240,1500 --virtual-time-budget=5000 \
 		--screenshot=docs/report.png "file://$(CURDIR)/runs/report.html"
 
-# What docs/findings.md and README.md say of the study, from its committed runs; its figure, and the page of all its runs.
+# What docs/findings.md and README.md say of the study, from its committed runs; its figures, and the page of all its runs.
 findings: install
 	$(BIN)/python scripts/compare.py $(STUDY)/classification --where trainer.max_epochs=15 --where model.batch_norm=true \
 		--where datamodule.train_subset=20000 --where model.kernel_size=3 --where optimizer.weight_decay=0.0005 \

@@ -10,6 +10,7 @@ import re
 import shlex
 import sys
 from contextlib import chdir
+from functools import cache
 from glob import glob
 from pathlib import Path
 
@@ -28,11 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; say which pages are out of date")
     options = parser.parse_args(arguments)
     exit_code = 0
-    printed: dict[str, str] = {}  # pages share commands
     for page in options.pages:
         try:
             text = page.read_text()
-            filled = fill(text, printed)
+            filled = fill(text)
             if filled != text and not options.check:
                 write_atomically(page, filled.encode())
         except (OSError, ValueError) as error:
@@ -44,23 +44,21 @@ def main(arguments: list[str] | None = None) -> int:
     return exit_code
 
 
-def fill(text: str, printed: dict[str, str]) -> str:
-    """Return a page with the current output of its commands; those in `printed` are not run again.
+def fill(text: str) -> str:
+    """Return a page with the current output of its commands.
 
     Raises:
         ValueError: a command failed; the message has its error.
     """
-    for match in FILLED.finditer(text):
-        if match[1] not in printed:
-            printed[match[1]] = run(match[1])
 
     def put(match: re.Match[str]) -> str:
-        said = printed[match[1]]
+        said = run(match[1])
         return f"<!-- python {match[1]} -->" + (f"\n\n{said}\n\n" if match[2] else said) + "<!-- end -->"
 
     return FILLED.sub(put, text)
 
 
+@cache  # pages share commands
 def run(command: str) -> str:
     """Return what a command prints in the checkout; it runs in this process, since a page has many of them.
 
