@@ -12,6 +12,7 @@ from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
 from wconv.experiment.reports.answer import add_answer_options, answer, latex
+from wconv.experiment.reports.options import chosen_runs
 
 
 @tolerate_closed_output()
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     from wconv.experiment.reports.tables import to_csv
 
     try:
-        text, comparison, effects = answer(options)
+        text, comparison, effects = answer(options, chosen_runs(options))
         print(text)
         if options.markdown:
             write(options.markdown, lambda path: write_atomically(path, f"{text}\n".encode()))

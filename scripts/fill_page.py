@@ -13,9 +13,13 @@ from contextlib import chdir
 from functools import cache
 from glob import glob
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wconv.experiment.common.files import write_atomically
 from wconv.experiment.common.output import tolerate_closed_output
+
+if TYPE_CHECKING:
+    from wconv.experiment.runs.saved_runs import SavedRun
 
 ROOT = Path(__file__).resolve().parent.parent
 FILLED = re.compile(r"<!-- python (scripts/compare\.py [^\n]*?) -->(\n?).*?<!-- end -->", re.S)
@@ -66,6 +70,7 @@ def run(command: str) -> str:
         ValueError: it failed; the message has its error.
     """
     from wconv.experiment.reports.answer import add_answer_options, answer
+    from wconv.experiment.reports.selection import select
 
     # Patterns are expanded as a shell does.
     _, *words = [path for word in shlex.split(command) for path in sorted(glob(word, root_dir=ROOT)) or [word]]
@@ -73,9 +78,18 @@ def run(command: str) -> str:
     add_answer_options(parser)
     try:
         with chdir(ROOT):
-            return answer(parser.parse_args(words))[0].strip()
+            options = parser.parse_args(words)
+            return answer(options, select(read(tuple(options.runs)), options.where))[0].strip()
     except ValueError as error:
         raise ValueError(f"python {command}: {error}") from error
+
+
+@cache  # nearly all commands of a page are about the same runs
+def read(folders: tuple[Path, ...]) -> list["SavedRun"]:
+    """Read the runs in and below some folders."""
+    from wconv.experiment.runs.saved_runs import find_runs
+
+    return find_runs(folders)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from PIL import Image
 
 from wconv.experiment.command_line.arguments import parse_command_line
 from wconv.experiment.reports.answer import add_answer_options, answer
+from wconv.experiment.reports.options import chosen_runs
 from wconv.experiment.search.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,7 +100,8 @@ def test_the_index_lists_every_page():
 def test_a_committed_table_is_made_again_from_its_runs(path):
     parser = ArgumentParser()
     add_answer_options(parser)
-    assert answer(parser.parse_args([str(path.parent / "runs")]))[0] + "\n" == path.read_text()
+    options = parser.parse_args([str(path.parent / "runs")])
+    assert answer(options, chosen_runs(options))[0] + "\n" == path.read_text()
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)

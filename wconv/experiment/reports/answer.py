@@ -1,13 +1,15 @@
 """Compose the output of compare.py: tables and sentences, or the selected part of them."""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from wconv.experiment.reports.options import add_options, chosen_runs, compare
+from wconv.experiment.reports.options import add_options, compare
 
 if TYPE_CHECKING:
     from wconv.experiment.reports.comparison import Comparison
     from wconv.experiment.reports.effects import Effects
+    from wconv.experiment.runs.saved_runs import SavedRun
 
 
 def add_answer_options(parser: ArgumentParser) -> None:
@@ -25,8 +27,12 @@ def add_answer_options(parser: ArgumentParser) -> None:
     )
 
 
-def answer(options: Namespace) -> tuple[str, "Comparison", "Effects | None"]:
-    """Compare the runs that the options name.
+def answer(options: Namespace, runs: Sequence["SavedRun"]) -> tuple[str, "Comparison", "Effects | None"]:
+    """Compare runs according to the options.
+
+    Args:
+        options: of `add_answer_options`.
+        runs: those that the options name.
 
     Returns:
         The text to print (Markdown), and the comparison, for figures and other tables.
@@ -39,7 +45,6 @@ def answer(options: Namespace) -> tuple[str, "Comparison", "Effects | None"]:
     from wconv.experiment.reports.parts import worth_of_parts
     from wconv.experiment.reports.tables import to_markdown, write_markdown
 
-    runs = chosen_runs(options)
     tasks = sorted({str(run.features.get("task")) for run in runs if run.status == "completed"})
     if len(tasks) > 1:
         choices = " or ".join(f"--where task={task}" for task in tasks)
