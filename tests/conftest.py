@@ -1,5 +1,6 @@
 """What all tests share: one thread, calls of train.py and scripts within the process, the table of injected faults."""
 
+import gc
 import logging
 import os
 import sys
@@ -18,6 +19,11 @@ torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # train.py and scripts/ are files of the checkout, in no package
+
+
+def pytest_collection_finish() -> None:
+    """Leave all modules out of garbage collections: statsmodels asks for one at each correction of p-values."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +107,7 @@ Made by
         tests/experiment/runs/test_damaged_files.py tests/experiment/inference/test_hostile_runs.py \\
         --faults-table results/faults.md
 
-which writes it only where every test passes. `times` counts the faults, or the tests that inject several of one kind.
+which writes this page only if every test passes. `times` counts faults; a test of several of one kind may count once.
 
 {table}
 """

@@ -24,7 +24,7 @@ def flipped(content: bytes, tenth: int) -> bytes:
 
 DAMAGES = {
     "a byte flipped": [lambda content, tenth=tenth: flipped(content, tenth) for tenth in TENTHS],
-    "cut to a tenth of its length, or two, ... or nine": [
+    "cut to one, two, ... or nine tenths of its length": [
         lambda content, tenth=tenth: content[: len(content) * tenth // 10] for tenth in TENTHS[1:]
     ],
     "empty": [lambda content: b""],

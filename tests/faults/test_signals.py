@@ -10,7 +10,7 @@ import pytest
 from fault_harness import ALWAYS, CLASSIFIER, DEADLINE, ROOT, Command, assert_bit_identical
 
 pytestmark = pytest.mark.faults
-NOTHING = "nothing: exited with 75, resumed, and ended the same to the last bit"
+NOTHING = "nothing: exited with code 75, resumed, and ended the same to the last bit"
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM], ids=lambda number: number.name)
@@ -55,7 +55,7 @@ def test_two_processes_of_one_run_leave_together(tmp_path, record_fault):
     for rank in (0, 1):
         assert (tmp_path / f"codes{rank}").read_text().split() == ["75"] * 10 + ["0"]
     record_fault(
-        "a signal to one of two processes (SIGUSR1, SIGTERM)", 10, "nothing: both exited with 75, neither hung"
+        "a signal to one of two processes (SIGUSR1, SIGTERM)", 10, "nothing: both exited with code 75, neither hung"
     )
 
 
@@ -73,7 +73,7 @@ def test_a_signal_to_one_process_of_the_real_command(rank, tmp_path, record_faul
     process = command.start()
     assert process.end() == 0, process.output
     record_fault(
-        f"SIGTERM to process {rank} of two, of the real command", 1, "nothing: both exited with 75 and resumed"
+        f"SIGTERM to process {rank} of two, of the real command", 1, "nothing: both exited with code 75 and resumed"
     )
 
 

@@ -32,5 +32,7 @@ def test_going_on_is_not_slower_than_starting(tmp_path, record_fault):
         fresh = seconds_to_first_batch(Command(tmp_path, *CLASSIFIER, *ALWAYS, f"seed={1 + pair}"))
         ratios.append(seconds_to_first_batch(started) / fresh)
     assert median(ratios) <= MOST, ratios
-    lost = f"time to the first new batch, of that of a fresh start: {median(ratios):.2f} (median of {PAIRS} pairs)"
+    lost = (
+        f"time to the first new batch, divided by that of a fresh start: {median(ratios):.2f} (median of {PAIRS} pairs)"
+    )
     record_fault("resuming from a checkpoint", PAIRS, lost)

@@ -30,5 +30,7 @@ def test_two_processes_at_once(tmp_path, record_fault):
         (trainer,) = re.findall(r"^process (\d+) ends with 0$", start, re.M)
         assert re.search(rf"is held by process {trainer} on ", start), start
     record_fault(
-        "two processes started at once on one run", TIMES, "nothing: one trained, the other named it and exited with 75"
+        "two processes started at once on one run",
+        TIMES,
+        "nothing: one trained, the other named it and exited with code 75",
     )

@@ -199,7 +199,7 @@ def test_the_options_that_show_something_do(line, text, empty, monkeypatch, caps
     assert list(empty.iterdir()) == []
 
 
-REFUSED = "nothing: refused with 2, in a few lines, before a folder was made"
+REFUSED = "nothing: refused with exit code 2, in a few lines, before a folder was made"
 
 
 @pytest.mark.faults

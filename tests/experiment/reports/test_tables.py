@@ -49,7 +49,7 @@ def test_markdown_has_the_table_then_the_differences_then_a_sentence_a_row(make_
 def test_with_fewer_than_six_seeds_two_tests_are_not_printed_and_it_is_said_why(make_row) -> None:
     text = to_markdown(*both([*make_row("standard", STANDARD[:5]), *make_row("weighted", WEIGHTED[:5])]))
     assert not {"sign-flip p", "bootstrap 95 % CI"} & set(tables(text)[1])
-    assert "these cannot reach 0.05 (with 5 seeds, p is 0.0625 at least)" in text
+    assert "which cannot reach 0.05 (with 5 seeds, p is 0.0625 at least)" in text
 
 
 def test_csv_has_all_numbers_unrounded(make_row) -> None:

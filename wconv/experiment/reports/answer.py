@@ -59,7 +59,10 @@ def answer(options: Namespace, runs: Sequence["SavedRun"]) -> tuple[str, "Compar
         elif comparison.has_repeated_runs:
             why = "no run has a test accuracy or a test PSNR"
         else:
-            why = "with one seed per row there are no statistics; train several seeds, or add --against conv=standard"
+            why = (
+                "with one seed per row there are no statistics; train several seeds, or add --against conv=standard "
+                "to see the differences alone"
+            )
         return f"{to_markdown(comparison)}\n\nNothing is compared: {why}.", comparison, None
     parts = worth_of_parts(effects) if options.parts else []
     if options.row:

@@ -98,8 +98,8 @@ def _about(effects: Effects) -> list[str]:
         )
     if any(judged.test.n < ENOUGH for judged in compared):
         about.append(
-            f"Rows of fewer than {ENOUGH} seeds have no sign-flip test and no bootstrap interval: "
-            f"these cannot reach 0.05 (with 5 seeds, p is {2 / 2**5:.4f} at least)."
+            f"Rows of fewer than {ENOUGH} seeds have no bootstrap interval and no sign-flip test, "
+            f"which cannot reach 0.05 (with 5 seeds, p is {2 / 2**5:.4f} at least)."
         )
     return about
 
