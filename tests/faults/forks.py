@@ -22,7 +22,8 @@ def start(number: int) -> int:
     pid = os.fork()
     if pid == 0:
         os.dup2(1, 2)
-        sys.argv = ["train.py", *CLASSIFIER, "trainer.accelerator=cpu", f"seed={number}", f"paths.output_dir={folder}"]
+        options = ["trainer.max_epochs=1", "trainer.accelerator=cpu", f"seed={number}", f"paths.output_dir={folder}"]
+        sys.argv = ["train.py", *CLASSIFIER, *options]
         code = program.main()
         sys.stdout.flush()
         os._exit(code)

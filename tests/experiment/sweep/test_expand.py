@@ -158,12 +158,12 @@ def test_what_train_would_refuse_is_refused(write, grid, message):
 
 
 @pytest.mark.faults  # for its length
-def test_ten_thousand_runs_expand_within_a_minute(write):
-    densities = ", ".join(f"[{number / 100}]" for number in range(100))
+def test_two_thousand_runs_expand_within_twelve_seconds(write):
+    densities = ", ".join(f"[{number / 100}]" for number in range(20))
     axes = "model: [vgg, resnet], conv: [weighted, trainable], seed: [0, 1, 2, 3, 4], optimizer.lr: [1, 2, 3, 4, 5]"
     file = write(f"grid: {{{axes}, conv.density.k3: [{densities}]}}", overrides=("model.depth=20",))
     file.write_text(file.read_text().replace("  - model.depth=20\n", "").replace("  - model.depth=11\n", ""))
     start = time.process_time()  # what else runs on the machine does not count
     rows = load_sweep(str(file), [], ROOT, refresh=True).rows
-    assert len(rows) == 10_000
-    assert time.process_time() - start < 60
+    assert len(rows) == 2_000
+    assert time.process_time() - start < 12
