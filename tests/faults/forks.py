@@ -12,6 +12,7 @@ import torch  # noqa: E402
 from fault_harness import CLASSIFIER  # noqa: E402
 
 import train as program  # noqa: E402
+import wconv.experiment.training.train  # noqa: E402, F401  # train.py imports it when it starts to train
 
 torch.set_num_threads(1)
 
