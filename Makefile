@@ -71,7 +71,7 @@ test-all: install
 	$(MAKE) test-ecosystem
 
 test-ecosystem: $(ECOSYSTEM)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m ecosystem tests/ecosystem tests/models
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m ecosystem
 
 # The tests without a mark, with the oldest versions that pyproject.toml allows; PYTHON names the oldest Python, too.
 OLDEST := .venv-oldest

@@ -58,10 +58,15 @@ def test_repr_shows_the_density():
     assert "density=[[0.7], [0.2, 0.8]]" in repr(WeightedConv2d(2, 3, (3, 5), density=([0.7], [0.2, 0.8])))
 
 
-def test_the_library_imports_torch_alone():
-    foreign = (
-        "pytorch_lightning", "hydra", "torchvision", "wandb", "timm", "transformers", "torch.distributed.tensor",
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        ("pytorch_lightning", "hydra", "torchvision", "wandb", "torch.distributed.tensor"),
+        pytest.param(("timm", "transformers"), marks=pytest.mark.ecosystem),
+    ],
+    ids=["of the experiment", "of the ecosystem"],
+)
+def test_the_library_imports_torch_alone(foreign):
     code = (
         "import sys, wconv; wconv.convert(wconv.WeightedConv2d(1, 1, 3), {}); "
         f"print([name for name in {foreign} if name in sys.modules])"
