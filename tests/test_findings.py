@@ -15,7 +15,7 @@ KNOWN = {"56.89 %", "66.94 %", "20.17 dB", "22.63 dB", "0.5 points", "0.05 dB"}
 
 
 def test_each_number_is_what_its_command_prints_now():
-    gc.freeze()  # as in conftest.py, and what other tests have left: there are hundreds of corrections
+    gc.freeze()  # also what other tests have left: each of some hundred Holm corrections collects garbage
     results = [ROOT / "results" / name / "README.md" for name in ("search", "precision")]
     pages = [FINDINGS, ROOT / "docs" / "speed.md", *results, ROOT / "README.md"]
     assert fill_page.main([*map(str, pages), "--check"]) == 0
