@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wconv.experiment.common.checkout import CONFIGS
+from wconv.experiment.common.first_imports import without_collections
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.signals import deferred_signals
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 def train(config: "DictConfig", typed: Sequence[str]) -> None:
     """Train and test one configuration, and print the results."""
-    from wconv.experiment.training import train as training
-    from wconv.experiment.training.results import print_result
+    with without_collections():
+        from wconv.experiment.training import train as training
+        from wconv.experiment.training.results import print_result
 
     print_result(training.train(config, typed))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datamodules.files.listing import find_images
 from wconv.experiment.common.exceptions import ConfigError
+from wconv.experiment.common.first_imports import without_collections
 from wconv.experiment.common.library_output import format_warnings_as_one_line
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
@@ -51,9 +52,10 @@ def main(arguments: list[str] | None = None) -> int:
     if not inputs:
         parser.error("the following arguments are required: IN")
     # Imported here, so that --help does not wait seconds for PyTorch.
-    from wconv.experiment.inference.denoise_photos import denoise_photos
-    from wconv.experiment.inference.load import load_checkpoint, load_denoiser
-    from wconv.experiment.inference.photo_paths import plan
+    with without_collections():
+        from wconv.experiment.inference.denoise_photos import denoise_photos
+        from wconv.experiment.inference.load import load_checkpoint, load_denoiser
+        from wconv.experiment.inference.photo_paths import plan
 
     try:
         if not 0 <= options.sigma <= 255:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import advise, configuration_errors
+from wconv.experiment.common.first_imports import without_collections
 from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
@@ -41,7 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         help="compute in bfloat16: faster, and PSNR differs by about 0.01 dB",
     )
     options = parser.parse_args(arguments)
-    from wconv.experiment.inference.evaluate import evaluate, mean_metrics, to_markdown, update_evaluation
+    with without_collections():
+        from wconv.experiment.inference.evaluate import evaluate, mean_metrics, to_markdown, update_evaluation
 
     format_warnings_as_one_line()
     try:

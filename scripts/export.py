@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wconv.experiment.common.exceptions import ConfigError
 from wconv.experiment.common.failures import configuration_errors
+from wconv.experiment.common.first_imports import without_collections
 from wconv.experiment.common.library_output import format_warnings_as_one_line, quiet_libraries
 from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
@@ -35,8 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     # Imported here, so that --help does not wait seconds for PyTorch.
-    from wconv.experiment.inference.export import check_format, export
-    from wconv.experiment.inference.load import load_network
+    with without_collections():
+        from wconv.experiment.inference.export import check_format, export
+        from wconv.experiment.inference.load import load_network
 
     format_warnings_as_one_line()
     try:

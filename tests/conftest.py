@@ -21,9 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # train.py and scripts/ are files of the checkout, in no package
 
 
+gc.disable()  # until all tests are collected: modules are imported faster so
+
+
 def pytest_collection_finish() -> None:
     """Leave all modules out of garbage collections: statsmodels asks for one at each correction of p-values."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

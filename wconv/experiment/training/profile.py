@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from torch.profiler import profile, schedule
@@ -49,6 +48,8 @@ class Profile(pl.Callback):
             self.profiler.stop()
 
     def _write(self, profiler: Any) -> None:
+        import pandas as pd  # here: a run trains before it needs it
+
         profiler.export_chrome_trace(str(self.directory / "trace.json"))
         on_gpu = torch.cuda.is_available()
         steps = max(profiler.step_num - WAIT - WARM_UP, 1)
