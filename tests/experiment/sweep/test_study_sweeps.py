@@ -22,7 +22,7 @@ RUNS = {
     "denoise_long": 18,  # Q5: 3 arms x 2 networks x 3 seeds
     "kernels": 150,  # Q6: 3 arms x 5 (sizes, weight decays) x 2 numbers of images x 5 seeds
     "kernels_parts": 30,  # Q6b: 10 arms x 3 seeds
-    "kernels_rates": 30,  # Q6b: 2 arms x 5 rates x 3 seeds
+    "kernels_rates": 36,  # Q6b: 2 arms x 6 rates x 3 seeds
     "precision": 48,  # fast=true beside float32: 3 networks x 2 precisions x 8 seeds
 }
 PAIRS = ["start + step", "start + decay", "step + decay"]
