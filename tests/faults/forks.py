@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-folder, times = Path(sys.argv[1]), int(sys.argv[2])
+folder, times, end = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -36,4 +36,4 @@ for number in range(times):
     codes = {pid: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids}
     for pid, code in codes.items():
         print(f"process {pid} ends with {code}")
-    print(f"codes {sorted(codes.values())}\n", flush=True)
+    print(f"codes {sorted(codes.values())}", end, sep="\n", flush=True)

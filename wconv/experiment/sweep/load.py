@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
 
+from wconv.experiment.common.first_imports import without_collections
 from wconv.experiment.sweep.manifest import Sweep, key_of, read_sweep
 from wconv.experiment.sweep.sweep_file import OUTPUT_DIR_KEY, SweepFile, read_sweep_file
 
@@ -37,9 +38,10 @@ def load_sweep(name: str, more: list[str], root: Path, *, refresh: bool, without
     if not refresh and (written := read_sweep(spec.name, folder, key)):
         return written
     # Imported here, because Lightning is slow to import and the status of a sweep does not need it.
-    from wconv.experiment.command_line.override_paths import absolute_overrides
-    from wconv.experiment.command_line.shorthand import expand_fast
-    from wconv.experiment.sweep.expand import expand
+    with without_collections():
+        from wconv.experiment.command_line.override_paths import absolute_overrides
+        from wconv.experiment.command_line.shorthand import expand_fast
+        from wconv.experiment.sweep.expand import expand
 
     lines = spec.lines([*absolute_overrides(more), f"{OUTPUT_DIR_KEY}='{output_dir}'"])
     with chdir(root):
