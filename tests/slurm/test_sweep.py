@@ -90,7 +90,7 @@ def test_a_chain_keeps_to_the_number_of_tasks_that_may_run(tmp_path):
 
 
 def test_a_task_that_was_stopped_is_in_no_later_link(tmp_path):
-    sweep = ClusterSweep("smoke", tmp_path, "conv=weighted", "trainer.max_epochs=12", "cluster.restart=chain")
+    sweep = ClusterSweep("smoke", tmp_path, "conv=weighted", "trainer.max_epochs=24", "cluster.restart=chain")
     sweep.call("--submit")
     wait_until(lambda: len(list(tmp_path.glob("*/*/metrics.csv"))) == 2, what="two runs at work")
     run("scancel", f"{sweep.jobs[0]}_1")
