@@ -2,9 +2,11 @@ import argparse
 
 import pytest
 
+from scripts import compare
 from tests.tiny import CLASSIFIER, command_line
 from wconv.experiment.benchmarks import startup
 from wconv.experiment.benchmarks.startup import TO_FIRST_BATCH, cpu_seconds_of
+from wconv.experiment.common.checkout import ROOT
 from wconv.experiment.common.exceptions import RunError
 
 
@@ -25,6 +27,14 @@ def test_a_ratio_is_that_of_the_command_and_its_import_without_the_warm_up(monke
     assert rows["train.py seed=1, to its first batch"]["ratio of CPU seconds"].median == 1.0
     assert [row["at most"] for row in rows.values()].count(1.5) == sum("compare.py results" in row for row in rows) + 1
     assert "scripts/benchmark.py --help" in rows
+
+
+def test_the_folders_that_are_timed_give_a_table(monkeypatch, run_main):
+    monkeypatch.setattr(startup, "cpu_seconds_of", lambda words, threads: 1.0)
+    rows = startup.measure(argparse.Namespace(pairs=1, threads=1, run=["seed=1"]))
+    folders = [row["command"].split()[1] for row in rows if row["command"].startswith("scripts/compare.py results")]
+    assert len(folders) > 3
+    assert [run_main(compare.main, ROOT / folder).code for folder in folders] == [0] * len(folders)
 
 
 def test_a_training_is_timed_until_its_first_batch_and_no_further(tmp_path):

@@ -46,6 +46,7 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
     tables = {
         f"scripts/compare.py {runs.relative_to(ROOT)}": ["scripts/compare.py", str(runs)]
         for runs in sorted((ROOT / "results").glob("*/runs"))
+        if not (runs / "denoising").exists()  # it has runs of both tasks, and a table has one
     }
     rows = _beside("import hydra", shown | helps, 3.0, arguments.pairs, arguments.threads)
     rows += _beside("import pandas", tables, 1.5, arguments.pairs, arguments.threads)
