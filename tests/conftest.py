@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # train.py and scripts/ are files of the checkout, in no package
 
 
-gc.disable()  # until all tests are collected: modules are imported faster so
+gc.disable()  # until all tests are collected, so that modules are imported faster
 
 
 def pytest_collection_finish() -> None:
