@@ -10,8 +10,8 @@ from contextlib import contextmanager
 def without_collections() -> Iterator[None]:
     """Import PyTorch without garbage collections, and leave what is imported out of all later ones.
 
-    Each collection looks through all modules so far, which takes a fifth of the start-up time. Where PyTorch is imported
-    already, this has no effect: it would keep for good what the program has made since then.
+    Each collection looks through all modules so far, which takes a fifth of the start-up time. Where PyTorch is
+    imported already, this has no effect: it would keep for good what the program has made since then.
     """
     if "torch" in sys.modules or not gc.isenabled():
         yield
