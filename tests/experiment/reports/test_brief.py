@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from matplotlib.axes import Axes
 from PIL import Image
 
 from scripts import compare
 from tests.experiment.reports.finished_runs import write_run
 from wconv.experiment.reports.brief import brief, sentences
 from wconv.experiment.reports.comparison import Comparison
+from wconv.experiment.reports.effect_plot import draw_effects
 from wconv.experiment.reports.effects import find_effects
 from wconv.experiment.reports.tables import write_markdown
 
@@ -148,14 +150,27 @@ def test_differences_are_drawn_with_a_line_a_row(denoisers: Path, tmp_path: Path
     assert heights[0] < heights[1]
 
 
-def test_nothing_of_a_figure_with_long_settings_is_cut_off(tmp_path: Path) -> None:
+ONE_ARM = ["--where", "conv=standard", "--where", "conv=weighted"]
+
+
+@pytest.mark.parametrize("words", [[], ONE_ARM], ids=["settings as headings", "settings as labels"])
+def test_nothing_of_a_figure_with_long_settings_is_cut_off(tmp_path: Path, words) -> None:
     path = tmp_path / "effects.png"
     kernels = [str(STUDY / "classification"), "--where", "datamodule.train_subset=5000"]
-    assert compare.main([*kernels, "--brief", "--effects", str(path)]) == 0
+    assert compare.main([*kernels, *words, "--brief", "--effects", str(path)]) == 0
     picture = Image.open(path).convert("L")
     width, height = picture.size
     edges = [(0, 0, 2, height), (width - 2, 0, width, height), (0, 0, width, 2), (0, height - 2, width, height)]
     assert [picture.crop(edge).getextrema() for edge in edges] == [(255, 255)] * 4
+
+
+def test_settings_with_a_single_arm_are_the_labels_of_its_lines(effects_of, make_row, tmp_path, monkeypatch) -> None:
+    drawn: list[list[str]] = []
+    monkeypatch.setattr(Axes, "set_yticks", lambda axes, places, labels: drawn.append(labels))
+    for arms in (["standard", "weighted"], ["standard", "weighted", "decay"]):
+        rows = [make_row(arm, [0.4, 0.41], lr=lr) for arm in arms for lr in (0.1, 0.2)]
+        draw_effects(effects_of(*rows), tmp_path / "effects.png")
+    assert drawn == [["lr 0.1", "lr 0.2"], ["", "weighted", "decay", "", "weighted", "decay"]]
 
 
 def test_the_short_table_is_one_for_a_paper_too(denoisers: Path, tmp_path: Path) -> None:
