@@ -42,8 +42,13 @@ screenshot: install
 	$(CHROMIUM) --headless --hide-scrollbars --window-size=1240,1500 --virtual-time-budget=5000 \
 		--screenshot=docs/report.png "file://$(CURDIR)/runs/report.html"
 
-# What docs/findings.md and README.md say of the study, from its committed runs; its figures, and the page of all its runs.
+# What README.md and docs/ say of the study, from its committed runs; its figures, and the page of all its runs.
 findings: install
+	$(BIN)/python scripts/compare.py $(STUDY)/classification --where init=kaiming --where conv=standard --where conv=weighted \
+		--where optimizer.lr=0.1 --where optimizer.lr=0.001 --where optimizer.weight_decay=0.0005 \
+		--where optimizer.weight_decay=0.01 --brief --effects docs/findings_accuracy.png
+	$(BIN)/python scripts/compare.py $(STUDY)/denoising --where conv=standard --where conv=weighted \
+		--metric test/bsd68/psnr --brief --effects docs/findings_psnr.png
 	$(BIN)/python scripts/compare.py $(STUDY)/classification --where trainer.max_epochs=15 --where model.batch_norm=true \
 		--where datamodule.train_subset=20000 --where model.kernel_size=3 --where optimizer.weight_decay=0.0005 \
 		--where optimizer.lr=0.1 --row weighted --effects docs/findings_classification.png
@@ -56,7 +61,8 @@ findings: install
 	$(BIN)/python scripts/compare.py $(STUDY)/denoising --where trainer.max_epochs=20 --where trainer.max_epochs=10 \
 		--metric test/bsd68/psnr --row "dncnn: weighted" --effects docs/findings_long.png
 	$(BIN)/python scripts/report.py $(STUDY) -o results/study/report.html
-	$(BIN)/python scripts/fill_page.py docs/findings.md docs/speed.md results/search/README.md results/precision/README.md README.md
+	$(BIN)/python scripts/fill_page.py README.md docs/findings.md docs/study.md docs/speed.md results/search/README.md \
+		results/precision/README.md
 
 # One thread a test: what they compute is small, and two workers then share the cores evenly.
 test test-all test-ecosystem: export OMP_NUM_THREADS = 1

@@ -44,7 +44,7 @@ def parts_table(parts: Sequence[Worth], effects: Effects) -> str:
 
 
 def sentences(effects: Effects, wanted: Sequence[str], parts: Sequence[Worth] = ()) -> str:
-    """Return the sentence of a row, or those of several as a list, as Markdown.
+    """Return the sentence of a row without its name, or those of several as a list, as Markdown.
 
     Args:
         effects: the rows.
@@ -54,14 +54,17 @@ def sentences(effects: Effects, wanted: Sequence[str], parts: Sequence[Worth] = 
     Raises:
         ValueError: no row has this name; the message lists them.
     """
-    said = [({str(effect.name), effect.name.arm}, effect.sentence) for effect in effects.rows]
-    said += [({part.name}, part.sentence) for part in parts]
+    said = [(str(effect.name), effect.name.arm, effect.sentence) for effect in effects.rows]
+    said += [(part.name, part.name, part.sentence) for part in parts]
     for name in wanted:
-        if not any(name in names for names, _ in said):
-            there = ", ".join(dict.fromkeys(sorted(names, key=len)[-1] for names, _ in said))
+        if not any(name in (row, arm) for row, arm, _ in said):
+            there = ", ".join(dict.fromkeys(row for row, _, _ in said))
             raise ValueError(f"--row {name}: there is no such row; there are {there}")
-    lines = [escape_markdown(line) for names, line in said if names & set(wanted)]
-    return lines[0] if len(lines) == 1 else "\n".join(f"- {line}" for line in lines)
+    found = [(row, sentence) for row, arm, sentence in said if {row, arm} & set(wanted)]
+    if len(found) == 1:
+        row, sentence = found[0]
+        return escape_markdown(sentence.removeprefix(f"{row}: "))
+    return "\n".join(f"- {escape_markdown(sentence)}" for _, sentence in found)
 
 
 def _names(names: Sequence[RowName]) -> pd.DataFrame:
