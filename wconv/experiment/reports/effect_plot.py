@@ -13,7 +13,7 @@ from wconv.experiment.reports.effects import Effects
 from wconv.experiment.runs import arm_styles
 
 ROW = 0.32  # inches
-LABEL = 40  # characters of a line beside the plot
+LABEL = 30  # characters of a line beside the plot
 
 
 def draw_effects(effects: Effects, path: Path) -> None:
@@ -35,8 +35,8 @@ def draw_effects(effects: Effects, path: Path) -> None:
     arms, settings = ({getattr(effect.name, part) for effect in drawn} for part in ("arm", "setting"))
     one_arm = arms.pop() if len(arms) == 1 < len(settings) == len(drawn) else ""
     headings = 0 if one_arm else len(settings - {""})
-    height = (1.5 if one_arm else 1) * ROW * (len(drawn) + headings) + 1.3
-    figure = Figure(figsize=(8 if one_arm else 6.4, height), dpi=150, layout="constrained")
+    height = (1.8 if one_arm else 1) * ROW * (len(drawn) + headings) + 1.3
+    figure = Figure(figsize=(5.8 if one_arm else 6.4, height), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     axes.axvspan(-effects.margin, effects.margin, color="0.9", zorder=0)
     axes.axvline(0, color="0.4", linewidth=1)
