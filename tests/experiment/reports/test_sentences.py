@@ -115,7 +115,7 @@ def test_better_alone_but_not_among_many_is_undecided_and_says_both(make_row) ->
     assert alone == "weighted: 0.60 points better (95 % CI 0.08 to 1.12, 5 seeds)"
     assert rows[0].sentence == (
         "weighted: undecided: 0.60 points better (95 % CI 0.08 to 1.12, 5 seeds), "
-        "but among 2 comparisons that may be chance (p = 0.065)"
+        "but among 2 comparisons this may be chance (p = 0.065)"
     )
 
 

@@ -75,7 +75,7 @@ def sentence(name: str, judged: Judged, metric: Metric, margin: float) -> str:
         p = format_p(judged.p)
         return (
             f"{name}: undecided: {amount.difference} ({interval}), "
-            f"but among {judged.comparisons} comparisons that may be chance ({p})"
+            f"but among {judged.comparisons} comparisons this may be chance ({p})"
         )
     return f"{name}: undecided: {amount.difference} ({interval}); {seeds} could show {amount.smallest} {unit}"
 
