@@ -58,7 +58,7 @@ def test_the_three_are_corrected_for_each_other(make_row) -> None:
 def test_it_is_one_of_the_sentences_and_a_table(effects_of) -> None:
     effects = effects_of()
     worth = worth_of_parts(effects)
-    assert sentences(effects, ["with start"], worth).startswith("with start: ")
+    assert "with start: " + sentences(effects, ["with start"], worth) == worth[0].sentence
     assert [line.split("|")[1].strip() for line in parts_table(worth, effects).splitlines()[2:]] == [
         "with start",
         "with step",
