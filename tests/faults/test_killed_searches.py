@@ -54,11 +54,13 @@ def started(output_dir: Path) -> set[Path]:
 )
 def test_a_search_that_is_killed(words: Sequence[str], tmp_path: Path, chance, record_fault) -> None:
     alone, disturbed = tmp_path / "alone", tmp_path / "disturbed"
+    begun = time.monotonic()
     assert start(alone, *words, "--no-confirm").wait() == 0
+    whole = time.monotonic() - begun
     kills = 0
     while kills < 5:
         process = start(disturbed, *words, "--no-confirm")
-        time.sleep(chance.uniform(2, 8))
+        time.sleep(chance.uniform(0.2, 0.6) * whole)  # so that some kills come before its end on any machine
         if not kill(process):
             break  # it is done: killing it has not kept it from that
         kills += 1

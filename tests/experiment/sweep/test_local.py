@@ -11,11 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from wconv.experiment.sweep.local import speed
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def statuses(tmp_path: Path) -> list[str]:
     return sorted(json.loads(path.read_text())["status"] for path in tmp_path.glob("runs/*/*/results.json"))
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(36000, "0.2"), (459, "15.7"), (5.88, "1224")])
+def test_the_speed_is_a_plain_number(seconds, words):
+    assert speed(2, seconds) == f"{words} runs an hour"
 
 
 def test_runs_beside_each_other_then_nothing_then_what_is_new(write, sweep, tmp_path):

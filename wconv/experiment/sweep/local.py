@@ -91,7 +91,7 @@ class _Workers:
                     if console.is_terminal and time.monotonic() - shown > 2:
                         shown = time.monotonic()
                         states = status_table.render_states(name, get_states(), 8)
-                        live.update(Group(states, f"{self._runs_per_hour():.3g} runs an hour"), refresh=True)
+                        live.update(Group(states, self._speed()), refresh=True)
                 if console.is_terminal:
                     live.update("", refresh=True)
         finally:
@@ -142,15 +142,14 @@ class _Workers:
                     file.write(f"{number} {code}\n")
             words = {0: "done", INTERRUPTED: "stopped"}.get(code, f"failed with exit code {code}")
             more = "" if code == 0 else f": {self.launch.last_error_message(row.directory)}"
-            rate = f"{self._runs_per_hour():.3g} runs an hour"
-            lines.append(f"[{self._over()}/{self.count}] {row.directory.name} {words}{more}; {rate}")
+            lines.append(f"[{self._over()}/{self.count}] {row.directory.name} {words}{more}; {self._speed()}")
         return lines
 
     def _over(self) -> int:
         return self.count - len(self.waiting) - len(self.at_work)
 
-    def _runs_per_hour(self) -> float:
-        return self._over() / (time.monotonic() - self.started) * 3600
+    def _speed(self) -> str:
+        return speed(self._over(), time.monotonic() - self.started)
 
     @staticmethod
     def _heeded() -> list[signal.Signals]:
@@ -162,3 +161,9 @@ class _Workers:
         self.stopping = True
         for process, *_ in self.at_work.values():
             process.terminate()
+
+
+def speed(runs: int, seconds: float) -> str:
+    """Return how many runs have ended per hour, in words."""
+    rate = runs / seconds * 3600
+    return f"{rate:.3g} runs an hour" if rate < 100 else f"{rate:.0f} runs an hour"  # .3g makes 1.22e+03 of 1224
