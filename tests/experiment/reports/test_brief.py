@@ -173,6 +173,17 @@ def test_settings_with_a_single_arm_are_the_labels_of_its_lines(effects_of, make
     assert drawn == [["lr 0.1", "lr 0.2"], ["", "weighted", "decay", "", "weighted", "decay"]]
 
 
+def test_the_rows_of_a_setting_are_drawn_together(effects_of, make_row, tmp_path, monkeypatch) -> None:
+    drawn: list[list[str]] = []
+    monkeypatch.setattr(Axes, "set_yticks", lambda axes, places, labels: drawn.append(labels))
+    effects = effects_of(
+        *(make_row(arm, [0.4, 0.41], lr=lr) for arm in ("standard", "weighted", "decay") for lr in (0.1, 0.2))
+    )
+    effects.rows.sort(key=lambda effect: effect.name.arm)
+    draw_effects(effects, tmp_path / "effects.png")
+    assert drawn == [["", "decay", "weighted", "", "decay", "weighted"]]
+
+
 def test_the_short_table_is_one_for_a_paper_too(denoisers: Path, tmp_path: Path) -> None:
     tables = []
     for words in ([], ["--brief"]):

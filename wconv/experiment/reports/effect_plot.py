@@ -32,9 +32,11 @@ def draw_effects(effects: Effects, path: Path) -> None:
     drawn = [effect for effect in effects.rows if effect.judged]
     if not drawn:
         raise ValueError("there is no difference to draw: no two rows have a seed in common")
-    arms, settings = ({getattr(effect.name, part) for effect in drawn} for part in ("arm", "setting"))
+    settings = list(dict.fromkeys(effect.name.setting for effect in drawn))
+    drawn.sort(key=lambda effect: settings.index(effect.name.setting))
+    arms = {effect.name.arm for effect in drawn}
     one_arm = arms.pop() if len(arms) == 1 < len(settings) == len(drawn) else ""
-    headings = 0 if one_arm else len(settings - {""})
+    headings = 0 if one_arm else len([setting for setting in settings if setting])
     height = (1.8 if one_arm else 1) * ROW * (len(drawn) + headings) + 1.3
     figure = Figure(figsize=(5.8 if one_arm else 6.4, height), dpi=150, layout="constrained")
     axes = figure.add_subplot()
