@@ -22,7 +22,7 @@ RUNS = {
     "denoise_long": 18,  # Q5: 3 arms x 2 networks x 3 seeds
     "kernels": 150,  # Q6: 3 arms x 5 (sizes, weight decays) x 2 numbers of images x 5 seeds
     "kernels_parts": 30,  # Q6b: 10 arms x 3 seeds
-    "kernels_rates": 36,  # Q6b: 2 arms x 6 rates x 3 seeds
+    "kernels_rates": 54,  # Q6b: 3 arms x 6 rates x 3 seeds
     "precision": 48,  # fast=true beside float32: 3 networks x 2 precisions x 8 seeds
 }
 PAIRS = ["start + step", "start + decay", "step + decay"]
@@ -78,10 +78,10 @@ def test_what_sweeps_share_is_trained_once(sweeps):
     folders = {name: {row.directory for row in sweeps[name].rows} for name in RUNS if not name.startswith("denoise")}
     shared = {name: len(folders[name] & folders["ablation"]) for name in ("decay", "rates", "kernels")}
     assert shared == {"decay": 24, "rates": 9, "kernels": 15}
-    assert len(folders["kernels_parts"] & folders["kernels_rates"]) == 6
-    shared |= {name: len(folders[name] & folders["kernels"]) for name in ("kernels_parts", "kernels_rates")}
+    shared["kernels_parts"] = len(folders["kernels_parts"] & folders["kernels"])
+    shared["kernels_rates"] = len(folders["kernels_rates"] & (folders["kernels"] | folders["kernels_parts"]))
     assert shared["kernels_parts"] == 9
-    assert shared["kernels_rates"] == 6
+    assert shared["kernels_rates"] == 9
     assert len(set().union(*folders.values())) == sum(map(len, folders.values())) - sum(shared.values())
 
 
