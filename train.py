@@ -30,7 +30,7 @@ def train(config: "DictConfig", typed: Sequence[str]) -> None:
 
 
 def before_grid(arguments: list[str], configs: Path) -> str:
-    """Test a grid with SLURM before it is submitted; return a hint on where to look."""
+    """Test a grid with SLURM before it is submitted; return a hint on where logs and results will be."""
     from wconv.experiment.sweep.slurm.launcher import check_grid_submission
 
     return check_grid_submission(arguments, configs)

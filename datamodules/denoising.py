@@ -101,7 +101,7 @@ class DenoisingDataModule(ResumableDataModule):
         order = torch.randperm(len(train), generator=seeded_generator(*SPLIT_KEY))[: self._subset(len(train))]
         if val is not None and self.val_size is not None:
             raise ValueError(
-                f"datamodule.val_size={self.val_size}, but validation images of their own were named; "
+                f"datamodule.val_size={self.val_size}, but datamodule.val_dir names a folder of validation images; "
                 "leave val_size out, or hold images out of the training ones with datamodule.val_dir=null"
             )
         if val is None:

@@ -31,7 +31,7 @@ class DnCNN(nn.Module):
         ValueError: an argument has another value than these.
     """
 
-    returns: ClassVar = "the noise, which is taken from the image"  # shown for third-party weights
+    returns: ClassVar = "the noise, which is subtracted from the image"  # shown for third-party weights
 
     def __init__(
         self, channels: int = 1, depth: int = 17, width: int = 64, kernel_size: int = 3, batch_norm: bool = True

@@ -19,8 +19,8 @@ _NOT_NAFNET = "the weights are not those of a NAFNet"
 class NAFNet(nn.Module):
     """Map noisy images (N, channels, H, W) to denoised ones of the same shape, whatever H and W.
 
-    Names of weights are those of the published files. Images whose size the levels do not divide are padded by
-    reflection; the authors pad with black.
+    Names of weights are those of the published files. Images whose height or width is no multiple of
+    2^levels are padded by reflection; the authors pad with black.
 
     Args:
         channels: 3 for colour, 1 for grey.
@@ -52,7 +52,7 @@ class NAFNet(nn.Module):
         _check_levels("model.decoder", decoder)
         if len(decoder) != len(encoder):
             raise ValueError(
-                f"model.decoder={list(decoder)}: as many levels as model.encoder has are needed, {len(encoder)}"
+                f"model.decoder={list(decoder)}: expected {len(encoder)} levels, as many as model.encoder has"
             )
         check_integer("model.middle", middle, 0, "the number of blocks is a whole number from 0 up, e.g. 12")
         check_kernel_size(kernel_size)

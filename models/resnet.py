@@ -1,8 +1,8 @@
 """ResNet for small images (He et al., arXiv 1512.03385).
 
 Two families: the paper's own CIFAR networks of depth 6n + 2 (20, 32, 44, 56, 110: three stages of 16, 32, 64
-channels, shortcuts without parameters), and the ImageNet networks 18, 34, 50 with a 3x3 stem of stride 1 and no
-max pooling in place of the 7x7 one, as is usual for 32x32 images.
+channels, shortcuts without parameters), and the ImageNet networks 18, 34, 50, whose 7x7 stem and max pooling
+are replaced by a 3x3 stem of stride 1, as is usual for 32x32 images.
 """
 
 import re
@@ -93,7 +93,7 @@ class ResNet(nn.Module):
         return self.classifier(features.mean(dim=(2, 3)))
 
     def load_published(self, state: Mapping[str, Any]) -> int:
-        """Load weights of a common file or of this class; a classifier for other classes is left out.
+        """Load weights from a usual file or from this project; a classifier for another number of classes is left out.
 
         Args:
             state: `conv1.weight`, `layer1.0.conv1.weight`, ..., `linear.weight` or `fc.weight`; all names may share

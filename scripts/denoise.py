@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(escape_control_characters(denoiser.recognised))
         print("the file does not say for which noise it was trained", flush=True)
     tally = denoise_photos(places, denoiser, options.sigma, options.fast)
-    approximate = f", {tally.approximate} of them in approximate tiles" if tally.approximate else ""
+    approximate = f", {tally.approximate} of them approximately, in tiles" if tally.approximate else ""
     failed = f", {tally.failed} failed" if tally.failed else ""
     print(f"{tally.cleaned} of {len(places)} photos cleaned{approximate}{failed}")
     return 1 if tally.failed else 0

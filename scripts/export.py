@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         print(f"export: {escape_control_characters(error)}", file=sys.stderr)
         return error.exit_code
-    print(f"{options.out}: computes what the run does (largest difference {difference:.1e} of the largest output)")
+    print(f"{options.out}: computes what the run does (largest difference: {difference:.1e} times the largest output)")
     return 0
 
 

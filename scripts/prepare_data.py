@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"prepare_data: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("prepare_data: stopped; the same command goes on", file=sys.stderr)
+        print("prepare_data: stopped; run the same command to continue", file=sys.stderr)
         return 75
     return 0
 

@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         on_progress=lambda count: print(f"uploaded {count} of {len(waiting)}", flush=True),
     )
     if wrong:
-        print(f"sync_wandb: {wrong}; the same command goes on", file=sys.stderr)
+        print(f"sync_wandb: {wrong}; run the same command to continue", file=sys.stderr)
     return 1 if wrong else 0
 
 

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     from wconv.experiment.reports.wandb.server import unreachable_reason
 
     if reason := unreachable_reason():
-        print(f"wandb_dashboard: cannot be saved: {reason}; --json prints it without", file=sys.stderr)
+        print(f"wandb_dashboard: cannot be saved: {reason}; --json prints it without contacting W&B", file=sys.stderr)
         return 2
     import wandb
 

@@ -94,6 +94,6 @@ chain() {
         ) && return
     done
     rmdir "$link" # another task may have more luck
-    echo "no job could be chained behind this one: sweep.py --submit goes on with what is left"
+    echo "no job could be chained behind this one: sweep.py --submit resumes what is left"
     failed=1
 }

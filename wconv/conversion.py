@@ -62,15 +62,16 @@ def convert(
         preserve: "weights" keeps W, so the function changes; "function" keeps the function by dividing W by Phi (in
             new parameters, so create the optimiser afterwards).
         subclasses: for each class with a forward of its own, its weighted class, which must derive from it and from
-            `wconv.WeightedConv2d` (docs/ecosystem.md). `wconv.timm_layers.SUBCLASSES` holds those of timm.
+            a weighted layer such as `wconv.WeightedConv2d` (docs/ecosystem.md). Those of timm are in
+            `wconv.timm_layers.SUBCLASSES`.
 
     Returns:
         The same model.
 
     Raises:
         ValueError: a density does not fit its kernel size, or has a zero to divide by; a class in `subclasses` is not
-            a weighted one; or a layer to convert is parametrized, lazy, sharded (with a trained density), or has a
-            `forward` of its own. The model is unchanged then.
+            a weighted one; or a layer to convert is parametrized, lazy, sharded (with a trained density), or a hook has
+            replaced its `forward`. The model is unchanged then.
 
     Warns:
         UserWarning: a key of `density` converted no layer, or layers of its size are left alone because of their class.
@@ -135,7 +136,7 @@ def fold(model: nn.Module) -> nn.Module:
         The same model.
 
     Raises:
-        ValueError: a weighted layer is parametrized, or has a `forward` of its own. The model is unchanged then.
+        ValueError: a weighted layer is parametrized, or a hook has replaced its `forward`. The model is unchanged then.
     """
     layers = {name: module for name, module in model.named_modules() if isinstance(module, Weighted)}
     for name, layer in layers.items():
@@ -210,7 +211,7 @@ def _refuse_computed(name: str, module: ConvNd, trainable: bool) -> None:
         raise ValueError(f"layer {name!r} is lazy and has no kernel yet: pass a batch through the model first")
     if (computed := _computed(module)) is not None:
         raise ValueError(
-            f"layer {name!r} is parametrized ({computed}), and its weight or class is not its own: "
+            f"layer {name!r} is parametrized ({computed}), which replaces its weight or its class: "
             "convert first and register the parametrization then, or exclude the layer"
         )
     if _has_foreign_forward(module):

@@ -196,7 +196,10 @@ class Weighted(ConvNd):
     def _rounded(self, kernel: Tensor) -> Tensor:
         """Return Phi computed from its exact values; a copy that training can use even if made in inference mode."""
         if not (kernel.is_floating_point() or kernel.is_complex()):
-            raise ValueError(f"weights of {kernel.dtype} cannot be multiplied with a density: fold first, then convert")
+            raise ValueError(
+                f"weights of {kernel.dtype} cannot be multiplied with a density: "
+                "call wconv.fold before you change the dtype"
+            )
         inference = torch.is_inference_mode_enabled() and not torch.compiler.is_compiling()
         with torch.inference_mode(False) if inference else nullcontext():
             return self._exact.to(kernel.device, kernel.dtype, copy=True)
@@ -263,8 +266,8 @@ class Weighted(ConvNd):
         """Load a checkpoint; one of the plain layer leaves a trained density unchanged."""
         if self.density_coefficients is None and f"{prefix}{TRAINED}" in state_dict:
             warnings.warn(
-                f"'{prefix}{TRAINED}' of the checkpoint is a trained density; this layer has a fixed one, and it is "
-                "passed over: convert the model with trainable=True before it is loaded",
+                f"the trained density '{prefix}{TRAINED}' of the checkpoint is ignored, because this layer has a "
+                "fixed one: convert the model with trainable=True before you load the checkpoint",
                 stacklevel=2,
             )
         if self.density_coefficients is not None and f"{prefix}{TRAINED}" not in state_dict:

@@ -56,8 +56,8 @@ def load_reference_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -
         trains = isinstance(layer, Weighted) and layer.density_coefficients is not None
         if prefix + TRAINED in rest and not trains:
             raise ValueError(
-                f"layer {name!r}: the checkpoint trains its density ({TRAINED}), and this layer does not: convert the "
-                "model with trainable=True, and the parametrization that it had, first"
+                f"layer {name!r}: the checkpoint has a trained density ({TRAINED}), this layer a fixed one: first "
+                "convert the model with trainable=True and the parametrization that was used in training"
             )
         found = {key: rest.pop(prefix + key) for key in _READERS if prefix + key in rest}
         try:
@@ -80,8 +80,8 @@ def load_reference_state_dict(model: nn.Module, state_dict: Mapping[str, Any]) -
     model.load_state_dict(rest, strict=True)
     if fixed:
         warnings.warn(
-            f"loaded as fixed densities, which are not trained: {', '.join(fixed)}. To train them on, convert the "
-            "model with trainable=True before it is loaded",
+            f"loaded as fixed densities, which are not trained: {', '.join(fixed)}. To go on training them, "
+            "convert the model with trainable=True before you load the checkpoint",
             stacklevel=2,
         )
 

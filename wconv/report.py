@@ -40,7 +40,7 @@ class Summary(Sequence[Layer]):
 
     Attributes:
         layers: one entry per convolution.
-        unused: keys of the last conversion that converted no layer.
+        unused: keys of `density` that converted no layer in the last conversion.
     """
 
     def __init__(self, layers: Iterable[Layer], unused: Mapping[Any, str] | None = None) -> None:
@@ -87,7 +87,7 @@ def kernel_size_of(module: nn.Module) -> tuple[int, ...] | None:
     """Return the taps per axis of a convolution, or None for other modules.
 
     Besides those of `torch.nn`, a module counts as a convolution if it has a weight of its own and either has a
-    kernel size, or is called one and its weight has spatial axes.
+    kernel size, or has "conv" in the name of its class and a weight with spatial axes.
     """
     if isinstance(module, ConvNd):
         return module.kernel_size
@@ -102,7 +102,7 @@ def kernel_size_of(module: nn.Module) -> tuple[int, ...] | None:
 
 
 def kind_of(module: nn.Module) -> type[nn.Module]:
-    """Return the class that a layer has, or will have, of itself."""
+    """Return the class of a layer without its parametrizations; of a lazy layer, the class it will become."""
     if isinstance(module, LazyModuleMixin):
         return module.cls_to_become or type(module)
     return type_before_parametrizations(module)

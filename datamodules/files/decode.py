@@ -42,7 +42,7 @@ def open_image(path: Path | str, channels: int) -> tuple[Image.Image, bool]:
     mode = "L" if channels == 1 else "RGB"
     try:
         with Image.open(path) as opened:
-            # Without a filename Pillow does not map the file; it would take a mapped TIFF for rotated too early.
+            # Without a filename Pillow does not map the file: it would read a mapped TIFF at its rotated size.
             opened.filename = ""
             if opened.format != "MPO" and (several := getattr(opened, "n_frames", 1)) > 1:
                 raise SeveralImages(several)

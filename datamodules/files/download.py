@@ -71,8 +71,8 @@ def download(url: str, target: Path, size: int, md5: str) -> None:
             f"what came from {url} is not the official {name} {error}; "
             f"run this command again, name a mirror with --url, or {by_hand}"
         ) from error
-    except (NetworkError, ValueError) as error:  # ValueError: the address is none
-        so_far = f"the same command goes on after the {part.size:,} of {size:,} bytes that have come; "
+    except (NetworkError, ValueError) as error:  # ValueError: the address is no URL
+        so_far = f"run the same command to continue after the {part.size:,} of {size:,} bytes received; "
         raise ValueError(
             f"{name} could not be downloaded from {url} to {folder} ({error}); {so_far if part.size else ''}"
             f"check the network, name a mirror with --url, or {by_hand}"

@@ -108,7 +108,13 @@ def test_nothing_left_on_one_side(val_size: int) -> None:
 
 
 def test_number_of_held_out_images_and_named_ones() -> None:
-    refused(load, "datamodule.val_size=2, but validation images", "datamodule.val_dir=null", val=3, val_size=2)
+    refused(
+        load,
+        "datamodule.val_size=2, but datamodule.val_dir names",
+        "datamodule.val_dir=null",
+        val=3,
+        val_size=2,
+    )
 
 
 def test_small_images_are_said_once() -> None:

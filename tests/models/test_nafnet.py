@@ -172,7 +172,7 @@ def test_conversion_takes_the_intro_the_ending_and_all_depthwise_ones():
         ({"encoder": []}, r"model\.encoder=\[\]: "),
         ({"encoder": [1, -1]}, r"model\.encoder=-1: "),
         ({"decoder": [1, 0.5]}, r"model\.decoder=0\.5: "),
-        ({"encoder": [1, 1]}, r"model\.decoder=\[2, 2, 2, 2\]: .*, 2"),
+        ({"encoder": [1, 1]}, r"model\.decoder=\[2, 2, 2, 2\]: expected 2 levels"),
         ({"middle": -1}, r"model\.middle=-1: "),
         ({"kernel_size": 9}, r"model\.kernel_size=9: .*3, 5 or 7"),
         ({"channels": 4}, r"datamodule\.channels=4: "),

@@ -188,7 +188,10 @@ def test_an_image_that_came_out_as_no_number_does_not_vanish_from_the_mean(denoi
 
 
 REFUSED = [
-    ("task.sigma=-1", "task.sigma=-1: expected a standard deviation of 255 from 0, or a range [low, high]"),
+    (
+        "task.sigma=-1",
+        "task.sigma=-1: expected a standard deviation from 0 (on the scale of 0 to 255), or a range [low, high]",
+    ),
     ("task.sigma=[50,10]", "or a range [low, high]"),
     ("task.sigma=abc", "task.sigma=abc: expected"),
     ("task.sigma=nan", "task.sigma=nan: expected"),

@@ -73,7 +73,7 @@ def test_a_classifier_for_other_classes_is_drawn_and_that_is_said(train, tmp_pat
             {name: value * torch.nan for name, value in ResNet(20, depth=20, width=0.2).state_dict().items()},
             "stem.0.weight holds NaN or infinite values",
         ),
-        (ResNet(20, depth=20, width=0.2), "objects of Python (models.resnet."),
+        (ResNet(20, depth=20, width=0.2), "Python objects (models.resnet."),
         ({"state_dict": {}, "metrics": [], "pytorch-lightning_version": "2"}, "name the folder of the run"),
     ],
 )

@@ -112,7 +112,7 @@ def test_approximate_tiles_are_said(tmp_path, denoise):
     trained = Trained(Darker(context=None), channels=3, max_pixels=100 * 100)
     _, out, _ = denoise(trained, tmp_path / "in", "-o", tmp_path / "out")
     assert "large.png (in tiles, which changes it a little)" in out
-    assert out.endswith("2 of 2 photos cleaned, 1 of them in approximate tiles\n")
+    assert out.endswith("2 of 2 photos cleaned, 1 of them approximately, in tiles\n")
 
 
 def test_approximate_tiles_are_small_and_what_fits_stays_whole(tmp_path, denoise, monkeypatch):

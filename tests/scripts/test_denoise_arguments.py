@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
         (["a.png", "-o", "link.png"], "would replace the input link.png; choose another"),
         ([".", "-o", "."], "would replace the input a.png"),
         (["a.png", "-o", "hard.png"], "would replace the input hard.png; choose another"),
-        (["a.png", "-o", "b.jpg"], "b.jpg would be a file like a.png; give it the ending '.png' too"),
+        (["a.png", "-o", "b.jpg"], "b.jpg would have the format of a.png; give it the ending '.png' too"),
         (["a.png", "deep/b.png", "-o", "new.png"], "new.png is no folder"),
         (["a.png", "deep", "-o", "a.txt"], "a.txt is no folder"),
         (["a.png", "deep/a.png", "-o", "out"], "deep/a.png would both be written to out/a.png"),

@@ -100,7 +100,7 @@ def test_the_file_computes_what_the_run_computes(name, form, runs, export, tmp_p
         assert f"{file} cannot be written" in err
         return
     assert (code, err) == (0, "")
-    assert out.startswith(f"{file}: computes what the run does (largest difference ")
+    assert out.startswith(f"{file}: computes what the run does (largest difference: ")
     assert [path.name for path in file.parent.iterdir()] == [file.name]
     trained, network = load_network(run), read(file, plain_network(run))
     for count, height, width in SIZES:

@@ -180,7 +180,7 @@ def test_connection_cut_in_the_middle(
 ) -> None:
     monkeypatch.setattr(download, "RETRY_DELAYS", (0.0, 0.0))
     server.cut = 50
-    so_far = f"the same command goes on after the {len(archive) - 50:,} of {len(archive):,} bytes that have come"
+    so_far = f"run the same command to continue after the {len(archive) - 50:,} of {len(archive):,} bytes received"
     command.refused(server.url, server.url, "the connection was cut", so_far)
     assert command.left() == [f"{NAME}.part", f"{NAME}.part.from"]
     server.cut = 0

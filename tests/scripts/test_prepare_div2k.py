@@ -200,7 +200,7 @@ def test_ctrl_c(data, monkeypatch, capsys):
 
     monkeypatch.setattr(prepare_data, "prepare_div2k", interrupted)
     assert run(data, "http://127.0.0.1") == 75
-    assert capsys.readouterr().err == "prepare_data: stopped; the same command goes on\n"
+    assert capsys.readouterr().err == "prepare_data: stopped; run the same command to continue\n"
 
 
 # Archives that nobody should unpack

@@ -28,7 +28,7 @@ def test_runs_are_uploaded_in_batches_that_can_be_interrupted(recorded, program,
     done = program("scripts/sync_wandb.py", str(recorded), "--batch", "2", **online)
     assert done.code == 1
     assert done.out.splitlines() == ["3 runs; to upload: 3 parts; still being written: 0", *uploaded((1, 2), 3)]
-    assert done.err == f"sync_wandb: {part.file} is damaged; the same command goes on\n"
+    assert done.err == f"sync_wandb: {part.file} is damaged; run the same command to continue\n"
     assert len(server.runs) == 2
 
     part.file.write_bytes(whole)

@@ -266,7 +266,7 @@ def test_what_cannot_be_found_is_named_as_it_stands_in_the_checkpoint():
 
 
 def test_what_became_of_a_trained_density_in_fixed_layers():
-    with pytest.warns(UserWarning, match=r"loaded as fixed densities, .*: 0\.den, 2\.den\. To train them on") as caught:
+    with pytest.warns(UserWarning, match=r"loaded as fixed densities, .*: 0\.den, 2\.den\. To go on") as caught:
         load_reference_state_dict(plain(), reference("den").state_dict())
     assert [warning.filename for warning in caught] == [__file__]
     with pytest.warns(UserWarning, match="0.den"):
@@ -276,7 +276,7 @@ def test_what_became_of_a_trained_density_in_fixed_layers():
 def test_our_own_trained_density_is_not_taken_for_a_fixed_one():
     trained = wconv.convert(plain(), {3: [0.5]}, trainable=True, parametrization=Positive())
     model = wconv.convert(plain(), {3: [0.5]})
-    with pytest.raises(ValueError, match=r"layer '0': the checkpoint trains its density .* trainable=True"):
+    with pytest.raises(ValueError, match=r"layer '0': the checkpoint has a trained density .* trainable=True"):
         load_reference_state_dict(model, trained.state_dict())
-    with pytest.warns(UserWarning, match=r"'0\.density_coefficients'.*passed over"):
+    with pytest.warns(UserWarning, match=r"'0\.density_coefficients'.*ignored"):
         model.load_state_dict(trained.state_dict(), strict=False)

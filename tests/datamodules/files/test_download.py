@@ -93,7 +93,7 @@ def left(target: Path) -> list[str]:
 def given_up(server: Server, target: Path, come: int) -> None:
     """Let the download stop for good after some bytes."""
     server.cuts = [come] + [0] * len(module.RETRY_DELAYS)
-    with pytest.raises(ValueError, match=f"goes on after the {come:,} of 10,000 bytes that have come"):
+    with pytest.raises(ValueError, match=f"to continue after the {come:,} of 10,000 bytes received"):
         fetch(server, target)
     assert (target.parent / "file.zip.part").stat().st_size == come
     assert not target.exists()
@@ -170,7 +170,7 @@ def test_server_that_ignores_ranges_starts_over(server, target, waits):
 def test_server_that_ignores_ranges_and_always_cuts_at_the_same_byte_is_given_up(server, target, waits):
     server.ranges = False
     server.cuts = [3000] * 99
-    with pytest.raises(ValueError, match=r"after the 3,000 of 10,000 bytes that have come; .* --url, or copy file.zip"):
+    with pytest.raises(ValueError, match=r"after the 3,000 of 10,000 bytes received; .* --url, or copy file.zip"):
         fetch(server, target)
     assert waits == list(module.RETRY_DELAYS)
 

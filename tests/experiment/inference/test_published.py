@@ -92,13 +92,14 @@ def test_a_file_is_read_by_its_content_and_not_by_its_name(writer, name, tmp_pat
         (
             {"state_dict": prefixed("module.")},
             "DnCNN of channels 1, depth 4, width 4, kernel size 3, with batch norm, biases in 0 of 4 convolutions; "
-            "it returns the noise, which is taken from the image; found as the weights from module.dncnn.0.weight on, "
+            "its layers estimate the noise, which is subtracted from the image; "
+            "found as the weights from module.dncnn.0.weight on, "
             "under state_dict",
         ),
         (
             {"params": NAFNet(3, 2, [1, 0], 1, [0, 1]).state_dict()},
             "NAFNet of channels 3, width 2, encoder [1, 0], middle 1, decoder [0, 1], kernel size 3, "
-            "biases in 22 of 24 convolutions; it returns a correction, which is added to the image; "
+            "biases in 22 of 24 convolutions; its layers estimate a correction, which is added to the image; "
             "found as the weights from intro.weight on, under params",
         ),
     ],
@@ -144,7 +145,7 @@ LACKING = {name: value for name, value in STATE.items() if name != "dncnn.3.runn
     [
         (
             ResNet(10, depth=20, width=0.1).state_dict(),
-            "no weights of a DnCNN or NAFNet are in it, or others beside them: found stem.0.weight",
+            "it holds no weights of a DnCNN or NAFNet, or others as well: found stem.0.weight",
         ),
         ({"epoch": 3, "state_dict": {}}, "found epoch, state_dict"),
         ({}, "found nothing"),
@@ -161,9 +162,9 @@ LACKING = {name: value for name, value in STATE.items() if name != "dncnn.3.runn
         ),
         (changed("dncnn.0.weight", lambda value: value.to(torch.int8)), "dncnn.0.weight is of torch.int8"),
         ({"netG": STATE, "netD": OTHER}, "found netG, netD"),
-        ({**prefixed("model."), **prefixed("ema_model.", OTHER)}, "or others beside them: found model.dncnn.0.weight"),
-        (dncnn(), "it holds objects of Python (models.dncnn.DnCNN), and none are made: save model.state_dict()"),
-        ({"model": dncnn(), "epoch": 3}, "objects of Python (models.dncnn.DnCNN)"),
+        ({**prefixed("model."), **prefixed("ema_model.", OTHER)}, "or others as well: found model.dncnn.0.weight"),
+        (dncnn(), "it holds Python objects (models.dncnn.DnCNN), which are not loaded: save model.state_dict()"),
+        ({"model": dncnn(), "epoch": 3}, "Python objects (models.dncnn.DnCNN)"),
         ([STATE], "holds a list"),
         (3, "holds a int"),
     ],

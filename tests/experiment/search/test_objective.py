@@ -174,7 +174,7 @@ def test_what_is_no_failure_ends_the_search_at_once(search, runs, error):
 
 def test_a_search_that_is_asked_to_stop_trains_no_more(search, runs, monkeypatch):
     monkeypatch.setattr(signals, "_received", [15])
-    with pytest.raises(Interrupted, match="stopped by SIGTERM; the same command goes on"):
+    with pytest.raises(Interrupted, match="stopped by SIGTERM; run the same command to continue"):
         search.objective([0.9])
     assert runs.trained == []
 

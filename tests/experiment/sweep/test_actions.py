@@ -22,7 +22,7 @@ def test_a_sweep_without_its_data_is_listed_and_not_run(sweep, tmp_path):
     nowhere = (f"paths.data_dir={tmp_path / 'nowhere'}", f"paths.output_dir={tmp_path / 'runs'}", "model=dncnn")
     said = sweep("density", *nowhere, "--list")
     assert said.code == 0
-    assert said.out.splitlines()[-1] == "45 runs; data is missing, which 45 folders follow from"
+    assert said.out.splitlines()[-1] == "45 runs; data is missing, on which the names of 45 folders depend"
     assert not (tmp_path / "runs").exists()
     refused = sweep("density", *nowhere, "--local", 1)
     assert refused.code == 2

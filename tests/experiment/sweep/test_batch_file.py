@@ -105,13 +105,13 @@ def test_a_chain_is_not_requeued(tmp_path):
     ("overrides", "message"),
     [
         (("resources=gpu4", "resources.runs_at_once=4"), "resources.runs_at_once=4 is for runs of one process"),
-        (("resources=gpu4", "resources.runs_per_gpu=2"), "with it goes trainer.devices=1, and this is 4"),
-        (("resources=gpu1", "trainer.num_nodes=2", "resources.runs_per_gpu=2"), "trainer.num_nodes=1, and this is 2"),
+        (("resources=gpu4", "resources.runs_per_gpu=2"), "it needs trainer.devices=1, not 4"),
+        (("resources=gpu1", "trainer.num_nodes=2", "resources.runs_per_gpu=2"), "trainer.num_nodes=1, not 2"),
         (
             ("resources=cpu", "resources.runs_per_gpu=2"),
-            "with it goes resources.gpus=1, and this is 0",
+            "it needs resources.gpus=1, not 0",
         ),
-        (("resources=gpu1", "resources.runs_at_once=4", "resources.runs_per_gpu=2"), "runs_at_once=1, and this is 4"),
+        (("resources=gpu1", "resources.runs_at_once=4", "resources.runs_per_gpu=2"), "runs_at_once=1, not 4"),
         (("trainer.devices=auto",), "trainer.devices=auto: a cluster needs a number"),
         (("cluster.restart=never",), "cluster.restart=never: expected requeue or chain"),
     ],

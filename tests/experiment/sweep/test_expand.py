@@ -144,7 +144,7 @@ def test_a_table_that_is_no_manifest_is_none(tmp_path):
         ("grid: {seed: [1.5]}", "seed=1.5: expected a whole number"),
         ("grid: {seed: [-1]}", "seed=-1: expected"),
         ("grid: {model: [dncnn]}", "is for classification"),
-        ('runs: [["seed=0,1"]]', "its grid lists several values"),
+        ('runs: [["seed=0,1"]]', "several values go into its grid"),
         ("grid: {force: [true]}", "force=true in a sweep"),
         ("grid: {resources: [cpu, gpu1]}", "share resources"),
         ("grid: {resources.runs_at_once: [0]}", "resources.runs_at_once=0: expected a whole number from 1"),

@@ -63,7 +63,7 @@ def check_overrides(overrides: list[Override], multirun: bool) -> DictConfig:
                 f"{line!r}: a search is many runs: python scripts/search.py search=walk, and your overrides"
             )
         if override.key_or_group.split("/")[0].split(".")[0] == "hydra" and override.key_or_group != LAUNCHER:
-            raise ConfigError(f"{line!r}: Hydra's own settings are those of train.py and cannot be set")
+            raise ConfigError(f"{line!r}: Hydra's own settings are fixed by train.py and cannot be changed")
         if override.key_or_group == LAUNCHER and not multirun:
             raise ConfigError(f"{line!r} says where the runs of a grid go: add -m, or the run would start here")
         if override.is_sweep_override() and not multirun:
@@ -154,7 +154,7 @@ def _check_type(override: Override, base: DictConfig) -> None:
         if key == LAYER_DENSITY:  # Hydra only adds keys to an existing mapping
             if value is None:
                 continue
-            raise ConfigError(f"{key} is set by your choices, and can only be taken back: {key}=null")
+            raise ConfigError(f"{key} is set by a choice such as experiment=..., and can only be removed: {key}=null")
         if isinstance(default, DictConfig):
             raise ConfigError(f"{key}={_typed(value)} puts a value where there is a group of keys, or the reverse")
         # Densities are checked by the layers, and null leaves a size standard; a noise level may be a range.
@@ -276,7 +276,8 @@ def parse_values(lines: list[str], base: DictConfig, choices: list[str]) -> dict
     for override in overrides:
         if override.is_delete() or override.is_add() or override.is_sweep_override() or override.package is not None:
             raise ConfigError(
-                f"{override.input_line!r}: a sweep has one KEY=VALUE a key; its grid lists several values"
+                f"{override.input_line!r}: overrides of a sweep are KEY=VALUE, one for each key; "
+                "several values go into its grid"
             )
         _check_key(override, base, names, choices)
         _check_type(override, base)

@@ -16,7 +16,7 @@ Usage:    python train.py [GROUP=CHOICE ...] [KEY=VALUE ...]
   python train.py model=vgg conv=weighted                       the main job: VGG-16 on CIFAR-100
   python train.py model=resnet model.depth=20 seed=1            another backbone, another seed
   python train.py conv=weighted conv.density.k3=[0.9]           another density
-  python train.py fast=true                                     in bfloat16: faster, and another run
+  python train.py fast=true                                     in bfloat16: faster; counts as a different run
   python train.py -m conv=standard,weighted seed=0,1,2          a grid, one run after the other
   python train.py experiment=quickstart                         a minute, no download
   python scripts/sweep.py smoke --local 2                       many runs at once: a file of configs/sweep

@@ -59,7 +59,7 @@ FRACTIONS: Rule = (
 )
 NOISE: Rule = (
     lambda value: NOT_NEGATIVE[0](value) or (_pair(value) and NOT_NEGATIVE[0](value[0]) and value[0] <= value[1]),
-    "a standard deviation of 255 from 0, or a range [low, high]",
+    "a standard deviation from 0 (on the scale of 0 to 255), or a range [low, high]",
 )
 CHANNELS: Rule = (lambda value: _whole(value) and value in (1, 3), "3 for colour or 1 for grey")
 MODE: Rule = (lambda value: value in ("online", "offline"), "online or offline")

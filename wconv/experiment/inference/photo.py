@@ -55,14 +55,14 @@ class Photo:
 
 
 def read_photo(path: Path) -> Photo:
-    """Read a photo as 8- or 16-bit grey or 8-bit colour, 8 bits with or without alpha; others are converted.
+    """Read a photo as 16-bit grey, or as 8-bit grey or colour with or without alpha; other modes are converted.
 
     Raises:
         PhotoError: it cannot be read, or its format cannot be written.
     """
     try:
         with Image.open(path) as image:
-            # Without a filename Pillow does not map the file; it would take a mapped TIFF for rotated too early.
+            # Without a filename Pillow does not map the file: it would read a mapped TIFF at its rotated size.
             image.filename = ""
             return _read(image)
     except PhotoError as error:

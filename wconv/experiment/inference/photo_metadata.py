@@ -90,7 +90,7 @@ def _tiff(image: Image.Image) -> tuple[str | None, str]:
     if compression in (None, "raw"):
         return None, ""
     if any(image.getexif().get_ifd(tag) for tag in EXIF_IFDS):
-        return None, "TIFF without compression, as Pillow writes no camera data beside one"
+        return None, "TIFF without compression, as Pillow writes no camera data into a compressed one"
     if compression in LOSSLESS_TIFF:
         return compression, ""
     return "tiff_lzw", f"TIFF compressed without loss (LZW) in place of {compression}"

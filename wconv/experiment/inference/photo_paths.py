@@ -45,7 +45,9 @@ def _pairs(inputs: list[Path], out: Path, find_images: FindImages) -> Iterator[t
             raise ConfigError(f"{path} does not exist; name photos and folders of photos")
     if len(inputs) == 1 and inputs[0].is_file() and _is_file_name(out):
         if _kind(inputs[0]) != _kind(out):
-            raise ConfigError(f"{out} would be a file like {inputs[0]}; give it the ending {inputs[0].suffix!r} too")
+            raise ConfigError(
+                f"{out} would have the format of {inputs[0]}; give it the ending {inputs[0].suffix!r} too"
+            )
         yield inputs[0], out
         return
     if (out.exists() and not out.is_dir()) or (not out.exists() and _is_file_name(out)):

@@ -51,7 +51,7 @@ def recognise(where: str, entries: Mapping[str, Any]) -> Recognised:
             return Recognised(model, model.arguments["channels"], f"{_describe(model)}; found as {place}")
     found = ", ".join(list(map(str, entries))[:3]) or "nothing"
     known = " or ".join(network.__name__ for network in networks)
-    raise ValueError(f"no weights of a {known} are in it, or others beside them: found {found}")
+    raise ValueError(f"it holds no weights of a {known}, or others as well: found {found}")
 
 
 def _describe(model: Any) -> str:
@@ -64,7 +64,7 @@ def _describe(model: Any) -> str:
     convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
     biases = sum(layer.bias is not None for layer in convolutions)
     facts.append(f"biases in {biases} of {len(convolutions)} convolutions")
-    return f"{type(model).__name__} of {', '.join(facts)}; it returns {model.returns}"
+    return f"{type(model).__name__} of {', '.join(facts)}; its layers estimate {model.returns}"
 
 
 def _denoisers() -> list[Any]:

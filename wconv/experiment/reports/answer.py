@@ -19,7 +19,7 @@ def add_answer_options(parser: ArgumentParser) -> None:
         "--metric", default="", metavar="NAME", help="metric to compare, e.g. test/bsd68/psnr (test/acc or test/psnr)"
     )
     parser.add_argument(
-        "--parts", action="store_true", help="effects of start, step and decay, from all eight combinations"
+        "--parts", action="store_true", help="average effects of start, step and decay, from their eight combinations"
     )
     parser.add_argument("--brief", action="store_true", help="print one short table and nothing else")
     parser.add_argument(

@@ -112,7 +112,7 @@ class Effects:
 
     def _sentence(self, name: str, pairing: Pairing, judged: Judged | None) -> str:
         if not judged:
-            said = f"{name}: not compared: {pairing.refusal or 'no seed has a run of both that can be'}"
+            said = f"{name}: not compared: {pairing.refusal or 'no seed has runs of both that can be compared'}"
         else:
             said = self.say(name, judged)
         return said + left_out(pairing.left_out(self.metric))

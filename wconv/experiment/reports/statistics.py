@@ -105,9 +105,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def sign_flip_p(differences: ArrayLike) -> float:
-    """Return the two-sided p of the sign-flip test: the fraction of sign patterns whose mean is as far from zero.
+    """Return the two-sided p of the sign-flip test.
 
-    It does not assume a normal distribution. Exact up to 13 pairs; above, from a fixed random sample of sign patterns.
+    This is the share of sign patterns whose mean is at least as far from zero as the observed one. It does
+    not assume a normal distribution. Exact up to 13 pairs; above, from a fixed random sample of sign patterns.
     """
     from scipy.stats import permutation_test
 

@@ -34,7 +34,7 @@ ARMS = (  # in the order of tables and legends
     Arm("start + step", "#000000", "weighted, without its weight decay"),
     Arm("start + decay", "#7B4F2C", "weighted, without its step sizes"),
     Arm("step + decay", "#B8A0E0", "weighted, from the start of standard ones"),
-    Arm("scale", "#661100", "standard, from weights that are smaller by as much as W * Phi is"),
+    Arm("scale", "#661100", "standard, from W scaled to the size of W * Phi"),
     Arm("shape", "#555555", "standard, from W * Phi scaled back to the size of W"),
     Arm("ablation", "#8F7AFF", "any of the start, the step sizes and the weight decay of weighted ones"),
 )

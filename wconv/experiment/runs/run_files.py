@@ -87,7 +87,7 @@ def read_config(run: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not content:
         raise ValueError("holds no keys")
     if "${" in text and (foreign := next(_interpolations(content), None)):
-        raise ValueError(f"holds {foreign}, which would be looked up here and now")
+        raise ValueError(f"holds the interpolation {foreign}, where train.py writes values")
     return {str(key): value for key, value in content.items()}
 
 

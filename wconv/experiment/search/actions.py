@@ -37,7 +37,7 @@ def run_action(options: Namespace) -> int:
         full = error.errno in FULL
         ended = RunError(failure_message(error, where)) if full else ConfigError(f"{where}: {error.strerror}")
     except KeyboardInterrupt:
-        ended = Interrupted("stopped; the same command goes on")
+        ended = Interrupted("stopped; run the same command to continue")
     except Exception as error:
         ended = save_traceback(error)
     print(f"search: {escape_control_characters(ended)}", file=sys.stderr, flush=True)
@@ -163,7 +163,7 @@ def _share(options: Namespace, settings: Settings) -> int:
     if options.worker:
         return 0
     if not study.is_done:
-        print("other workers are at what is left; the last one to end confirms", flush=True)
+        print("other workers have the remaining trials; the last one to end runs the confirmation", flush=True)
         return 0
     try:
         with acquire_lock(settings.folder):

@@ -35,7 +35,7 @@ def train(settings: Settings, point: Point, seed: int) -> Outcome:
         RunError: the disk is full, which is not the fault of the density.
     """
     if stop_signal():
-        raise Interrupted(f"stopped by {stop_signal()}; the same command goes on")
+        raise Interrupted(f"stopped by {stop_signal()}; run the same command to continue")
     words = settings.training(point, seed)
     try:
         result = run(words)

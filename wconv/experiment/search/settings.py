@@ -38,7 +38,7 @@ class Settings:
     Attributes:
         words: arguments of train.py for every training, without arm and seed.
         config: the configuration of its weighted arm.
-        search: the group of that name.
+        search: the config group `search`.
         space: its coefficients.
         data: fingerprint of the data.
         output_dir: folder of all runs.

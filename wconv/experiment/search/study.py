@@ -29,7 +29,7 @@ from wconv.experiment.search.settings import DIGITS, Point, Settings
 JOURNAL, TRIALS = "journal.log", "trials"
 OUTCOMES = "outcomes"  # attribute of an evaluated trial; a trial without it repeated an earlier density
 STATES = {COMPLETED: TrialState.COMPLETE, FAILED: TrialState.FAIL, PRUNED: TrialState.PRUNED}
-REPEATS = 20  # the bounds count as exhausted after 20 repeated densities, plus one per new density
+REPEATS = 20  # the bounds count as exhausted when repeated densities outnumber new ones by this
 
 
 class Study:

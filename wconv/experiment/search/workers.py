@@ -52,7 +52,7 @@ def run_workers(words: Sequence[str], count: int) -> None:
         _tell(workers)
         raise
     if told:
-        raise Interrupted(f"stopped by {stop_signal()}; the same command goes on")
+        raise Interrupted(f"stopped by {stop_signal()}; run the same command to continue")
     if any(worker.returncode in (1, 2) for worker in workers):
         raise RunError("a worker has stopped the search; it says above why")
 

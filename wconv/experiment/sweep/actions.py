@@ -52,7 +52,7 @@ def _do(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> int:
         status_table.watch_states(sweep.name, lambda: run_states(sweep))
     elif "cancel" in chosen:
         jobs = submit.cancel(sweep)
-        print(f"cancelled {', '.join(jobs)}; --submit goes on with what is left" if jobs else "no job is at work")
+        print(f"cancelled {', '.join(jobs)}; --submit resumes what is left" if jobs else "no job is at work")
         if any(launch.is_running_locally for launch in launches(sweep.folder)):
             print("runs are at work on this machine: press Ctrl-C where sweep.py --local was started")
     elif "list" in chosen:
@@ -61,7 +61,11 @@ def _do(chosen: set[str], options: Namespace, sweep: Sweep, root: Path) -> int:
             sweep.write()
         for state in run_states(sweep):
             print(f"{state.kind}\t{state.row.directory}\tpython train.py {state.row.arguments}")
-        where = f"data is missing, which {unknown} folders follow from" if unknown else sweep.folder / "manifest.csv"
+        where = (
+            f"data is missing, on which the names of {unknown} folders depend"
+            if unknown
+            else sweep.folder / "manifest.csv"
+        )
         print(f"{len(sweep.rows)} runs; {where}")
     elif "check" in chosen:
         from wconv.experiment.sweep.check import check

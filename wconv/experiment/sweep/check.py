@@ -109,7 +109,7 @@ def _cost(sweep: Sweep, root: Path) -> Iterator[str]:
         yield one.description
     shared = sweep.settings.runs_per_gpu
     if shared > 1:
-        yield f"{shared} runs share a GPU and what it costs; finished runs do not tell how much slower each is then"
+        yield f"{shared} runs share a GPU and its cost; how much slower this makes each is not known from finished runs"
     per_job = rows_per_task(sweep, len(rows)) / (int(sweep.settings.resources["runs_at_once"]) * shared)
     yield compare_with_walltime(sweep, found, per_job)
 

@@ -69,8 +69,8 @@ def freely_trained(model: nn.Module) -> nn.Module:
         if isinstance(layer, Weighted) and type(layer).plain_kernel is not Weighted.plain_kernel:
             kind = type(layer).__name__.removeprefix("Weighted")
             raise ValueError(
-                f"{name} is a {kind}, which standardises its kernel: a start, a step or a decay of W * Phi cannot be "
-                "had alone; train it with conv=standard, weighted or trainable"
+                f"{name} is a {kind}, which standardises its kernel: start, step and decay cannot be separated there; "
+                "train it with conv=standard, weighted or trainable"
             )
     return model
 

@@ -58,7 +58,7 @@ class PlainProgress(ProgressBar):
         self.long_run_said = True
         if (seconds := self._seconds_left(trainer)) > LONG:
             ways = {
-                "fast=true, which is another run": trainer.precision == "32-true",
+                "fast=true (a different run)": trainer.precision == "32-true",
                 "a GPU": trainer.strategy.root_device.type == "cpu",
             }
             quicker = " or ".join(way for way, is_open in ways.items() if is_open)

@@ -32,7 +32,7 @@ def param_groups(model: nn.Module) -> list[dict[str, Any]]:
 
 
 def decay_by_tap(optimizer: Optimizer, model: nn.Module) -> None:
-    """Make an optimiser of these groups decay each tap at its own rate, times the optimiser's weight decay.
+    """Make an optimiser built from `param_groups` decay each tap by its own factor times the optimiser's weight decay.
 
     The hook has no state, so resuming a run only needs the same call.
     """

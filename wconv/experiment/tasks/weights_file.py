@@ -72,7 +72,7 @@ def _advice(path: Path) -> str:
     with suppress(Exception):  # the file may be anything
         if found := sorted(get_unsafe_globals_in_checkpoint(path)):
             own = [name for name in found if not name.startswith("torch.")] or found
-            return f"it holds objects of Python ({', '.join(own)[:100]}), and none are made: save model.state_dict()"
+            return f"it holds Python objects ({', '.join(own)[:100]}), which are not loaded: save model.state_dict()"
     return "torch.save(model.state_dict(), FILE) and safetensors write such files"
 
 
@@ -86,7 +86,7 @@ def read_weights(path: Path) -> Any:
         with ZipFile(path) as archive:
             # PyTorch never compresses; a compressed entry could expand to a thousand times the size of its file.
             if any(entry.compress_type != ZIP_STORED for entry in archive.infolist()):
-                raise ValueError("it is compressed, as PyTorch writes none")
+                raise ValueError("it is compressed, and PyTorch writes no compressed files")
     with safe_globals(PLAIN), path.open("rb") as file:  # of a path, PyTorch would interpret the suffix
         content = torch.load(file, map_location="cpu", weights_only=True)
     for name, tensor in _tensors(content):

@@ -35,8 +35,8 @@ class Guard(pl.Callback):
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore our signal handlers.
 
-        Before each of these three hooks, Lightning wraps the handler of SIGTERM in one that broadcasts at any point of
-        the program, which hangs with several processes.
+        Before this hook, `on_train_start` and `on_test_start`, Lightning wraps the handler of SIGTERM in one that
+        broadcasts at any point of the program, which hangs with several processes.
         """
         install_handlers()
 

@@ -70,8 +70,8 @@ def _check_device(trainer: DictConfig) -> str:
         raise ConfigError(f"trainer.precision={precision} is for GPUs; choose bf16-mixed or 32-true on a CPU")
     if device == "cpu" and precision.startswith("bf16") and not has_bfloat16_instructions():
         warnings.warn(
-            f"trainer.precision={precision}: this CPU has no instructions for bfloat16, so that 32-true, which is "
-            "another run, may be as fast",
+            f"trainer.precision={precision}: this CPU has no instructions for bfloat16, so 32-true (a different "
+            "run) may be as fast",
             stacklevel=2,
         )
     if device == "cuda" and precision.startswith("bf16") and not torch.cuda.is_bf16_supported(False):

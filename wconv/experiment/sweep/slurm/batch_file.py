@@ -98,7 +98,7 @@ def _check_shared(sweep: Sweep) -> None:
         if int(value) != 1:
             raise ValueError(
                 f"resources.runs_per_gpu={sweep.settings.runs_per_gpu} is for runs of one process in jobs of one GPU; "
-                f"with it goes {key}=1, and this is {value}"
+                f"it needs {key}=1, not {value}"
             )
 
 

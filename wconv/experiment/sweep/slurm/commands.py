@@ -152,8 +152,8 @@ def check_time(cluster: dict[str, object], resources: dict[str, object]) -> None
     warning = int(str(cluster["warn_seconds"]))
     if not 0 < warning < asked:
         raise ValueError(
-            f"cluster.warn_seconds={warning}: a run is told to save so long before the end of its time, which "
-            f"resources.walltime={resources['walltime']} makes {asked} s; expected a number between"
+            f"cluster.warn_seconds={warning}: a run is told to save this long before its time ends; expected a number "
+            f"of seconds between 0 and {asked} (resources.walltime={resources['walltime']})"
         )
     limits = {}
     if partition := cluster["partition"]:

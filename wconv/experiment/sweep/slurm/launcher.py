@@ -102,5 +102,5 @@ def _check_single_process(config: DictConfig) -> None:
     if config.cluster.python not in (None, sys.executable):
         raise ConfigError(
             f"cluster.python={config.cluster.python}: Hydra's launcher starts the jobs with the interpreter that "
-            "submits; submit with that one and leave it null, or use scripts/sweep.py"
+            f"submits; submit with {config.cluster.python} and cluster.python=null, or use scripts/sweep.py"
         )
