@@ -133,7 +133,7 @@ def _leaves(side: int, draws: Draws) -> tuple[Numbers, Numbers, Numbers, Numbers
         rows, columns = slice(max(0, y - reach), y + reach + 1), slice(max(0, x - reach), x + reach + 1)
         inside = (place[rows, None] - y) ** 2 + (place[columns] - x) ** 2 <= square
         label[rows, columns][inside] = number
-    # Uncovered pixels are filled from below, the topmost leaf first, as if more leaves had fallen earlier.
+    # Further leaves lie under these, each under those drawn before it: they show only where pixels are uncovered.
     rows_left, columns_left = np.nonzero(label < 0)
     while len(rows_left):
         more = fall(1024)

@@ -76,7 +76,7 @@ def _is_pooling(layer: nn.Module) -> bool:
 def _leave_out_pooling(model: nn.Module, before: list[nn.Module], pooling: nn.Module) -> None:
     """Replace the pooling of a stem by the identity, unless it is within a block.
 
-    A max-pooling of stride 1 before a blur is replaced as well, and the padding of both.
+    A max-pooling of stride 1 before a blur is replaced as well, and so are padding layers before either.
     """
     names = {module: name for name, module in model.named_modules()}
     chain = [model.get_submodule(name) for name in _path(names[pooling])]

@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--probe", action="store_true", help="with --check: also submit a test job of two minutes")
     parser.add_argument("--local", type=int, metavar="N", help="run what is left here, N processes in parallel")
     parser.add_argument("--submit", action="store_true", help="submit what is left to SLURM, as an array")
-    parser.add_argument("--retry", choices=["failed"], help="rerun what failed or was killed, where it ran last")
+    parser.add_argument(
+        "--retry", choices=["failed"], help="rerun what failed or was killed, here or on SLURM as last time"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print what --submit would submit, and change nothing")
     parser.add_argument("--cancel", action="store_true", help="end all jobs of the sweep; --submit resumes it later")
     options = parser.parse_intermixed_args(arguments)

@@ -35,5 +35,5 @@ def run(words: Sequence[str]) -> "Result":
     with tolerate_closed_output(drop_lines=True), deferred_signals():
         line = parse_command_line(words, CONFIGS)
         if line.config is None:
-            raise ConfigError(f"{' '.join(words)}: run takes the words of a single run, without options")
+            raise ConfigError(f"{' '.join(words)}: run() takes the arguments of a single run, without options")
         return train(line.config, line.overrides)

@@ -145,7 +145,7 @@ LACKING = {name: value for name, value in STATE.items() if name != "dncnn.3.runn
     [
         (
             ResNet(10, depth=20, width=0.1).state_dict(),
-            "it holds no weights of a DnCNN or NAFNet, or others as well: found stem.0.weight",
+            "expected the weights of one DnCNN or NAFNet and no others, found stem.0.weight",
         ),
         ({"epoch": 3, "state_dict": {}}, "found epoch, state_dict"),
         ({}, "found nothing"),
@@ -162,7 +162,7 @@ LACKING = {name: value for name, value in STATE.items() if name != "dncnn.3.runn
         ),
         (changed("dncnn.0.weight", lambda value: value.to(torch.int8)), "dncnn.0.weight is of torch.int8"),
         ({"netG": STATE, "netD": OTHER}, "found netG, netD"),
-        ({**prefixed("model."), **prefixed("ema_model.", OTHER)}, "or others as well: found model.dncnn.0.weight"),
+        ({**prefixed("model."), **prefixed("ema_model.", OTHER)}, "and no others, found model.dncnn.0.weight"),
         (dncnn(), "it holds Python objects (models.dncnn.DnCNN), which are not loaded: save model.state_dict()"),
         ({"model": dncnn(), "epoch": 3}, "Python objects (models.dncnn.DnCNN)"),
         ([STATE], "holds a list"),

@@ -53,7 +53,7 @@ KEYS = "configs/search/grid.yaml and direct_l.yaml list the keys"
         ("search.confirm_seeds=[]", "expected null, or a list of different seeds, such as [0, 1, 2]"),
         ("search.seeds=[4,5] search.confirm_seeds=[6,5]", "5 is one of search.seeds; a seed that confirms is fresh"),
         ("search=walk", f"search=grid search=walk: choose one of {METHODS}"),
-        ("-m", "a search takes the words of a single run, without options and grids"),
+        ("-m", "a search takes the arguments of a single run, without options and grids"),
         ("optimizer.lr=-1", "optimizer.lr=-1: expected"),  # of the trainings
     ],
 )

@@ -78,7 +78,7 @@ def test_a_variable_of_the_environment_is_one_folder_for_manifest_and_runs(write
         ("${oc.env:NOWHERE}/runs", "output_dir=.*NOWHERE}/runs: .*Environment variable 'NOWHERE' not found"),
         ("${oc.env:MY_TOKEN}/runs", "MY_TOKEN} would write a secret into config.yaml"),
         ("${oc.env:MYWORK", "output_dir=.*MYWORK: missing BRACE_CLOSE"),
-        ("${model.name}/runs", r"a sweep has one folder, in whose name only \${oc.env:NAME} can stand"),
+        ("${model.name}/runs", r"a sweep has one folder; the only interpolation in its name may be \${oc.env:NAME}"),
         ("${oc.env:MYWORK}/${seed}", "a sweep has one folder"),
         ("${oc.env:ODD}/runs", "a folder with '\\${' in its name"),
         ("it's", 'a folder with "\'" in its name'),

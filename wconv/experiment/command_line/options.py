@@ -16,7 +16,7 @@ class _Parser(ArgumentParser):
         """Refuse a command line with a message of our own."""
         usage_error(
             f"{message} (train.py has -m and some options of Hydra; "
-            "its configuration is beside train.py, changed by KEY=VALUE)"
+            "the configuration is in configs/, changed by KEY=VALUE)"
         )
 
 

@@ -11,7 +11,7 @@ def without_collections() -> Iterator[None]:
     """Import PyTorch without garbage collections, and leave what is imported out of all later ones.
 
     Each collection looks through all modules so far, which takes a fifth of the start-up time. Where PyTorch is
-    imported already, this has no effect: it would keep for good what the program has made since then.
+    imported already, nothing is done: a freeze would keep for good what the program has made since then.
     """
     if "torch" in sys.modules or not gc.isenabled():
         yield

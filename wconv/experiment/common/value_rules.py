@@ -90,7 +90,7 @@ PATH: Rule = (lambda value: value is not None, "a folder")
 # train.py and sweep.py have expanded it already, unless it comes from a configuration file or a grid.
 SHORTHAND: Rule = (
     lambda value: value is False,
-    "true or false on the command line of a run or in a sweep; elsewhere write trainer.precision=bf16-mixed",
+    "false; true works only on the command line of a run or in a sweep, elsewhere write trainer.precision=bf16-mixed",
 )
 
 SEEDS: Rule = (

@@ -51,7 +51,7 @@ def recognise(where: str, entries: Mapping[str, Any]) -> Recognised:
             return Recognised(model, model.arguments["channels"], f"{_describe(model)}; found as {place}")
     found = ", ".join(list(map(str, entries))[:3]) or "nothing"
     known = " or ".join(network.__name__ for network in networks)
-    raise ValueError(f"it holds no weights of a {known}, or others as well: found {found}")
+    raise ValueError(f"expected the weights of one {known} and no others, found {found}")
 
 
 def _describe(model: Any) -> str:

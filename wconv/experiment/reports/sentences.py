@@ -1,7 +1,7 @@
 """State the result of a paired comparison in one sentence.
 
 In this order: better or worse, if Holm's p is below 0.05; else no difference larger than the margin, if the adjusted p
-of the equivalence test is; else undecided, with the smallest difference that the seeds could show.
+of the equivalence test is below it; else undecided, with the smallest difference that the seeds could show.
 """
 
 import math

@@ -47,7 +47,9 @@ def run_action(options: Namespace) -> int:
 def _check(options: Namespace) -> None:
     chosen = [name for name in ACTIONS if getattr(options, name) not in (None, False)]
     if len(chosen) > 1 or (set(chosen) & {"status", "plot"} and options.workers is not None):
-        raise ConfigError("choose one of --workers N, --submit, --status and --plot; --workers goes with --submit")
+        raise ConfigError(
+            "choose one of --workers N, --submit, --status and --plot; only --workers and --submit may be combined"
+        )
     if options.workers is not None and options.workers < 1:
         raise ConfigError(f"--workers {options.workers}: at least one is needed")
     if isinstance(options.plot, str) and "=" in options.plot:

@@ -47,7 +47,7 @@ def check(settings: Settings) -> None:
         more = f" (and {len(differing) - 1} more keys)" if len(differing) > 1 else ""
         raise ConfigError(
             f"{settings.folder} is that of a search with {key}={there.get(key)}, and this one has "
-            f"{key}={here.get(key)}{more}; choose another paths.output_dir, or remove it"
+            f"{key}={here.get(key)}{more}; choose another paths.output_dir, or remove that folder"
         )
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 Function = Callable[[Sequence[float]], float]
 Bounds = Sequence[tuple[float, float]]
-# DIRECT ends when the sides of the box with the best value are this short, relative to the bounds: far below the
-# resolution of a density, because DIRECT could end in a box without the
-# optimum (with 1e-3 it does, on the six-hump camel).
+# DIRECT ends when the sides of the box with the best value are this short, relative to the bounds. That is far
+# below the resolution of a density: with a coarser limit, DIRECT could end in a box without the optimum (with 1e-3 it
+# does, on the six-hump camel).
 FINEST = 1e-4
 CALLS = 1000  # limit of DIRECT per coefficient; repeated calls cost nothing
 

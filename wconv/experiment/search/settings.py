@@ -145,7 +145,9 @@ def load_settings(words: Sequence[str]) -> Settings:
         _check_training_word(word)
     line = parse_command_line([*others, "conv=weighted"], CONFIGS)
     if line.config is None:
-        raise ConfigError(f"{' '.join(others)}: a search takes the words of a single run, without options and grids")
+        raise ConfigError(
+            f"{' '.join(others)}: a search takes the arguments of a single run, without options and grids"
+        )
     config = line.config
     if (config.trainer.devices, config.trainer.num_nodes) != (1, 1):
         raise ConfigError(

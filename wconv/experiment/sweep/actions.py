@@ -31,7 +31,7 @@ def run_action(options: Namespace, root: Path) -> int:
         if len(chosen) != 1 and not (len(chosen) == 2 and "retry" in chosen and chosen & WHERE):
             raise ValueError(
                 "choose one of --list, --status, --check, --local N, --submit, --retry failed, "
-                "--dry-run and --cancel; --retry goes with --local, --submit or --dry-run"
+                "--dry-run and --cancel; only --retry may be combined: with --local, --submit or --dry-run"
             )
         if options.local is not None and options.local < 1:
             raise ValueError(f"--local {options.local}: at least one process is needed")

@@ -91,8 +91,8 @@ def _resolved(value: str) -> str:
 
     if OTHER.search(value):
         raise ValueError(
-            f"{OUTPUT_DIR_KEY}={value}: a sweep has one folder, in whose name only ${{oc.env:NAME}} can stand for "
-            "something"
+            f"{OUTPUT_DIR_KEY}={value}: a sweep has one folder; the only interpolation in its name may be "
+            "${oc.env:NAME}"
         )
     forbid_secret_interpolation()
     try:

@@ -57,7 +57,7 @@ def scaled_init(model: nn.Module, density: Densities, layer_density: LayerDensit
 
 
 def freely_trained(model: nn.Module) -> nn.Module:
-    """Return a converted network unchanged, if a plain layer could train each of its kernels W * Phi.
+    """Check that plain layers could train all kernels W * Phi of a converted network, and return it.
 
     A standardised kernel, std(W) * Phi, is excluded: folded, it would be trained without standardisation, but compared
     with layers that have it.

@@ -38,7 +38,7 @@ def check(config: DictConfig, run: Run, data: Any) -> None:
     if config.model.get("stem") == "small" and data.image_size > SMALL_IMAGES:
         warnings.warn(
             f"model.stem=small is for images of up to {SMALL_IMAGES} pixels, and these have {data.image_size}: where "
-            "the network has such a stem, it takes many times the memory and time of model.stem=original",
+            "it replaces the network's stem, the run takes many times the memory and time of model.stem=original",
             stacklevel=2,
         )
     with torch.device("meta"):  # counts parameters without allocating them
