@@ -126,7 +126,7 @@ class ClassFolder(ClassificationDataModule):
 
 def _classes(split: str, folder: Path) -> list[str]:
     """Return the names of the class folders."""
-    layout = f"point {OPTIONS[split]} at a folder that holds one folder of images a class"
+    layout = f"point {OPTIONS[split]} at a folder that holds one folder of images per class"
     refuse_dead_link(folder)
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"

@@ -182,6 +182,6 @@ def _check_sizes(images: PackedImages, part: str) -> None:
     for name, (height, width) in zip(images.names, images.sizes.tolist(), strict=True):
         if min(height, width) < SSIM_WINDOW:
             raise ValueError(
-                f"{name} ({part}) is {width}x{height} pixels; to evaluate on, an image needs "
-                f"{SSIM_WINDOW}x{SSIM_WINDOW} (the window of the SSIM): remove it"
+                f"{name} ({part}) is {width}x{height} pixels; to be evaluated, an image needs "
+                f"at least {SSIM_WINDOW}x{SSIM_WINDOW} (the window of the SSIM): remove this image"
             )

@@ -12,7 +12,7 @@ from wconv.experiment.common.output import tolerate_closed_output
 from wconv.experiment.common.text import escape_control_characters
 
 HINT = """
-A denoiser is trained for one noise level, white Gaussian noise of one sigma. On other noise (less, more, blotches of
+A denoiser is trained for white Gaussian noise, of one sigma or of a range. On other noise (less, more, blotches of
 JPEG, the grain of a camera's own processing) the results are poor.
 
 A picture keeps its size, file format, alpha channel, colour profile and EXIF data, as far as the format allows; a line

@@ -77,8 +77,8 @@ go_on() { # see to it that what is left is done, unless somebody wants it to sto
     chain
 }
 
-# One link goes on with what all tasks of the array have left, so that cluster.max_running holds for it as well: the first
-# task that needs it submits it, and it begins when all have ended.
+# One further array takes what all tasks of this one have left, so that cluster.max_running holds for it as well: the
+# first task with runs left submits it, and it begins when all tasks have ended.
 chain() {
     local link=$folder/links/$((${WCONV_LINK:-0} + 1)) try
     mkdir -p "$folder/links"

@@ -1,11 +1,11 @@
 """The standard convolution that trains exactly like a weighted one.
 
-With V = W * Phi the loss sees V alone, and dL/dW = dL/dV * Phi. A step of SGD on W (momentum and weight decay
-included, both linear) is therefore the step on V with the loss gradient of every tap multiplied by Phi^2 and the weight
-decay as it is. So a weighted network is a standard one with other initial weights, and another step size and weight
-decay for each tap, and nothing else. Two things break the equality: clipping by norm, since the norms differ, and
-optimisers that are not linear in the gradient: Adam divides by the gradient's own size, so there the step on V is
-multiplied by Phi, once.
+With V = W * Phi the loss sees V alone, and dL/dW = dL/dV * Phi. A step of SGD on W (momentum and weight decay included,
+both linear) is therefore the step on V with the loss gradient of every tap multiplied by Phi^2 and the weight decay as
+it is. So a weighted network is a standard one with other initial weights and, for each tap, another step size and so
+another ratio of weight decay to step, and nothing else. Two things break the equality: clipping by norm, since the
+norms differ, and optimisers that are not linear in the gradient: Adam divides by the gradient's own size, so there the
+step on V is multiplied by Phi, once.
 """
 
 import copy

@@ -73,7 +73,7 @@ def unpack(archive: Path, folder: Path) -> None:
     An existing folder keeps its images and gets the missing ones.
 
     Raises:
-        ValueError: the archive is wrong or damaged, or there is no room; in one sentence.
+        ValueError: the archive is wrong or damaged, or there is no room; the message is one sentence.
     """
     # A fixed name, so that leftovers of a killed process are found and removed.
     part = folder.with_name(f".{folder.name}.part")

@@ -41,7 +41,7 @@ def open_store(files: Sequence[Path], folder: Path, store_dir: Path, channels: i
         channels: 3 for colour, 1 for grey.
 
     Raises:
-        ValueError: a file is no image, or the store cannot be written; in one sentence.
+        ValueError: a file is no image, or the store cannot be written; the message is one sentence.
         OSError: a file cannot be read.
     """
     store = store_dir / f"{folder.resolve().name}-{'grey' if channels == 1 else 'colour'}-{place(folder)}"

@@ -58,7 +58,7 @@ def find_images(folder: Path) -> list[Path]:
     """List the images in and below a folder, sorted by path; a warning counts images of other formats.
 
     Raises:
-        ValueError: a link is broken, or a folder cannot be listed; in one sentence.
+        ValueError: a link is broken, or a folder cannot be listed; the message is one sentence.
     """
     images, others = [], Counter[str]()
     for path in _files(folder, _above(folder)):

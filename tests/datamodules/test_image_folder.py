@@ -163,7 +163,11 @@ def test_images_too_small_to_be_evaluated_on(tree: Path, part: str) -> None:
     draw_image(0, 10, 40).save(tree / part / "01.png")
     name = {"mine": "validation", "Set2": "test set Set2"}[part]
     refused(
-        partial(load, tree), f"01.png ({name}) is 40x10 pixels", "needs 11x11", "remove it", val_dir=str(tree / "mine")
+        partial(load, tree),
+        f"01.png ({name}) is 40x10 pixels",
+        "needs at least 11x11",
+        "remove this image",
+        val_dir=str(tree / "mine"),
     )
     draw_image(0, 11, 11).save(tree / part / "01.png")
     load(tree, val_dir=str(tree / "mine"))

@@ -64,7 +64,7 @@ def test_a_comma_in_a_name_is_told(typed, advice, here):
     with pytest.raises(ConfigError) as refused:
         parse_command_line([*words, f"datamodule.test_dirs={typed}"], CONFIGS)
     assert str(refused.value) == (
-        f"datamodule.test_dirs={typed}: a comma separates folders; for one in a name write {advice}"
+        f"datamodule.test_dirs={typed}: a comma separates folders; if it belongs to a name, write {advice}"
     )
     corrected = advice.strip('"')
     dirs = parse_command_line([*words, corrected], CONFIGS).config.datamodule.test_dirs

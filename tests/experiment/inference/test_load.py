@@ -241,4 +241,4 @@ def test_nor_does_one_that_hides_it_in_a_text(tmp_path, escapes):
     "target", [["os.system"], {"a": 1}, None, 3, "models.dncnn", "models.dncnn.DnCNN.from_state_dict"]
 )
 def test_a_target_has_to_be_one_of_a_few(tmp_path, target):
-    assert "and so not run" in refusal(save(tmp_path, config(DNCNN | {"_target_": target})))
+    assert "nothing of it is executed" in refusal(save(tmp_path, config(DNCNN | {"_target_": target})))

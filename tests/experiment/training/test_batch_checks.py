@@ -35,17 +35,17 @@ def test_limits_that_leave_nothing(train, tmp_path, line, message):
 def test_batch_norm_with_one_value_a_channel(train, tmp_path):
     line = command_line(DENOISER, "datamodule.patch_size=1", "datamodule.batch_size=1")
     message = refusal(train(*line), tmp_path)
-    assert "a training batch of 1 image of 1x1 pixels leaves batch norm one value a channel" in message
+    assert "a training batch of 1 image of 1x1 pixels leaves batch norm one value per channel" in message
     assert "use a larger datamodule.batch_size, or larger images" in message
 
 
 PARTS = {
     # Of 65 images in batches of 32, one of two processes has 32 in batches of 16.
     "a classifier, enough": (CLASSIFIER, "trainer.limit_test_batches=0.5", ""),
-    "a classifier": (CLASSIFIER, "trainer.limit_test_batches=0.4", "limit_test_batches=0.4 of 2 batches a process"),
+    "a classifier": (CLASSIFIER, "trainer.limit_test_batches=0.4", "limit_test_batches=0.4 of 2 batches per process"),
     # Of 10 test images, each of two processes has 5; of 2 to validate with, one.
     "a denoiser, enough": (DENOISER, "trainer.limit_test_batches=0.2", ""),
-    "a denoiser": (DENOISER, "trainer.limit_test_batches=0.1", "limit_test_batches=0.1 of 5 batches a process"),
+    "a denoiser": (DENOISER, "trainer.limit_test_batches=0.1", "limit_test_batches=0.1 of 5 batches per process"),
     "its validation": (DENOISER, "trainer.limit_val_batches=0.5", "limit_val_batches=0.5 of 1 batch a process"),
 }
 

@@ -40,7 +40,7 @@ def _check_commas(line: str, key: str, entries: list[str], form: str) -> None:
         whole = ",".join(parts)
         if os.path.exists(_path(whole)) and not all(os.path.exists(_path(part)) for part in parts):
             quoted = form.format(",".join([*entries[:first], f"'{whole.strip()}'", *entries[last + 1 :]]))
-            raise ConfigError(f'{line}: a comma separates folders; for one in a name write "{key}={quoted}"')
+            raise ConfigError(f'{line}: a comma separates folders; if it belongs to a name, write "{key}={quoted}"')
 
 
 def _absolute(entries: list[str]) -> str:

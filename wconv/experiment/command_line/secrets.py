@@ -28,6 +28,6 @@ def _environment(name: str, *default: Any) -> str | None:
     if SECRET.search(str(name)):
         raise ConfigError(
             f"${{oc.env:{name}}} would write a secret into config.yaml: leave it in the environment, "
-            "where the programs that need it look"
+            "where programs look for it"
         )
     return oc.env(name, *default)

@@ -1,1 +1,1 @@
-"""Helpers for all rooms, without heavy imports: exceptions, text, files, signals."""
+"""Helpers for all packages of `wconv.experiment`, without heavy imports: exceptions, text, files, signals."""

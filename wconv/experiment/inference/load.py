@@ -87,7 +87,7 @@ def load_network(run: Path) -> Trained:
     """Load the network of a run of any task; the folder may be untrusted, since nothing in it is executed.
 
     Raises:
-        ConfigError: the folder is not a run, or has no checkpoint; in one sentence.
+        ConfigError: the folder is not a run, or has no checkpoint; the message is one sentence.
     """
     config = read_run_config(run)
     path = _checkpoint_of(run)
@@ -106,7 +106,7 @@ def load_denoiser(run: Path, checkpoint: Path | None = None) -> Denoiser:
         checkpoint: one of its checkpoints; that of the best epoch by default.
 
     Raises:
-        ConfigError: the folder is not a denoising run, or has no checkpoint; in one sentence.
+        ConfigError: the folder is not a denoising run, or has no checkpoint; the message is one sentence.
     """
     config = read_run_config(run, "denoising")
     for key, value in config.datamodule.items():
@@ -124,7 +124,7 @@ def load_checkpoint(path: Path) -> Denoiser:
     """Load a denoiser from one file: a checkpoint in a run folder, or a weight file of any origin.
 
     Raises:
-        ConfigError: the file cannot be read, or holds no known network; in one sentence.
+        ConfigError: the file cannot be read, or holds no known network; the message is one sentence.
     """
     if run := run_of(path):
         denoiser = load_denoiser(run, path)

@@ -17,7 +17,7 @@ def plan(inputs: list[Path], out: Path, find_images: FindImages) -> dict[Path, P
         inputs: photos, and folders, from which all photos outside `out` are taken.
         out: a folder, or the output file if the only input is a file.
         find_images: lists the photos in and below a folder, or raises `ValueError` with one sentence. It is an argument
-            because the data sets use the same function, and no room may import them.
+            because it lies in `datamodules`, which no package of `wconv.experiment` may import.
 
     Raises:
         ConfigError: there is nothing to do, or an output path would be used twice or is an input.

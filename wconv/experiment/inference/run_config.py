@@ -25,7 +25,7 @@ def read_run_config(run: Path, task: str = "") -> DictConfig:
         task: required task; any by default.
 
     Raises:
-        ConfigError: the folder is not a run, or its configuration names foreign classes; in one sentence.
+        ConfigError: the folder is not a run, or its configuration names foreign classes; the message is one sentence.
     """
     if not run.is_dir():
         raise ConfigError(f"{run} is no folder; name the folder of a run, as train.py prints it")
@@ -54,7 +54,8 @@ def read_run_config(run: Path, task: str = "") -> DictConfig:
         foreign = [name for group in MADE for name in _foreign_targets(parts[group], ours[group]._target_)]
     if foreign:
         raise ConfigError(
-            f"{file} names {escape_control_characters(', '.join(foreign))}: none of this project's, and so not run"
+            f"{file} names {escape_control_characters(', '.join(foreign))}, which this project does not have: "
+            "nothing of it is executed"
         )
     try:
         for group in MADE:

@@ -16,7 +16,10 @@ def add_answer_options(parser: ArgumentParser) -> None:
     """Add the options for what is compared and how much is printed."""
     add_options(parser)
     parser.add_argument(
-        "--metric", default="", metavar="NAME", help="metric to compare, e.g. test/bsd68/psnr (test/acc or test/psnr)"
+        "--metric",
+        default="",
+        metavar="NAME",
+        help="metric to compare, e.g. test/bsd68/psnr (default: test/acc or test/psnr)",
     )
     parser.add_argument(
         "--parts", action="store_true", help="average effects of start, step and decay, from their eight combinations"

@@ -30,13 +30,13 @@ def add_options(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="the reference row, paired by seed (conv=standard); repeat for further conditions",
+        help="the reference row, paired by seed (default: conv=standard); repeat for further conditions",
     )
     parser.add_argument(
         "--margin",
         type=float,
         metavar="M",
-        help="the smallest difference that matters (0.5 points of accuracy, 0.05 dB of PSNR)",
+        help="the smallest difference that matters (default: 0.5 points of accuracy, 0.05 dB of PSNR)",
     )
     parser.add_argument(
         "--by", default="", metavar="KEY", help="a key in which compared rows may differ, such as density"

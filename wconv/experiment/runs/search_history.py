@@ -203,7 +203,7 @@ def read_search(folder: Path) -> Search:
     """Read a search from its folder.
 
     Raises:
-        ValueError: a file is missing, cannot be read, or holds something else; in one sentence.
+        ValueError: a file is missing, cannot be read, or holds something else; the message is one sentence.
     """
     try:
         settings = yaml.safe_load(_text(folder / SETTINGS))

@@ -57,9 +57,9 @@ def scaled_init(model: nn.Module, density: Densities, layer_density: LayerDensit
 
 
 def freely_trained(model: nn.Module) -> nn.Module:
-    """Check that plain layers could train all kernels W * Phi of a converted network, and return it.
+    """Return a converted network after checking that plain layers could hold and train its kernels W * Phi.
 
-    A standardised kernel, std(W) * Phi, is excluded: folded, it would be trained without standardisation, but compared
+    A standardised kernel, std(W) * Phi, is refused: folded, it would be trained without standardisation, but compared
     with layers that have it.
 
     Raises:

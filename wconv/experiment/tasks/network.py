@@ -71,7 +71,7 @@ def _start_from(path: Path, model: Any) -> None:
     """Load the initial weights of a training.
 
     Raises:
-        ConfigError: the file cannot be read, or holds the weights of another network; in one sentence.
+        ConfigError: the file cannot be read, or holds the weights of another network; the message is one sentence.
     """
     key = f"model.checkpoint={path}"
     try:

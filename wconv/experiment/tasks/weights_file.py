@@ -35,8 +35,8 @@ def find_weights(path: Path) -> tuple[str, Mapping[str, Any]]:
         The path of the weights in the file, such as "state_dict", or "" for the file itself; and the weights by name.
 
     Raises:
-        ValueError: it is not a weight file, or the weights are incomplete without a density; the message continues a
-            sentence that starts with the name of the file.
+        ValueError: it is not a weight file, or its weights may have to be multiplied by a density; the message
+            continues a sentence that starts with the name of the file.
     """
     try:
         content = _read_any(path)
@@ -95,7 +95,7 @@ def read_weights(path: Path) -> Any:
 
 
 def _check_plain(content: Mapping[Any, Any]) -> None:
-    """Refuse weights that are incomplete without a density.
+    """Refuse weights that may still have to be multiplied by a density.
 
     Raises:
         ValueError: they are; the message continues a sentence that starts with the name of the file.

@@ -61,8 +61,8 @@ def _check_limits(trainer: DictConfig, batches: dict[str, int], world_size: int)
         if isinstance(limit, float) and limit > 0 and int(limit * count) == 0:
             raise ConfigError(
                 f"trainer.limit_{part}_batches={limit:g} of {count} batch{'es' * (count > 1)}"
-                f"{' a process' * (world_size > 1)} is less than one; "
-                "write a whole number for a number of batches, or a larger part"
+                f"{' per process' * (world_size > 1)} is less than one; "
+                "write a whole number for a number of batches, or a larger fraction"
             )
     limit, due = trainer.limit_train_batches, trainer.val_check_interval
     steps = int(limit * batches["train"]) if isinstance(limit, float) else min(limit, batches["train"])
@@ -85,7 +85,7 @@ def _check_batch_norm(config: DictConfig, data: Any, images: int) -> None:
         if NO_VARIANCE in str(error):
             raise ConfigError(
                 f"a training batch of {images} image{'s' * (images > 1)} of {size}x{size} pixels leaves batch norm one "
-                "value a channel, which has no variance; use a larger datamodule.batch_size, or larger images"
+                "value per channel, which has no variance; use a larger datamodule.batch_size, or larger images"
             ) from error
     else:
         check_output(output)

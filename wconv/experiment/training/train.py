@@ -34,7 +34,7 @@ def train(config: DictConfig, typed: Sequence[str] = ()) -> Result:
         typed: the overrides it was composed with, which results.json records; those without effect cause a warning.
 
     Raises:
-        RunError: the run failed, was stopped, or is invalid; in one sentence.
+        RunError: the run failed, was stopped, or is invalid; the message is one sentence.
     """
     with quiet_libraries():
         with configuration_errors():
