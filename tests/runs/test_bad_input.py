@@ -106,7 +106,7 @@ WRONG = [
     ("-m model=vgg,resnet model.head=mlp", "unknown key 'model.head' with model=resnet"),
     ("-m conv=weighted,standard conv.density.k3=[0.5]", "unknown key 'conv.density.k3' with conv=standard"),
     ("hydra.mode=MULTIRUN", "only GROUP=CHOICE"),
-    ("--config-name other", "beside train.py"),
+    ("--config-name other", "the configuration is in configs/"),
     # folders
     ("paths.output_dir=null", "expected a folder"),
     ("paths.output_dir=/dev/null/here", "cannot be written"),

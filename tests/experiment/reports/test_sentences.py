@@ -101,7 +101,7 @@ def test_a_diverged_run_and_a_seed_without_partner_make_no_pair_and_are_named(ma
 )
 def test_where_no_pair_is_left_nothing_is_compared(make_row, value, reason) -> None:
     sentence = said(make_row, [value] * 3, [30.0, 31.0, 32.0], metric="test/psnr")
-    assert sentence == f"weighted: not compared: no seed has a run of both that can be; left out: {reason}"
+    assert sentence == f"weighted: not compared: no seed has runs of both that can be compared; left out: {reason}"
 
 
 def test_better_alone_but_not_among_many_is_undecided_and_says_both(make_row) -> None:
