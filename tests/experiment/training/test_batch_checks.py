@@ -46,7 +46,7 @@ PARTS = {
     # Of 10 test images, each of two processes has 5; of 2 to validate with, one.
     "a denoiser, enough": (DENOISER, "trainer.limit_test_batches=0.2", ""),
     "a denoiser": (DENOISER, "trainer.limit_test_batches=0.1", "limit_test_batches=0.1 of 5 batches per process"),
-    "its validation": (DENOISER, "trainer.limit_val_batches=0.5", "limit_val_batches=0.5 of 1 batch a process"),
+    "its validation": (DENOISER, "trainer.limit_val_batches=0.5", "limit_val_batches=0.5 of 1 batch per process"),
 }
 
 
