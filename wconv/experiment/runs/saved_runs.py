@@ -68,7 +68,7 @@ class SavedRun:
 
 
 def find_runs(paths: Iterable[Path]) -> list[SavedRun]:
-    """Read the runs in and below some folders, each once; a folder without any is one of status "empty".
+    """Read the runs in and below some folders, each once; a folder without any gives a run of status "empty".
 
     Raises:
         ValueError: there is no run in any of them, or a path is not a folder.

@@ -76,7 +76,7 @@ def estimates(sweep: Sweep, work: list[tuple[str, list[Row]]], output_dirs: list
     Args:
         sweep: that the rows belong to.
         work: rows by their workload.
-        output_dirs: folders of finished runs. Only those of the same workload on the same kind of device count.
+        output_dirs: folders of finished runs; runs of another workload or kind of device are ignored.
     """
     times: dict[str, list[tuple[str, float]]] = {}
     for load, device, epoch in _finished(sweep, {row.model for _, rows in work for row in rows}, output_dirs):

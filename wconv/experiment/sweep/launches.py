@@ -6,7 +6,7 @@ launches/001/
     logs/           one file per run
     job.sbatch      on a cluster: the batch file as it was submitted
     jobs            on a cluster: ids of its jobs, the links of a chain in order
-    links/          on a cluster: a folder for each link, which one task submits for all
+    links/          on a cluster: a folder for each link of the chain, made by the task that submits it
     stopped/        on a cluster: a file for each task that a user has cancelled; no link resumes it
     stop            on a cluster: the launch was cancelled, and no further job may follow
     .lock           on this machine: locked as long as the launch runs
